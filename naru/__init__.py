@@ -1,0 +1,1 @@
+"""Naru: the open, self-hosted payment gateway that speaks i'mport (PortOne V1)."""

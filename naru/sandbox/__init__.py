@@ -1,0 +1,1 @@
+"""The sandbox PG: another company, with its own application, ledger and windows."""

@@ -1,0 +1,118 @@
+"""A real PostgreSQL for the tests: one server per pytest process, one database per test.
+
+A database is a clone of a migrated template and costs about 30 ms to make and 10 ms to drop,
+which is no more than emptying every table, and leaves nothing behind for the next test to find.
+"""
+
+import asyncio
+import itertools
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from naru.cli.postgres import Postgres
+
+TEMPLATE = "naru_template"
+_PREFIX = "naru-tests-"
+
+
+class Databases:
+    """Makes and drops databases on one server, from any test, with or without a running loop."""
+
+    def __init__(self, server: Postgres) -> None:
+        self.server = server
+        self._numbers = itertools.count(1)
+        # Its own thread and loop: a fixture must not disturb the loop of the test it serves.
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._admin: asyncpg.Connection | None = None
+        self._migrated = False
+
+    def new(self, *, migrated: bool = True) -> str:
+        """The address of a database nobody has seen: with the house's tables, or quite empty."""
+        name = f"naru_test_{next(self._numbers)}"
+        if migrated and not self._migrated:
+            self._execute(f"CREATE DATABASE {TEMPLATE}")
+            self._do(_migrate(self.server.url(TEMPLATE)))
+            self._migrated = True
+        source = TEMPLATE if migrated else "template1"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy")
+        return self.server.url(name)
+
+    def drop(self, url: str) -> None:
+        """Drop a database that `new` made; whoever is still connected is thrown out."""
+        name = url.partition("@/")[2].partition("?")[0]
+        self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def close(self) -> None:
+        """Let go of the server, which may be down already."""
+        if self._admin is not None and not self._admin.is_closed():
+            self._do(self._admin.close(timeout=5))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def _execute(self, statement: str) -> None:
+        async def execute() -> None:
+            if self._admin is None or self._admin.is_closed():
+                self._admin = await asyncpg.connect(self.server.url("postgres"))
+            await self._admin.execute(statement)
+
+        self._do(execute())
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+
+@contextmanager
+def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
+    """A started server in a temporary folder, which is removed afterwards."""
+    _sweep()
+    home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    # Root lends the server to another user, who must be able to pass through.
+    home.chmod(0o711)
+    server = Postgres(home, durable=durable)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(server.folder, ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Remove what earlier runs that were killed have left."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            if folder.lstat().st_uid == os.geteuid() and not folder.is_symlink():
+                shutil.rmtree(folder, ignore_errors=True)
+        except (ValueError, PermissionError):
+            continue
+
+
+def _migrations() -> list[str]:
+    import naru
+
+    folder = Path(naru.__file__).parent / "store" / "migrations"
+    return [file.read_text() for file in sorted(folder.glob("[0-9]*.sql"))]
+
+
+async def _migrate(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for script in _migrations():
+            await connection.execute(script)
+    finally:
+        await connection.close()

@@ -1,0 +1,10 @@
+"""What we remember. The only room that speaks SQL.
+
+`Store` hands out sessions; a `Session` offers the tables by name (`session.payments`, …).
+`store.begin()` is one transaction; `store.direct()` makes every statement its own.
+"""
+
+from naru.store.connection import Store, StoreUnavailable
+from naru.store.transaction import Session
+
+__all__ = ["Session", "Store", "StoreUnavailable"]

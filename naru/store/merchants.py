@@ -1,0 +1,148 @@
+"""Merchants, the codes they answer to, their API keys and tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from naru.domain.merchant import Merchant
+from naru.store.named import load
+
+if TYPE_CHECKING:
+    from naru.store.connection import Connection
+
+Q = load("merchants")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A live API key. `token_nonce` and the root key say its token again."""
+
+    imp_key: str
+    merchant_id: int
+    secret_hash: bytes
+    token_nonce: str | None
+    token_expires_at: datetime | None
+
+
+class Merchants:
+    """Merchants, their API keys and tokens."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def by_user_code(self, user_code: str) -> Merchant | None:
+        """Who answers to this 가맹점식별코드."""
+        return _read(await self._connection.fetchrow(Q["by_user_code"], user_code))
+
+    async def get(self, merchant_id: int) -> Merchant | None:
+        """One merchant."""
+        return _read(await self._connection.fetchrow(Q["get"], merchant_id))
+
+    async def all(self) -> list[Merchant]:
+        """Every merchant."""
+        return [found for row in await self._connection.fetch(Q["all"]) if (found := _read(row))]
+
+    async def add(
+        self, name: str, user_codes: list[str], *, live: bool, webhook_secret: str | None
+    ) -> int:
+        """A new merchant; returns its id. Raises asyncpg.UniqueViolationError for a code in use.
+
+        A live merchant refuses test channels until its staff allows them (RELIABILITY §2.4).
+        """
+        merchant_id = await self._connection.fetchval(
+            Q["add"], name, live, not live, webhook_secret
+        )
+        for user_code in user_codes:
+            await self._connection.fetch(Q["add_user_code"], user_code, merchant_id)
+        return int(merchant_id)
+
+    async def add_user_code(self, merchant_id: int, user_code: str) -> None:
+        """One more code that this merchant answers to."""
+        await self._connection.fetch(Q["add_user_code"], user_code, merchant_id)
+
+    async def user_codes(self, merchant_id: int) -> list[str]:
+        """The codes this merchant answers to, first one first."""
+        rows = await self._connection.fetch(Q["user_codes"], merchant_id)
+        return [row["user_code"] for row in rows]
+
+    async def change(self, merchant: Merchant) -> None:
+        """Write every setting of this merchant."""
+        await self._connection.fetch(
+            Q["change"],
+            merchant.id,
+            merchant.name,
+            merchant.live,
+            merchant.allow_test_channels,
+            list(merchant.allowed_origins),
+            list(merchant.allowed_return_origins),
+            list(merchant.allowed_webhook_origins),
+            list(merchant.allowed_app_schemes),
+            merchant.webhook_url,
+            merchant.webhook_format,
+            merchant.webhook_mode,
+            merchant.webhook_secret,
+            merchant.confirm_url,
+        )
+
+    async def add_key(self, merchant_id: int, imp_key: str, secret_hash: bytes) -> None:
+        """A new API key."""
+        await self._connection.fetch(Q["add_key"], imp_key, merchant_id, secret_hash)
+
+    async def revoke_key(self, imp_key: str, now: datetime) -> bool:
+        """The key and its token die at once. False when there was no live key."""
+        return (await self._connection.fetchval(Q["revoke_key"], imp_key, now)) is not None
+
+    async def keys(self, merchant_id: int) -> list[dict[str, Any]]:
+        """imp_key, created_at and revoked_at of every key."""
+        return [dict(row) for row in await self._connection.fetch(Q["keys"], merchant_id)]
+
+    async def key(self, imp_key: str) -> ApiKey | None:
+        """A live key."""
+        row = await self._connection.fetchrow(Q["key"], imp_key)
+        return None if row is None else ApiKey(**dict(row))
+
+    async def renew_token(
+        self,
+        imp_key: str,
+        nonce: str,
+        token_hash: bytes,
+        expires_at: datetime,
+        seen_expiry: datetime | None,
+    ) -> bool:
+        """Give the key a token, unless another caller did meanwhile (then False: read again)."""
+        row = await self._connection.fetchrow(
+            Q["renew_token"], imp_key, nonce, token_hash, expires_at, seen_expiry
+        )
+        return row is not None
+
+    async def by_token(self, token_hash: bytes, now: datetime) -> int | None:
+        """The merchant id that a living token speaks for."""
+        found = await self._connection.fetchval(Q["by_token"], token_hash, now)
+        return None if found is None else int(found)
+
+
+def _read(row: asyncpg.Record | None) -> Merchant | None:
+    if row is None:
+        return None
+    return Merchant(
+        id=row["id"],
+        user_code=row["user_code"] or "",
+        name=row["name"],
+        live=row["live"],
+        allow_test_channels=row["allow_test_channels"],
+        allowed_origins=tuple(row["allowed_origins"]),
+        allowed_return_origins=tuple(row["allowed_return_origins"]),
+        allowed_webhook_origins=tuple(row["allowed_webhook_origins"]),
+        allowed_app_schemes=tuple(row["allowed_app_schemes"]),
+        webhook_url=row["webhook_url"],
+        webhook_format=row["webhook_format"],
+        webhook_mode=row["webhook_mode"],
+        webhook_secret=row["webhook_secret"],
+        confirm_url=row["confirm_url"],
+    )

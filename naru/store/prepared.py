@@ -1,0 +1,56 @@
+"""Amounts announced beforehand (사전등록)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from naru.domain.ids import MerchantUid
+from naru.domain.money import Money
+from naru.domain.prepared import Prepared
+from naru.store.named import load
+
+if TYPE_CHECKING:
+    from naru.store.connection import Connection
+
+Q = load("prepared")
+
+
+class PreparedAmounts:
+    """Amounts announced beforehand."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(self, merchant_id: int, prepared: Prepared, now: datetime) -> bool:
+        """Announce an amount. False: announced already, nothing changed."""
+        row = await self._connection.fetchrow(Q["add"], *_values(merchant_id, prepared), now)
+        return row is not None
+
+    async def change(self, merchant_id: int, prepared: Prepared, now: datetime) -> bool:
+        """Announce another amount. False: never announced, or the order is being paid."""
+        row = await self._connection.fetchrow(Q["change"], *_values(merchant_id, prepared), now)
+        return row is not None
+
+    async def get(self, merchant_id: int, merchant_uid: str) -> Prepared | None:
+        """What was announced for this order."""
+        row = await self._connection.fetchrow(Q["get"], merchant_id, merchant_uid)
+        if row is None:
+            return None
+        return Prepared(
+            merchant_uid=MerchantUid(row["merchant_uid"]),
+            amount=Money(row["amount"], row["currency"]),
+            currency_fixed=row["currency_fixed"],
+        )
+
+
+def _values(merchant_id: int, prepared: Prepared) -> tuple[int, str, int, str, bool]:
+    return (
+        merchant_id,
+        prepared.merchant_uid,
+        prepared.amount.minor,
+        prepared.amount.currency,
+        prepared.currency_fixed,
+    )

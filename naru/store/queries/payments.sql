@@ -1,0 +1,142 @@
+-- open --
+-- A new payment; its first event is written by trigger.
+INSERT INTO payments (
+    imp_uid, merchant_id, merchant_uid, channel_id, pg_code, mid, sandbox, surface, pay_method,
+    step, event, amount, currency, tax_free, vat, name,
+    buyer_name, buyer_email, buyer_tel, buyer_addr, buyer_postcode,
+    custom_data, user_agent, language, escrow, webhook_urls, confirm_url, return_url, app_scheme,
+    page_origin, window_mode, window_secret_hash, callback_shape, request_id, request, pg_order_no,
+    customer_uid, started_at
+) VALUES (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9,
+    'opened', 'opened', $10, $11, $12, $13, $14,
+    $15, $16, $17, $18, $19,
+    $20, $21, $22, $23, $24, $25, $26, $27,
+    $28, $29, $30, $31, $32, $33, $34,
+    $35, $36
+) RETURNING *;
+
+-- get --
+-- One payment by its id, whoever owns it (for the PG's and the clock's doors).
+SELECT * FROM payments WHERE imp_uid = $1;
+
+-- get_of_merchant --
+-- One payment of this merchant; a foreign one is not there.
+SELECT * FROM payments WHERE imp_uid = $1 AND merchant_id = $2;
+
+-- get_by_window --
+-- The payment whose window holds this secret.
+SELECT * FROM payments WHERE imp_uid = $1 AND window_secret_hash = $2;
+
+-- get_by_pg_order --
+-- The payment behind the number we gave to the PG.
+SELECT * FROM payments WHERE pg_order_no = $1;
+
+-- taken --
+-- Is this order approved, or being approved? (A reading for early refusals; the index decides.)
+SELECT step FROM payments
+ WHERE merchant_id = $1 AND merchant_uid = $2 AND step IN ('approving', 'paid', 'cancelled') AND NOT flagged;
+
+-- many_of_merchant --
+-- Payments by ids or order numbers, newest first.
+SELECT * FROM payments
+ WHERE merchant_id = $1 AND (imp_uid = ANY ($2) OR merchant_uid = ANY ($3))
+ ORDER BY started_at DESC, imp_uid DESC LIMIT 1000;
+
+-- claim_for_approval --
+-- opened -> approving with its intent, in one statement; no row comes back if someone else was first.
+-- The partial unique index refuses a second one of the same order.
+WITH claimed AS (
+    UPDATE payments SET step = 'approving', event = 'authenticated', version = version + 1,
+           approving_at = $2, pay_method = COALESCE($4, pay_method)
+     WHERE imp_uid = $1 AND step = 'opened'
+ RETURNING *
+), journal AS (
+    INSERT INTO intents (imp_uid, kind, number, amount, request, opened_at, next_try_at)
+    SELECT imp_uid, 'approve', pg_order_no, amount, $5, $2, $3 FROM claimed
+)
+SELECT * FROM claimed;
+
+-- abandon --
+-- opened -> failed: the buyer gave up, or the PG's window ended without proof.
+UPDATE payments SET step = 'failed', event = 'abandoned', version = version + 1,
+       failed_at = $2, fail_code = $3, fail_reason = $4
+ WHERE imp_uid = $1 AND step = 'opened'
+RETURNING *;
+
+-- settle_paid --
+-- approving -> paid, if nobody decided meanwhile (compare-and-swap on the version).
+UPDATE payments SET step = 'paid', event = 'approved', version = version + 1,
+       paid_at = $3, pg_tid = $4, pay_method = COALESCE($5, pay_method), hub_pg_code = $6,
+       approval_number = $7, card_issuer_code = $8, card_issuer_name = $9, card_number = $10,
+       card_installment_months = $11, card_type = $12, bank_code = $13, bank_name = $14,
+       receipt_url = $15, cash_receipt_issued = $16
+ WHERE imp_uid = $1 AND version = $2 AND step = 'approving'
+RETURNING *;
+
+-- settle_late --
+-- failed -> paid: the PG tells of an approval after we recorded a failure. A fact: flagged when the
+-- order is paid by another payment already.
+UPDATE payments SET step = 'paid', event = 'approved_late', version = version + 1,
+       paid_at = $3, pg_tid = $4, failed_at = NULL, fail_code = NULL, fail_reason = NULL, flagged = $5
+ WHERE imp_uid = $1 AND version = $2 AND step = 'failed'
+RETURNING *;
+
+-- settle_failed --
+-- approving -> failed: the PG said no, or it is proven that nothing happened.
+UPDATE payments SET step = 'failed', event = $3, version = version + 1,
+       failed_at = $4, fail_code = $5, fail_reason = $6
+ WHERE imp_uid = $1 AND version = $2 AND step = 'approving'
+RETURNING *;
+
+-- settle_account --
+-- approving -> waiting_deposit: a virtual account waits.
+UPDATE payments SET step = 'waiting_deposit', event = 'account_issued', version = version + 1,
+       pg_tid = $3, vbank_code = $4, vbank_name = $5, vbank_num = $6, vbank_holder = $7,
+       vbank_due = $8, vbank_issued_at = $9
+ WHERE imp_uid = $1 AND version = $2 AND step = 'approving'
+RETURNING *;
+
+-- deposit --
+-- waiting_deposit -> paid. Flagged when another payment of the order was paid already.
+UPDATE payments SET step = 'paid', event = 'deposited', version = version + 1,
+       paid_at = $3, flagged = $4
+ WHERE imp_uid = $1 AND version = $2 AND step = 'waiting_deposit'
+RETURNING *;
+
+-- close_account --
+-- waiting_deposit -> failed: the account was closed before a deposit.
+UPDATE payments SET step = 'failed', event = 'account_closed', version = version + 1,
+       failed_at = $3, fail_reason = $4
+ WHERE imp_uid = $1 AND version = $2 AND step = 'waiting_deposit'
+RETURNING *;
+
+-- cancel --
+-- paid -> paid or cancelled: this much was given back. The amount decides the step.
+UPDATE payments SET cancelled = cancelled + $3, version = version + 1,
+       step = CASE WHEN cancelled + $3 = amount THEN 'cancelled' ELSE 'paid' END,
+       event = CASE WHEN cancelled + $3 = amount THEN 'fully_cancelled' ELSE 'partly_cancelled' END,
+       cancelled_at = $4, cancel_reason = $5
+ WHERE imp_uid = $1 AND version = $2 AND step = 'paid'
+RETURNING *;
+
+-- lock --
+-- The payment, held until the end of this transaction.
+SELECT * FROM payments WHERE imp_uid = $1 AND merchant_id = $2 FOR UPDATE;
+
+-- cancellations --
+-- What was given back of one payment, oldest first.
+SELECT * FROM cancellations WHERE imp_uid = $1 ORDER BY cancelled_at, cancellation_id;
+
+-- cancellations_of_many --
+-- The same for a list of payments.
+SELECT * FROM cancellations WHERE imp_uid = ANY ($1) ORDER BY cancelled_at, cancellation_id;
+
+-- add_cancellation --
+-- One row per cancel that succeeded.
+INSERT INTO cancellations (cancellation_id, imp_uid, amount, tax_free, vat, reason, pg_tid, receipt_url, cancelled_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- history --
+-- The numbered events of one payment.
+SELECT version, event, step, cancelled, at FROM payment_events WHERE imp_uid = $1 ORDER BY version;

@@ -1,0 +1,19 @@
+"""Being written by its owner at this moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from naru.store.connection import Connection
+
+
+class Queue:
+    """See the module's sentence."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+
+async def install(connection: Any) -> None:
+    """The library's own tables."""

@@ -1,0 +1,66 @@
+"""What a session with the database offers: the tables by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from naru.store.channels import Channels
+from naru.store.deposits import Deposits
+from naru.store.intents import Intents
+from naru.store.merchants import Merchants
+from naru.store.outbox import Outbox
+from naru.store.payments import Payments
+from naru.store.prepared import PreparedAmounts
+from naru.store.queue import Queue
+
+if TYPE_CHECKING:
+    from naru.store.connection import Connection
+
+
+class Session:
+    """One connection for a while; inside `Store.begin()` it is one transaction."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def payments(self) -> Payments:
+        """Payments, their events and what was given back."""
+        return Payments(self._connection)
+
+    @property
+    def intents(self) -> Intents:
+        """The journal of what PGs were asked."""
+        return Intents(self._connection)
+
+    @property
+    def merchants(self) -> Merchants:
+        """Merchants, their API keys and tokens."""
+        return Merchants(self._connection)
+
+    @property
+    def channels(self) -> Channels:
+        """Contracts with PGs."""
+        return Channels(self._connection)
+
+    @property
+    def prepared(self) -> PreparedAmounts:
+        """Amounts announced beforehand."""
+        return PreparedAmounts(self._connection)
+
+    @property
+    def deposits(self) -> Deposits:
+        """What arrived in virtual accounts."""
+        return Deposits(self._connection)
+
+    @property
+    def outbox(self) -> Outbox:
+        """Webhooks waiting to leave."""
+        return Outbox(self._connection)
+
+    @property
+    def queue(self) -> Queue:
+        """Jobs waiting to run."""
+        return Queue(self._connection)

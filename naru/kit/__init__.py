@@ -1,0 +1,72 @@
+"""What a merchant installs: ask a gateway that speaks i'mport, believe only what it answers.
+
+from naru.kit import Client, Order, Paid, verify_payment
+
+client = Client(api_key, api_secret)          # or base_url="http://127.0.0.1:8800"
+payment = client.payment(imp_uid)             # never trust the browser: ask
+order = Order(merchant_uid=..., amount=...)   # found by payment.merchant_uid, in your database
+if isinstance(verify_payment(payment, order), Paid):
+    ...                                       # and only then
+"""
+
+from naru.kit.client import AsyncClient, Client
+from naru.kit.errors import (
+    BadWebhook,
+    ConnectionFailed,
+    Denied,
+    KitError,
+    MalformedAnswer,
+    NotFound,
+    Refused,
+    TimedOut,
+    Unauthorized,
+    Unavailable,
+)
+from naru.kit.types import Balance, Cancellation, Page, Payment, PgSetting, Prepared, Share
+from naru.kit.verify import (
+    Cancelled,
+    Failed,
+    Forged,
+    Order,
+    Paid,
+    Unfinished,
+    Verdict,
+    WaitingForDeposit,
+    verify_payment,
+)
+from naru.kit.webhook import Report, Webhook, read_report, read_webhook
+
+__all__ = [
+    "AsyncClient",
+    "BadWebhook",
+    "Balance",
+    "Cancellation",
+    "Cancelled",
+    "Client",
+    "ConnectionFailed",
+    "Denied",
+    "Failed",
+    "Forged",
+    "KitError",
+    "MalformedAnswer",
+    "NotFound",
+    "Order",
+    "Page",
+    "Paid",
+    "Payment",
+    "PgSetting",
+    "Prepared",
+    "Refused",
+    "Report",
+    "Share",
+    "TimedOut",
+    "Unauthorized",
+    "Unavailable",
+    "Unfinished",
+    "Verdict",
+    "WaitingForDeposit",
+    "Webhook",
+    "read_report",
+    "read_webhook",
+    "verify_payment",
+]

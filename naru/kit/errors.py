@@ -1,0 +1,71 @@
+"""
+KitError                everything the kit may raise about the world outside
+ ├─ Unavailable         no usable answer this time; ask again later (HTTP 429 and 5xx are this one)
+ │   ├─ ConnectionFailed    nobody was reached, or the line broke
+ │   ├─ TimedOut            no answer, or not all of it, in time
+ │   └─ MalformedAnswer     an answer that is not i'mport's: HTML, half of a JSON, another payment
+ ├─ Denied              the gateway understood and said no
+ │   ├─ Unauthorized        the key, the secret or the token is not accepted
+ │   ├─ NotFound            no such payment, order or prepared amount (HTTP 404)
+ │   └─ Refused             any other no, with the gateway's own code and sentence
+ └─ BadWebhook          what reached the merchant's own endpoint is not a webhook or report
+
+A wrong argument (a float for money, an empty imp_uid) is the caller's mistake and raises
+ValueError or TypeError before anything is sent.
+"""
+
+from __future__ import annotations
+
+
+class KitError(Exception):
+    """The root: `except KitError` is enough for a shop that only wants to try again later."""
+
+
+class Unavailable(KitError):
+    """No usable answer.
+
+    `may_have_happened` is True when the request left this process and was not a mere question:
+    the gateway may have done it. Look at the payment before sending such a request again.
+    """
+
+    def __init__(self, message: str, *, may_have_happened: bool = False) -> None:
+        super().__init__(message)
+        self.may_have_happened = may_have_happened
+
+
+class ConnectionFailed(Unavailable):
+    """Nobody was reached, or the line broke before the whole answer came."""
+
+
+class TimedOut(Unavailable):
+    """The answer, or a part of it, did not come in time."""
+
+
+class MalformedAnswer(Unavailable):
+    """Something answered, but not in i'mport's words, or not about what was asked."""
+
+
+class Denied(KitError):
+    """The gateway said no. `code` and `message` are its own; `http_status` is the answer's."""
+
+    def __init__(self, code: int, message: str, *, http_status: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.http_status = http_status
+
+
+class Unauthorized(Denied):
+    """HTTP 401: wrong key or secret, or a fresh token that is not accepted either."""
+
+
+class NotFound(Denied):
+    """HTTP 404: the gateway knows no such thing, or it belongs to another merchant."""
+
+
+class Refused(Denied):
+    """A business refusal, usually HTTP 200 with a code that is not 0."""
+
+
+class BadWebhook(KitError):
+    """Not a webhook or report we could believe: shape, encoding, size or signature. Answer 400."""

@@ -1,0 +1,67 @@
+# make help says what there is. Everything is set up in this folder, in .venv.
+
+BIN := .venv/bin
+SDK := naru/checkout/sdk
+TYPESCRIPT := typescript@5.9.3
+# The first Python that is new enough; evaluated only when something must be set up.
+PYTHON = $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
+
+.PHONY: help setup setup-demo demo serve test check types-js pytest bench format lock clean
+
+help:  ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup-demo:
+	@python="$(PYTHON)"; if [ -z "$$python" ]; then \
+		echo "naru: Python 3.11 or newer is needed; install one, or name it: make PYTHON=/path/to/python3 demo" >&2; \
+		exit 1; fi; "$$python" tools/bootstrap.py demo
+
+setup:  ## everything for developing: .venv with the locked packages
+	@python="$(PYTHON)"; if [ -z "$$python" ]; then \
+		echo "naru: Python 3.11 or newer is needed; install one, or name it: make PYTHON=/path/to/python3 setup" >&2; \
+		exit 1; fi; "$$python" tools/bootstrap.py dev
+
+demo: setup-demo  ## gateway, sandbox PG, shop and PostgreSQL on this machine
+	@exec $(BIN)/naru demo
+
+serve: setup-demo  ## the gateway alone, with the settings of the environment
+	@exec $(BIN)/naru serve
+
+test: setup  ## everything that CI runs
+	@$(MAKE) --no-print-directory check pytest
+
+check: setup  ## formatter, linter, types, import rule
+	@echo "naru: formatter" && $(BIN)/ruff format --check --quiet .
+	@echo "naru: linter" && $(BIN)/ruff check --quiet .
+	@echo "naru: types" && $(BIN)/mypy --strict
+	@echo "naru: import rule" && $(BIN)/lint-imports --cache-dir .import_linter_cache > .import_linter.log || \
+		{ cat .import_linter.log; exit 1; }
+	@$(MAKE) --no-print-directory types-js
+
+types-js:
+	@if ! ls $(SDK)/*.js >/dev/null 2>&1; then echo "naru: types of the SDK: no SDK here"; \
+	elif command -v npx >/dev/null; then echo "naru: types of the SDK" && \
+		npx --yes --package $(TYPESCRIPT) tsc --project $(SDK)/jsconfig.json; \
+	else echo "naru: SKIPPED the types of the SDK: this machine has no npx (Node.js)"; fi
+
+pytest: setup
+	@echo "naru: tests"; chromium=$$($(BIN)/python tools/chromium.py) || exit 1; \
+	NARU_CHROMIUM=$$chromium $(BIN)/pytest -n 2 --dist loadfile -q
+
+bench: setup  ## complete payments per second, beside the limits of this machine
+	@exec $(BIN)/python -m naru.bench
+
+format: setup  ## put the code in order
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
+
+lock:  ## pin the newest packages that fit pyproject.toml (needs uv)
+	@set -e; compile="uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url pyproject.toml --group build"; \
+	$$compile --extra server --extra async --output-file requirements.txt; \
+	$$compile --all-extras --constraints requirements.txt --output-file requirements-dev.txt
+
+clean:  ## remove what was made here, except the demo's data in .naru
+	@rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .import_linter.log \
+		.hypothesis dist
+	@find naru tests tools -name __pycache__ -prune -exec rm -rf {} +

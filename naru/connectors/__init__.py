@@ -1,14 +1,17 @@
-"""What a connector to a PG must be able to do: the contract that `connectors/` files fill in.
+"""Every file in this room is a PG. Here: the contract they fill in, and the finder.
 
-It stands on the ground floor because verbs and connectors both speak it. Connectors are stateless:
-all state lives in payments and intents.
+Connectors are stateless: all state lives in payments and intents. One new file is one new PG; no list
+is edited, because files are found by their names.
 """
 
 from __future__ import annotations
 
+import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
+from importlib import import_module
 from typing import Protocol
 
 from naru.domain.channel import Channel
@@ -28,6 +31,7 @@ from naru.domain.outcome import (
 )
 from naru.domain.payment import Buyer, Payment
 from naru.domain.window import WindowPlan
+from naru.wire import Wire
 
 
 class Can(Enum):
@@ -112,3 +116,23 @@ class Connector(Protocol):
 
     def acknowledge(self, stored: bool) -> tuple[int, str, bytes]:
         """HTTP status, content type and bytes that this PG wants to hear; `stored` only after our commit."""
+
+
+class UnknownConnector(LookupError):
+    """A channel names a connector that this version does not have."""
+
+
+def names() -> list[str]:
+    """The connectors of this version."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def find(name: str, wire: Wire, now: Callable[[], datetime]) -> Connector:
+    """The connector of that name, speaking through this wire and reading this clock.
+
+    Raises UnknownConnector.
+    """
+    if name not in names():
+        raise UnknownConnector(name)
+    made: Connector = import_module(f"{__name__}.{name}").connector(wire, now)
+    return made

@@ -1,0 +1,489 @@
+"""The sandbox PG: a pretend company that behaves like any PG of i'mport.
+
+Source: docs/reference/sandbox-wire.md. Registered order, window on the PG's side, signed browser
+return, approval server to server, net-cancel and inquiry by our own order number, signed notices.
+A channel's settings: `url` (the PG's address for us), `secret` (shared), both kept with the channel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from naru.connectors import AccountOrder, Can, Connector, WindowOrder
+from naru.domain.channel import Channel
+from naru.domain.errors import ForgedReturn, NoAnswer, NotSent
+from naru.domain.money import Money
+from naru.domain.outcome import (
+    Abandoned,
+    AccountIssued,
+    Approved,
+    Authenticated,
+    Cancelled,
+    CancelOrder,
+    CancelOutcome,
+    Declined,
+    Deposited,
+    Inquired,
+    NotFound,
+    Outcome,
+    Return,
+    Ticket,
+    Undone,
+    Unknown,
+)
+from naru.domain.payment import Bank, Card, Payment, VirtualAccount
+from naru.domain.window import Redirect, WindowPlan
+from naru.wire import Answer, Timeouts, Wire
+
+log = logging.getLogger("naru.connectors.sandbox")
+
+TIMEOUTS = Timeouts(connect=5.0, read=10.0, total=10.0)
+NOTICE_SKEW_SECONDS = 300
+
+
+class Sandbox(Connector):
+    """The sandbox PG. Everything can be looked up and undone, as with the best of PGs."""
+
+    can = frozenset(Can)
+    auth_token_seconds = 600
+
+    def __init__(self, wire: Wire, now: Callable[[], datetime]) -> None:
+        self._wire = wire
+        self._now = now
+
+    # --- window -------------------------------------------------------------------------------
+
+    async def prepare(self, channel: Channel, order: WindowOrder) -> WindowPlan | Declined:
+        payment = order.payment
+        body = {
+            "order_no": payment.pg_order_no,
+            "amount": payment.amount.minor,
+            "currency": payment.amount.currency,
+            "tax_free": payment.tax_free.minor,
+            "item_name": payment.name or payment.merchant_uid,
+            "merchant_name": order.merchant_name,
+            "merchant_order_no": payment.merchant_uid,
+            "pay_method": payment.pay_method,
+            "profile": payment.pg_code,
+            "surface": "mobile" if payment.surface == "mobile" else "pc",
+            "language": payment.language,
+            "return_url": order.return_url,
+            "notice_url": order.notice_url,
+            "frame_ancestors": list(order.frame_ancestors),
+            "buyer": {
+                "name": payment.buyer.name,
+                "email": payment.buyer.email,
+                "tel": payment.buyer.tel,
+            },
+            "installments": None if order.installments is None else list(order.installments),
+            "vbank_due": None if order.account_due is None else int(order.account_due.timestamp()),
+            "test": channel.test,
+        }
+        answer = await self._ask(channel, "POST", "/v1/orders", body)
+        match answer:
+            case {"result": "registered", "window_url": str(url)}:
+                return Redirect(url)
+            case {"code": str(code), "message": str(message)}:
+                return Declined(code, message)
+            case _:
+                # No money question was asked yet: a window that cannot open is a plain failure.
+                return Declined("WINDOW_FAILED", "결제 창 호출에 실패하였습니다.")
+
+    # --- return -------------------------------------------------------------------------------
+
+    def read_return(self, channel: Channel, payment: Payment, fields: dict[str, str]) -> Return:
+        order = (
+            "mid",
+            "order_no",
+            "status",
+            "auth_token",
+            "amount",
+            "currency",
+            "pay_method",
+            "code",
+            "message",
+            "expires_at",
+        )
+        signed = "return\n" + "\n".join(fields.get(name, "") for name in order)
+        expected = _hmac(channel, signed.encode("utf-8", "surrogatepass"))
+        if not hmac.compare_digest(
+            expected.encode(), fields.get("signature", "").encode("utf-8", "surrogatepass")
+        ):
+            raise ForgedReturn("signature")
+        ours = (
+            channel.mid,
+            payment.pg_order_no,
+            str(payment.amount.minor),
+            payment.amount.currency,
+        )
+        theirs = (fields["mid"], fields["order_no"], fields["amount"], fields["currency"])
+        if ours != theirs:
+            raise ForgedReturn("it speaks of another order, amount or currency")
+        if fields["status"] != "authenticated":
+            return Abandoned(fields["code"], fields["message"])
+        if (
+            not fields["expires_at"].isdigit()
+            or int(fields["expires_at"]) < self._now().timestamp()
+        ):
+            return Abandoned("AUTH_EXPIRED", "인증 유효시간이 지났습니다. 다시 시도해주세요.")
+        return Authenticated(fields["auth_token"], fields["pay_method"] or None)
+
+    # --- approve ------------------------------------------------------------------------------
+
+    async def approve(self, channel: Channel, ticket: Ticket) -> Outcome:
+        body = {
+            "order_no": ticket.order_no,
+            "auth_token": ticket.token,
+            "amount": ticket.amount.minor,
+            "currency": ticket.amount.currency,
+        }
+        return _read_approval(await self._ask(channel, "POST", "/v1/approvals", body))
+
+    # --- cancel -------------------------------------------------------------------------------
+
+    async def cancel(self, channel: Channel, order: CancelOrder) -> CancelOutcome:
+        account = order.refund_account
+        body = {
+            "tid": order.pg_tid,
+            "cancel_no": order.cancel_no,
+            "amount": order.amount.minor,
+            "balance_before": order.balance_before.minor,
+            "reason": order.reason,
+            "refund_account": account
+            and {
+                "bank_code": account.bank_code,
+                "number": account.number,
+                "holder": account.holder,
+            },
+        }
+        answer = await self._ask(channel, "POST", "/v1/cancels", body)
+        return _read_cancel(answer, order.amount.currency)
+
+    async def inquire_cancel(self, channel: Channel, order: CancelOrder) -> CancelOutcome | None:
+        answer = await self._ask(channel, "GET", f"/v1/cancels/{order.cancel_no}")
+        match answer:
+            case {"result": "error", "code": "NOT_FOUND"}:
+                return None
+            case _:
+                return _read_cancel(answer, order.amount.currency)
+
+    # --- net-cancel ---------------------------------------------------------------------------
+
+    async def net_cancel(self, channel: Channel, order_no: str, reason: str) -> Undone | Unknown:
+        path = f"/v1/approvals/{order_no}/net-cancel"
+        match await self._ask(channel, "POST", path, {"reason": reason}):
+            case {"result": "undone", "order_no": str(undone)} if undone == order_no:
+                return Undone()
+            case answer:
+                return Unknown(_why(answer))
+
+    # --- inquire ------------------------------------------------------------------------------
+
+    async def inquire(self, channel: Channel, order_no: str) -> Inquired:
+        answer = await self._ask(channel, "GET", f"/v1/orders/{order_no}")
+        match answer:
+            case {"result": "error", "code": "NOT_FOUND"}:
+                return NotFound()
+            case {"result": "order", "state": "undone"}:
+                return Undone()
+            case {"result": "order", "state": "registered" | "authenticated"}:
+                # The question may still be on its way to them.
+                return NotFound()
+            case {
+                "result": "order",
+                "state": "approved" | "deposited" | "waiting_deposit",
+                "approval": dict(approval),
+            }:
+                return _read_approval(approval)
+            case {
+                "result": "order",
+                "state": "declined" | "failed" | "abandoned" | "closed",
+                "code": str(code),
+                "message": str(message),
+            }:
+                return Declined(code, message)
+            case _:
+                return Unknown(_why(answer))
+
+    # --- virtual account ----------------------------------------------------------------------
+
+    async def issue_account(
+        self, channel: Channel, order: AccountOrder
+    ) -> AccountIssued | Declined | Unknown:
+        body = {
+            "order_no": order.order_no,
+            "amount": order.amount.minor,
+            "currency": order.amount.currency,
+            "bank_code": order.bank_code,
+            "holder": order.holder or order.merchant_name,
+            "due": int(order.due.timestamp()),
+            "item_name": order.name or order.merchant_uid,
+            "merchant_name": order.merchant_name,
+            "merchant_order_no": order.merchant_uid,
+            "profile": channel.pg_code,
+            "notice_url": order.notice_url,
+            "buyer": {
+                "name": order.buyer.name,
+                "email": order.buyer.email,
+                "tel": order.buyer.tel,
+            },
+            "test": channel.test,
+        }
+        outcome = _read_approval(await self._ask(channel, "POST", "/v1/virtual-accounts", body))
+        if isinstance(outcome, Approved):
+            return Unknown("an approval in answer to a virtual account")
+        return outcome
+
+    async def close_account(self, channel: Channel, order_no: str) -> Undone | Declined | Unknown:
+        match await self._ask(channel, "DELETE", f"/v1/virtual-accounts/{order_no}"):
+            case {"result": "closed"}:
+                return Undone()
+            case {"result": "refused", "code": str(code), "message": str(message)}:
+                return Declined(code, message)
+            case answer:
+                return Unknown(_why(answer))
+
+    # --- notice -------------------------------------------------------------------------------
+
+    def read_notice(
+        self, channel: Channel, headers: dict[str, str], body: bytes
+    ) -> Deposited | None:
+        stamp = headers.get("x-sandbox-timestamp", "")
+        signature = headers.get("x-sandbox-signature", "")
+        expected = _hmac(channel, stamp.encode("utf-8", "replace") + b"." + body)
+        if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
+            raise ForgedReturn("signature")
+        if not stamp.isdigit() or abs(self._now().timestamp() - int(stamp)) > NOTICE_SKEW_SECONDS:
+            raise ForgedReturn("the notice is too old or too new")
+        match _read_json(body):
+            case {
+                "type": "deposited",
+                "notice_id": str(notice_key),
+                "mid": str(mid),
+                "order_no": str(order_no),
+                "tid": str(tid),
+                "amount": int(amount),
+                "currency": str(currency),
+                "deposited_at": int(deposited_at),
+                **rest,
+            } if mid == channel.mid and amount > 0:
+                depositor = rest.get("depositor")
+                return Deposited(
+                    notice_key=notice_key,
+                    order_no=order_no,
+                    pg_tid=tid,
+                    amount=Money(amount, currency),
+                    depositor=depositor if isinstance(depositor, str) else None,
+                    deposited_at=_time(deposited_at),
+                )
+            case {"type": str()}:
+                return None
+            case _:
+                raise ForgedReturn("unreadable")
+
+    def acknowledge(self, stored: bool) -> tuple[int, str, bytes]:
+        return (200, "text/plain", b"OK") if stored else (400, "text/plain", b"NO")
+
+    # --- the one call -------------------------------------------------------------------------
+
+    async def _ask(
+        self, channel: Channel, method: str, path: str, body: dict[str, Any] | None = None
+    ) -> Any:
+        """The PG's signed JSON; `result: not_sent` when it never left us; Unknown when nobody knows."""
+        raw = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
+        base = str(channel.settings["url"]).rstrip("/")
+        stamp = str(int(self._now().timestamp()))
+        signed_path = urlsplit(base).path + path
+        headers = {
+            "X-Sandbox-Mid": channel.mid,
+            "X-Sandbox-Timestamp": stamp,
+            "X-Sandbox-Signature": _hmac(
+                channel, f"{stamp}.{method}.{signed_path}.".encode() + raw
+            ),
+        }
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            answer = await self._wire.request(
+                method, base + path, headers=headers, body=raw, timeouts=TIMEOUTS
+            )
+        except NotSent as error:
+            # It never left us: nothing can have happened over there.
+            return {"result": "not_sent", "code": "NOT_SENT", "message": _SILENT, "why": str(error)}
+        except NoAnswer as error:
+            return Unknown(str(error))
+        return _signed_json(channel, answer)
+
+
+_SILENT = "PG사와 통신할 수 없습니다. 잠시 후 다시 시도해주세요."
+
+
+def connector(wire: Wire, now: Callable[[], datetime]) -> Connector:
+    """The connector of this file, for the finder."""
+    return Sandbox(wire, now)
+
+
+# --- readers ----------------------------------------------------------------------------------
+
+
+def _read_approval(answer: Any) -> Outcome:
+    match answer:
+        case {
+            "result": "approved",
+            "order_no": str(order_no),
+            "tid": str(tid),
+            "amount": int(amount),
+            "currency": str(currency),
+            "approved_at": int(approved_at),
+            **rest,
+        }:
+            return Approved(
+                order_no=order_no,
+                amount=Money(amount, currency),
+                pg_tid=tid,
+                approved_at=_time(approved_at),
+                pay_method=_text(rest.get("pay_method")),
+                hub_pg_code=_text(rest.get("wallet")),
+                approval_number=_text(rest.get("approval_number")),
+                card=_read_card(rest.get("card")),
+                bank=_read_bank(rest.get("bank")),
+                receipt_url=_text(rest.get("receipt_url")),
+                cash_receipt_issued=rest.get("cash_receipt_issued") is True,
+            )
+        case {
+            "result": "account_issued",
+            "order_no": str(order_no),
+            "tid": str(tid),
+            "amount": int(amount),
+            "currency": str(currency),
+            "virtual_account": {
+                "bank_code": str(bank_code),
+                "bank_name": str(bank_name),
+                "number": str(number),
+                "due": int(due),
+                "issued_at": int(issued_at),
+                **account,
+            },
+        }:
+            return AccountIssued(
+                order_no=order_no,
+                amount=Money(amount, currency),
+                pg_tid=tid,
+                account=VirtualAccount(
+                    bank_code=bank_code,
+                    bank_name=bank_name,
+                    number=number,
+                    holder=_text(account.get("holder")),
+                    due=_time(due),
+                    issued_at=_time(issued_at),
+                ),
+            )
+        case {"result": "error", "code": "CONFLICT"}:
+            # The number was asked before with other content; what became of that is the question.
+            return Unknown(_why(answer))
+        case {
+            "result": "declined" | "not_sent" | "error",
+            "code": str(code),
+            "message": str(message),
+        }:
+            return Declined(code, message)
+        case _:
+            return Unknown(_why(answer))
+
+
+def _read_cancel(answer: Any, currency: str) -> CancelOutcome:
+    match answer:
+        case {
+            "result": "cancelled",
+            "cancel_no": str(cancel_no),
+            "cancel_tid": str(cancel_tid),
+            "amount": int(amount),
+            "cancelled_at": int(cancelled_at),
+            **rest,
+        }:
+            return Cancelled(
+                cancel_no=cancel_no,
+                amount=Money(amount, currency),
+                pg_tid=cancel_tid,
+                cancelled_at=_time(cancelled_at),
+                receipt_url=_text(rest.get("receipt_url")),
+            )
+        case {"result": "error", "code": "CONFLICT"}:
+            return Unknown(_why(answer))
+        case {
+            "result": "refused" | "not_sent" | "error",
+            "code": str(code),
+            "message": str(message),
+        }:
+            return Declined(code, message)
+        case _:
+            return Unknown(_why(answer))
+
+
+def _read_card(card: Any) -> Card | None:
+    if not isinstance(card, dict):
+        return None
+    months = card.get("installment_months")
+    kind = card.get("type")
+    return Card(
+        issuer_code=_text(card.get("issuer_code")),
+        issuer_name=_text(card.get("issuer_name")),
+        number=_text(card.get("number")),
+        installment_months=months if isinstance(months, int) else 0,
+        type=kind if isinstance(kind, int) else None,
+    )
+
+
+def _read_bank(bank: Any) -> Bank | None:
+    if not isinstance(bank, dict):
+        return None
+    return Bank(_text(bank.get("code")), _text(bank.get("name")))
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _hmac(channel: Channel, message: bytes) -> str:
+    return hmac.new(str(channel.settings["secret"]).encode(), message, hashlib.sha256).hexdigest()
+
+
+def _read_json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _signed_json(channel: Channel, answer: Answer) -> Any:
+    """The JSON of an answer that carries the PG's signature; else Unknown: it may be anybody's."""
+    stamp = answer.headers.get("X-Sandbox-Timestamp", "")
+    expected = _hmac(channel, stamp.encode() + b"." + answer.body)
+    signature = answer.headers.get("X-Sandbox-Signature", "")
+    if not answer.whole or not hmac.compare_digest(
+        expected.encode(), signature.encode("utf-8", "replace")
+    ):
+        return Unknown(f"HTTP {answer.status} without the PG's signature")
+    read = _read_json(answer.body)
+    if answer.status >= 500 or not isinstance(read, dict):
+        return Unknown(f"HTTP {answer.status}, unreadable")
+    return read
+
+
+def _why(answer: Any) -> str:
+    if isinstance(answer, Unknown):
+        return answer.why
+    if isinstance(answer, dict):
+        return f"{answer.get('result')} {answer.get('code')} with keys {sorted(map(str, answer))}"
+    return "unreadable answer"

@@ -1,15 +1,215 @@
-"""Being written by its owner at this moment."""
+"""Webhooks waiting to leave, and what became of every attempt."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+import asyncpg
+
+from naru.store.named import load
 
 if TYPE_CHECKING:
     from naru.store.connection import Connection
 
+Q = load("outbox")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One webhook to one address. `state` is waiting, delivered or parked.
+
+    `fence` is the number of the claim; `secrets` is the merchant's setting, filled by `claim` only.
+    """
+
+    id: int
+    webhook_id: str
+    merchant_id: int
+    imp_uid: str
+    version: int
+    status: str
+    cancellation_id: str | None
+    url: str
+    content_type: str
+    body: bytes
+    mode: str
+    state: str
+    attempts: int
+    next_at: datetime
+    announced_at: datetime
+    ended_at: datetime | None
+    fence: int
+    secrets: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Delivery({self.id}, {self.imp_uid}, {self.status}, {self.state})"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try: what was sent, and what came back or why nothing did. Exactly one of the two is there."""
+
+    began_at: datetime
+    duration_ms: int
+    request_headers: Mapping[str, str]
+    answer_status: int | None
+    answer_body: str | None
+    error: str | None
+
 
 class Outbox:
-    """See the module's sentence."""
+    """Webhooks waiting to leave."""
+
+    __slots__ = ("_connection",)
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    async def lay(
+        self,
+        *,
+        webhook_id: str,
+        merchant_id: int,
+        imp_uid: str,
+        version: int,
+        status: str,
+        cancellation_id: str | None,
+        url: str,
+        content_type: str,
+        body: bytes,
+        mode: str,
+    ) -> int | None:
+        """A webhook to one address; None when this change was announced there already."""
+        laid: int | None = await self._connection.fetchval(
+            Q["lay"],
+            webhook_id,
+            merchant_id,
+            imp_uid,
+            version,
+            status,
+            cancellation_id,
+            url,
+            content_type,
+            body,
+            mode,
+        )
+        return laid
+
+    async def claim(self, delivery_id: int, lease: timedelta) -> Delivery | None:
+        """Take a due delivery for one attempt; None when it is not its turn."""
+        row = await self._connection.fetchrow(Q["claim"], delivery_id, lease)
+        return None if row is None else _read(row)
+
+    async def renew(self, delivery: Delivery, lease: timedelta) -> bool:
+        """Keep it a while longer. False: somebody else has it now."""
+        row = await self._connection.fetchval(Q["renew"], delivery.id, delivery.fence, lease)
+        return row is not None
+
+    async def release(self, delivery: Delivery, wait: timedelta) -> None:
+        """Give it back unsent, for later."""
+        await self._connection.fetchval(Q["release"], delivery.id, delivery.fence, wait)
+
+    async def delivered(self, delivery: Delivery, attempt: Attempt) -> None:
+        """The merchant has it."""
+        await self._connection.fetchval(
+            Q["delivered"],
+            delivery.id,
+            attempt.began_at,
+            attempt.duration_ms,
+            dict(attempt.request_headers),
+            attempt.answer_status,
+            attempt.answer_body,
+        )
+
+    async def failed(self, delivery: Delivery, attempt: Attempt, wait: timedelta | None) -> bool:
+        """It failed: again after `wait`, or parked (None). False: somebody else decides by now."""
+        row = await self._connection.fetchval(
+            Q["failed"],
+            delivery.id,
+            attempt.began_at,
+            attempt.duration_ms,
+            dict(attempt.request_headers),
+            attempt.answer_status,
+            attempt.answer_body,
+            attempt.error,
+            delivery.fence,
+            wait,
+        )
+        return row is not None
+
+    async def following(self, delivery: Delivery) -> int | None:
+        """The webhook that waited for this one to end, or None."""
+        following: int | None = await self._connection.fetchval(
+            Q["following"], delivery.imp_uid, delivery.url, delivery.version
+        )
+        return following
+
+    async def hasten(self, delivery: Delivery) -> list[int]:
+        """This address answers again: make what waits for it due now, a hundred at the most."""
+        rows = await self._connection.fetch(Q["hasten"], delivery.merchant_id, delivery.url)
+        return [row["id"] for row in rows]
+
+    async def probe(self, every: timedelta) -> list[int]:
+        """Make one delivery per silent address due now, if none was tried for so long."""
+        return [row["id"] for row in await self._connection.fetch(Q["probe"], every)]
+
+    async def due(self, since: timedelta, most: int) -> list[int]:
+        """Deliveries that are overdue by `since` and that nobody sends, oldest first."""
+        return [row["id"] for row in await self._connection.fetch(Q["due"], since, most)]
+
+    async def resend(self, delivery_id: int, merchant_id: int | None = None) -> bool:
+        """Make it wait for one more attempt. False: there is no such delivery (of this merchant)."""
+        row = await self._connection.fetchval(Q["resend"], delivery_id, merchant_id)
+        return row is not None
+
+    async def get(self, delivery_id: int) -> Delivery | None:
+        """One delivery."""
+        row = await self._connection.fetchrow(Q["get"], delivery_id)
+        return None if row is None else _read(row)
+
+    async def of_merchant(
+        self, merchant_id: int, *, imp_uid: str | None = None, most: int = 100
+    ) -> list[Delivery]:
+        """The deliveries of a merchant, newest first."""
+        rows = await self._connection.fetch(Q["of_merchant"], merchant_id, imp_uid, most)
+        return [_read(row) for row in rows]
+
+    async def attempts_of(self, delivery_id: int) -> list[Attempt]:
+        """Every attempt of one delivery, oldest first."""
+        rows = await self._connection.fetch(Q["attempts_of"], delivery_id)
+        return [
+            Attempt(
+                began_at=row["began_at"],
+                duration_ms=row["duration_ms"],
+                request_headers=row["request_headers"],
+                answer_status=row["answer_status"],
+                answer_body=row["answer_body"],
+                error=row["error"],
+            )
+            for row in rows
+        ]
+
+
+def _read(row: asyncpg.Record) -> Delivery:
+    return Delivery(
+        id=row["id"],
+        webhook_id=row["webhook_id"],
+        merchant_id=row["merchant_id"],
+        imp_uid=row["imp_uid"],
+        version=row["version"],
+        status=row["status"],
+        cancellation_id=row["cancellation_id"],
+        url=row["url"],
+        content_type=row["content_type"],
+        body=row["body"],
+        mode=row["mode"],
+        state=row["state"],
+        attempts=row["attempts"],
+        next_at=row["next_at"],
+        announced_at=row["announced_at"],
+        ended_at=row["ended_at"],
+        fence=row["fence"],
+        secrets=row.get("webhook_secret"),
+    )

@@ -1,19 +1,146 @@
-"""Being written by its owner at this moment."""
+"""Jobs waiting to run: how a verb asks for one inside its own transaction.
+
+A job is a wake-up call and nothing more: it names a row, and the row is the truth. Claiming,
+leasing and re-running jobs is PgQueuer's work, in tables of its own.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+
+import asyncpg
+from pgqueuer import PgQueuer
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.adapters.persistence.qb import (
+    QueryBuilderEnvironment,
+    QueryQueueBuilder,
+    QuerySchedulerBuilder,
+)
+from pgqueuer.domain.settings import DBSettings, Durability
+from pgqueuer.domain.types import Channel, OnConflict
+from pgqueuer.queries import Queries
+
+from naru.store.named import Query
 
 if TYPE_CHECKING:
     from naru.store.connection import Connection
 
+DELIVER_WEBHOOK = "deliver_webhook"
+SETTLE_PAYMENT = "settle_payment"
+
+# Every name is said here, because the library would also read them from the environment,
+# where words as common as CHANNEL or TRIGGER may mean something else.
+_SETTINGS = DBSettings(
+    prefix="",
+    db_schema=None,
+    channel=Channel("naru_jobs"),
+    function="jobs_changed",
+    statistics_table="jobs_statistics",
+    queue_status_type="job_status",
+    queue_table="jobs",
+    queue_table_log="jobs_log",
+    trigger="jobs_changed",
+    schedules_table="jobs_schedules",
+    durability=Durability.durable,
+    widen_id=True,
+)
+
+
+class _SessionQueries(QueryQueueBuilder):
+    """The library's statements for a connection whose jsonb codec is the house's own."""
+
+    def build_enqueue_query(self, on_conflict: OnConflict = "raise") -> str:
+        # The library hands over JSON as text. Our connections would encode that text once more,
+        # so it is bound as text and becomes jsonb inside the server.
+        return (
+            super().build_enqueue_query(on_conflict).replace("$6::jsonb[]", "$6::text[]::jsonb[]")
+        )
+
+
+class _SessionDriver(AsyncpgDriver):
+    """The library's driver over a connection of the store, with its statements prepared once."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection.raw)
+        self._session = connection
+
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        return [dict(row) for row in await self._session.fetch(_query(query), *args)]
+
+
+@cache
+def _query(sql: str) -> Query:
+    return Query("queue", sql)
+
+
+_ENVIRONMENT = QueryBuilderEnvironment(_SETTINGS)
+_SESSION_QUERIES = _SessionQueries(_SETTINGS)
+_SCHEDULER_QUERIES = QuerySchedulerBuilder(_SETTINGS)
+
 
 class Queue:
-    """See the module's sentence."""
+    """Jobs waiting to run."""
+
+    __slots__ = ("_connection",)
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    async def ask(
+        self, job: str, subject: str, *, after: timedelta | None = None, once: str | None = None
+    ) -> bool:
+        """Ask for a job about `subject` (an id), when this transaction commits and not before.
 
-async def install(connection: Any) -> None:
-    """The library's own tables."""
+        `after` delays it. `once` is a name: while a job of that name waits or runs no second one is
+        made, and the answer is False.
+        """
+        queries = Queries(
+            _SessionDriver(self._connection),
+            qbe=_ENVIRONMENT,
+            qbq=_SESSION_QUERIES,
+            qbs=_SCHEDULER_QUERIES,
+        )
+        [job_id] = await queries.enqueue(
+            [job],
+            [subject.encode()],
+            [0],
+            execute_after=[after],
+            dedupe_key=[once],
+            on_conflict="skip",
+        )
+        return job_id is not None
+
+
+async def install(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Create or renew the library's tables. Not inside a transaction; repeating it changes nothing."""
+    queries = _plain_queries(AsyncpgDriver(connection))
+    if await queries.schema_is_installed():
+        await queries.upgrade()
+    else:
+        await queries.install()
+
+
+async def open_worker(dsn: str) -> tuple[PgQueuer, asyncpg.Connection[asyncpg.Record]]:
+    """A runner of jobs with a connection of its own, which the caller closes.
+
+    Raises what asyncpg raises when the database cannot be reached.
+    """
+    connection = await asyncpg.connect(
+        dsn,
+        timeout=10,
+        command_timeout=30,
+        server_settings={"application_name": "naru worker", "timezone": "UTC"},
+    )
+    driver = AsyncpgDriver(connection)
+    return PgQueuer(driver, channel=_SETTINGS.channel, queries=_plain_queries(driver)), connection
+
+
+def _plain_queries(driver: AsyncpgDriver) -> Queries:
+    return Queries(
+        driver,
+        qbe=_ENVIRONMENT,
+        qbq=QueryQueueBuilder(_SETTINGS),
+        qbs=_SCHEDULER_QUERIES,
+    )

@@ -1,0 +1,1 @@
+"""What is told to the merchant's server afterwards: i'mport's webhooks."""

@@ -102,17 +102,7 @@ def _sweep() -> None:
             continue
 
 
-def _migrations() -> list[str]:
-    import naru
-
-    folder = Path(naru.__file__).parent / "store" / "migrations"
-    return [file.read_text() for file in sorted(folder.glob("[0-9]*.sql"))]
-
-
 async def _migrate(url: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        for script in _migrations():
-            await connection.execute(script)
-    finally:
-        await connection.close()
+    from naru.store.migrate import migrate
+
+    await migrate(url)

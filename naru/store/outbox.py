@@ -111,9 +111,9 @@ class Outbox:
         """Give it back unsent, for later."""
         await self._connection.fetchval(Q["release"], delivery.id, delivery.fence, wait)
 
-    async def delivered(self, delivery: Delivery, attempt: Attempt) -> None:
-        """The merchant has it."""
-        await self._connection.fetchval(
+    async def delivered(self, delivery: Delivery, attempt: Attempt) -> int | None:
+        """The merchant has it. Answers the webhook that waited for this one to end, if any."""
+        following: int | None = await self._connection.fetchval(
             Q["delivered"],
             delivery.id,
             attempt.began_at,
@@ -122,10 +122,16 @@ class Outbox:
             attempt.answer_status,
             attempt.answer_body,
         )
+        return following
 
-    async def failed(self, delivery: Delivery, attempt: Attempt, wait: timedelta | None) -> bool:
-        """It failed: again after `wait`, or parked (None). False: somebody else decides by now."""
-        row = await self._connection.fetchval(
+    async def failed(
+        self, delivery: Delivery, attempt: Attempt, wait: timedelta | None
+    ) -> int | None:
+        """It failed: again after `wait`, or parked (None), if the claim still holds.
+
+        Answers the webhook that waits behind this one, if any.
+        """
+        following: int | None = await self._connection.fetchval(
             Q["failed"],
             delivery.id,
             attempt.began_at,
@@ -136,13 +142,6 @@ class Outbox:
             attempt.error,
             delivery.fence,
             wait,
-        )
-        return row is not None
-
-    async def following(self, delivery: Delivery) -> int | None:
-        """The webhook that waited for this one to end, or None."""
-        following: int | None = await self._connection.fetchval(
-            Q["following"], delivery.imp_uid, delivery.url, delivery.version
         )
         return following
 

@@ -32,37 +32,37 @@ UPDATE webhook_deliveries SET leased_until = NULL, next_at = now() + $3
 RETURNING id;
 
 -- delivered --
--- The merchant answered: a fact, whoever holds the lease by now.
+-- The merchant answered: a fact, whoever holds the lease by now. Tells which webhook waited for it.
 WITH attempt AS (
     INSERT INTO webhook_attempts (delivery_id, began_at, duration_ms, request_headers, answer_status, answer_body)
     VALUES ($1, $2, $3, $4, $5, $6)
 )
-UPDATE webhook_deliveries
+UPDATE webhook_deliveries d
    SET state = 'delivered', attempts = attempts + 1, leased_until = NULL, ended_at = now()
  WHERE id = $1
-RETURNING id;
+RETURNING (SELECT n.id FROM webhook_deliveries n
+            WHERE n.imp_uid = d.imp_uid AND n.url = d.url AND n.version > d.version
+              AND n.state = 'waiting' AND n.next_at <= now()
+            ORDER BY n.version LIMIT 1) AS following;
 
 -- failed --
 -- The attempt failed. It is kept in any case; the delivery waits ($9) or is parked (null) only if we
--- still hold it.
+-- still hold it. Tells which webhook waits behind it.
 WITH attempt AS (
     INSERT INTO webhook_attempts
            (delivery_id, began_at, duration_ms, request_headers, answer_status, answer_body, error)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
 )
-UPDATE webhook_deliveries
+UPDATE webhook_deliveries d
    SET attempts = attempts + 1, leased_until = NULL,
        state = CASE WHEN $9::interval IS NULL THEN 'parked' ELSE 'waiting' END,
        ended_at = CASE WHEN $9::interval IS NULL THEN now() END,
        next_at = now() + COALESCE($9::interval, '0')
  WHERE id = $1 AND fence = $8 AND state = 'waiting'
-RETURNING id;
-
--- following --
--- The next webhook of the same payment to the same address, which waited for this one.
-SELECT id FROM webhook_deliveries
- WHERE imp_uid = $1 AND url = $2 AND version > $3 AND state = 'waiting' AND next_at <= now()
- ORDER BY version LIMIT 1;
+RETURNING (SELECT n.id FROM webhook_deliveries n
+            WHERE n.imp_uid = d.imp_uid AND n.url = d.url AND n.version > d.version
+              AND n.state = 'waiting' AND n.next_at <= now()
+            ORDER BY n.version LIMIT 1) AS following;
 
 -- hasten --
 -- An address answers again: what waited for a later rung may go now, a hundred at a time.

@@ -28,6 +28,11 @@ class Channels:
         """Every channel of a merchant, default first."""
         return [_read(row) for row in await self._connection.fetch(Q["of_merchant"], merchant_id)]
 
+    async def named_of_merchant(self, merchant_id: int) -> list[tuple[str, Channel]]:
+        """The same, each with the name its staff gave it."""
+        rows = await self._connection.fetch(Q["of_merchant"], merchant_id)
+        return [(row["name"], _read(row)) for row in rows]
+
     async def get(self, channel_id: int) -> Channel | None:
         """One channel."""
         row = await self._connection.fetchrow(Q["get"], channel_id)

@@ -9,6 +9,7 @@ from naru.store.deposits import Deposits
 from naru.store.intents import Intents
 from naru.store.merchants import Merchants
 from naru.store.outbox import Outbox
+from naru.store.pages import Pages
 from naru.store.payments import Payments
 from naru.store.prepared import PreparedAmounts
 from naru.store.queue import Queue
@@ -29,6 +30,11 @@ class Session:
     def payments(self) -> Payments:
         """Payments, their events and what was given back."""
         return Payments(self._connection)
+
+    @property
+    def pages(self) -> Pages:
+        """Payments a page at a time."""
+        return Pages(self._connection)
 
     @property
     def intents(self) -> Intents:

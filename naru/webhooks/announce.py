@@ -1,0 +1,76 @@
+"""Lay the webhook that a change earned, in the transaction of that change (protocol: webhook.md §1, §4)."""
+
+from __future__ import annotations
+
+import hashlib
+
+from naru.domain.merchant import Merchant
+from naru.domain.payment import Cancellation, Payment, Step
+from naru.store import Session
+from naru.store.queue import DELIVER_WEBHOOK
+from naru.webhooks.payload import write_payload
+
+# What a payment that reached this step is announced as. A failure is not announced: i'mport sends
+# nothing when a window fails, a buyer gives up or an account is closed.
+_EARNS = {Step.PAID: "paid", Step.WAITING_DEPOSIT: "ready"}
+
+
+async def announce(
+    session: Session,
+    merchant: Merchant,
+    payment: Payment,
+    *,
+    cancellation: Cancellation | None = None,
+    enable_webhook: bool = False,
+) -> int:
+    """Lay one webhook per address in the outbox and ask for its delivery; answers how many.
+
+    Call it in the transaction that changed the payment, with the payment as it is now: both become
+    true together. With `cancellation` the change is money given back, which is announced only when
+    the merchant asked (`enable_webhook`). Repeating it for the same version lays nothing.
+    """
+    if cancellation is not None:
+        status = "cancelled" if enable_webhook else None
+    else:
+        status = _EARNS.get(payment.step)
+    if status is None:
+        return 0
+    cancellation_id = None if cancellation is None else cancellation.cancellation_id
+    payload = write_payload(
+        imp_uid=payment.imp_uid,
+        merchant_uid=payment.merchant_uid,
+        status=status,
+        cancellation_id=cancellation_id,
+        format=merchant.webhook_format,
+    )
+    laid = 0
+    for url in addresses(merchant, payment):
+        delivery_id = await session.outbox.lay(
+            webhook_id=_webhook_id(payment, url),
+            merchant_id=payment.merchant_id,
+            imp_uid=payment.imp_uid,
+            version=payment.version,
+            status=status,
+            cancellation_id=cancellation_id,
+            url=url,
+            content_type=payload.content_type,
+            body=payload.body,
+            mode=merchant.webhook_mode,
+        )
+        if delivery_id is not None:
+            await session.queue.ask(DELIVER_WEBHOOK, str(delivery_id))
+            laid += 1
+    return laid
+
+
+def addresses(merchant: Merchant, payment: Payment) -> tuple[str, ...]:
+    """Where this payment is announced: its own addresses replace the merchant's one."""
+    if payment.webhook_urls:
+        return tuple(dict.fromkeys(payment.webhook_urls))
+    return (merchant.webhook_url,) if merchant.webhook_url else ()
+
+
+def _webhook_id(payment: Payment, url: str) -> str:
+    # Made from what it names: announcing the same change again cannot make a second id.
+    text = "\0".join((payment.imp_uid, str(payment.version), url))
+    return f"msg_{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"

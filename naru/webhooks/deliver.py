@@ -1,0 +1,205 @@
+"""Send a webhook: one attempt, everything about it kept, the next one by the ladder.
+
+Whoever calls, however often, and whatever dies in between: a delivery is sent at least once, its
+first attempts leave in the order of the payment's changes, and an address that is ill holds up
+nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from naru.domain.errors import NaruError, NoAnswer, NotSent
+from naru.domain.merchant import origin_of
+from naru.store import Store
+from naru.store.outbox import Attempt, Delivery
+from naru.store.queue import DELIVER_WEBHOOK
+from naru.webhooks.retry import is_delivered, ladder_of, next_wait
+from naru.webhooks.sign import read_secrets, signature_headers
+from naru.wire import Answer, Wire
+
+log = logging.getLogger("naru.webhooks")
+
+# Shorter than the 30 s in which a dead worker's work must go on; long attempts renew it.
+LEASE = timedelta(seconds=15)
+ANSWER_BYTES_KEPT = 1024
+AT_ONCE_PER_ADDRESS = 32
+# An address that failed this often in a row gets a few attempts at a time until it answers again.
+FAILURES_MAKE_ILL = 3
+AT_ONCE_WHEN_ILL = 2
+
+
+@dataclass
+class _Lane:
+    """The traffic to one origin, as this process sees it."""
+
+    free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE_PER_ADDRESS))
+    running: int = 0
+    failures: int = 0
+
+    @property
+    def blocked(self) -> bool:
+        return self.failures >= FAILURES_MAKE_ILL and self.running >= AT_ONCE_WHEN_ILL
+
+
+class Deliverer:
+    """Sends webhooks of one store through one wire."""
+
+    def __init__(
+        self,
+        store: Store,
+        wire: Wire,
+        *,
+        chance: random.Random | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._wire = wire
+        self._chance = chance or random.Random()  # noqa: S311 - spreads waits, guards nothing
+        self._now = now
+        self._lanes: defaultdict[str | None, _Lane] = defaultdict(_Lane)
+
+    async def deliver(self, delivery_id: int) -> None:
+        """Make one attempt, if it is this delivery's turn; do nothing if it is not."""
+        async with self._store.direct() as session:
+            delivery = await session.outbox.claim(delivery_id, LEASE)
+        if delivery is None:
+            return
+        lane = self._lanes[origin_of(delivery.url)]
+        if lane.blocked:
+            async with self._store.direct() as session:
+                wait = timedelta(seconds=self._chance.uniform(5, 15))
+                await session.outbox.release(delivery, wait)
+            return
+        async with self._leased(delivery), lane.free:
+            lane.running += 1
+            try:
+                attempt = await self._attempt(delivery)
+            finally:
+                lane.running -= 1
+        if attempt.answer_status is not None and is_delivered(attempt.answer_status):
+            recovered = delivery.attempts > 0 or lane.failures > 0
+            lane.failures = 0
+            await self._succeed(delivery, attempt, recovered)
+        else:
+            lane.failures += 1
+            await self._fail(delivery, attempt)
+
+    async def _attempt(self, delivery: Delivery) -> Attempt:
+        began_at = self._now()
+        began = time.monotonic()
+        headers: dict[str, str] = {}
+        answer: Answer | None = None
+        error: str | None = None
+        try:
+            headers = request_headers(delivery, began_at)
+            answer = await self._wire.request(
+                "POST",
+                delivery.url,
+                body=delivery.body,
+                headers=headers,
+                timeouts=ladder_of(delivery.mode).timeouts(delivery.attempts + 1),
+                max_body=ANSWER_BYTES_KEPT,
+            )
+        except NotSent as why:
+            error = f"not sent: {why}"
+        except NoAnswer as why:
+            error = f"no answer: {why}"
+        except ValueError:
+            error = "not sent: the merchant's webhook secret cannot be read"
+        return Attempt(
+            began_at=began_at,
+            duration_ms=int((time.monotonic() - began) * 1000),
+            request_headers=headers,
+            answer_status=None if answer is None else answer.status,
+            answer_body=None if answer is None else scrub(answer.body),
+            error=error,
+        )
+
+    async def _succeed(self, delivery: Delivery, attempt: Attempt, recovered: bool) -> None:
+        async with self._store.direct() as session:
+            following = await session.outbox.delivered(delivery, attempt)
+            if following is not None:
+                await session.queue.ask(DELIVER_WEBHOOK, str(following))
+            if recovered:
+                # The sweep picks these up; each that succeeds hastens more, so a long line starts
+                # slowly and does not run the merchant's server over.
+                await session.outbox.hasten(delivery)
+
+    async def _fail(self, delivery: Delivery, attempt: Attempt) -> None:
+        wait = next_wait(
+            ladder_of(delivery.mode), delivery.attempts + 1, attempt.answer_status, self._chance
+        )
+        async with self._store.begin() as session:
+            following = await session.outbox.failed(delivery, attempt, wait)
+            if wait is not None:
+                await session.queue.ask(DELIVER_WEBHOOK, str(delivery.id), after=wait)
+            elif following is not None:
+                await session.queue.ask(DELIVER_WEBHOOK, str(following))
+        if wait is None:
+            log.warning("webhook %s of %s is parked", delivery.webhook_id, delivery.imp_uid)
+
+    @asynccontextmanager
+    async def _leased(self, delivery: Delivery) -> AsyncIterator[None]:
+        """Renew the lease for as long as the block runs."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(LEASE.total_seconds() / 3)
+                # A lease that cannot be renewed is only lost: the attempt may then be made twice,
+                # which merchants must bear anyway.
+                with suppress(NaruError, OSError):
+                    async with self._store.direct() as session:
+                        if not await session.outbox.renew(delivery, LEASE):
+                            return
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+
+
+async def resend(store: Store, delivery_id: int, merchant_id: int | None = None) -> bool:
+    """Send it once more, same body and id, to the address used originally.
+
+    False: there is no such delivery (of this merchant, if one is named).
+    """
+    async with store.begin() as session:
+        found = await session.outbox.resend(delivery_id, merchant_id)
+        if found:
+            await session.queue.ask(DELIVER_WEBHOOK, str(delivery_id))
+    return found
+
+
+def request_headers(delivery: Delivery, now: datetime) -> dict[str, str]:
+    """The headers of one attempt. Raises ValueError when a secret of the merchant cannot be read."""
+    return {
+        "Content-Type": delivery.content_type,
+        **signature_headers(
+            read_secrets(delivery.secrets), delivery.webhook_id, delivery.body, now
+        ),
+        "naru-sequence": str(delivery.version),
+    }
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
+_LONG_NUMBER = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
+
+
+def scrub(body: bytes) -> str:
+    """What is kept of a merchant's answer: readable text without control characters and long numbers.
+
+    A long number might be somebody's card; an answer is not needed to the last digit.
+    """
+    text = body[:ANSWER_BYTES_KEPT].decode("utf-8", "replace")
+    return _LONG_NUMBER.sub("[number]", _CONTROL.sub("", text))

@@ -1,0 +1,83 @@
+"""Approve: the buyer proved who they are, now the money is taken.
+
+Five things in a straight line: read the PG's proof, ask the merchant if it wants to be asked, claim
+and commit, ask the PG with no transaction open, write the outcome down.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from naru.domain.errors import AlreadyPaid, PreparedDiffers
+from naru.domain.outcome import Abandoned, Ticket
+from naru.domain.payment import Payment, Step
+from naru.domain.prepared import check_prepared
+from naru.payments.abandon import abandon
+from naru.payments.ask_merchant import Confirmed, ask_merchant
+from naru.payments.gateway import Gateway
+from naru.payments.settle import settle_approval
+
+# Longer than any call to a PG may take, so that the worker looks only at what nobody works on.
+FIRST_LOOK = timedelta(seconds=20)
+
+
+async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Payment | None:
+    """Take the money for what the browser brought back, once.
+
+    Returns the payment as it stands (paid, waiting, failed, or still approving when the PG's answer
+    is not known); None for an unknown id. A payment that somebody else claimed is returned as it is.
+    Raises ForgedReturn when the fields are not the PG's word; then nothing has changed.
+    """
+    async with gateway.store.direct() as session:
+        payment = await session.payments.get(imp_uid)
+        if payment is None or payment.step is not Step.OPENED:
+            return payment
+        channel = await session.channels.get(payment.channel_id)
+        merchant = await session.merchants.get(payment.merchant_id)
+        prepared = await session.prepared.get(payment.merchant_id, payment.merchant_uid)
+    assert channel is not None
+    assert merchant is not None
+    connector = gateway.connector_of(channel)
+
+    back = connector.read_return(channel, payment, fields)
+    if isinstance(back, Abandoned):
+        return await abandon(gateway, imp_uid, back.code, back.message)
+    try:
+        # The merchant may have announced another amount while the window was open.
+        check_prepared(prepared, payment.amount)
+    except PreparedDiffers as differs:
+        return await abandon(gateway, imp_uid, "F400", differs.sentence)
+
+    # The merchant's own setting wins: the buyer's browser cannot switch the question off (P18).
+    confirm_url = merchant.confirm_url or payment.confirm_url
+    if confirm_url is not None:
+        said = await ask_merchant(
+            gateway.wire,
+            confirm_url,
+            payment.imp_uid,
+            payment.merchant_uid,
+            payment.amount,
+        )
+        if not isinstance(said, Confirmed):
+            return await abandon(gateway, imp_uid, "CONFIRM_REFUSED", said.sentence)
+
+    now = gateway.now()
+    try:
+        async with gateway.store.direct() as session:
+            claimed = await session.payments.claim_for_approval(
+                imp_uid,
+                now,
+                now + FIRST_LOOK,
+                back.pay_method,
+                # The token is worth nothing without our signature, and dies within minutes.
+                {"token_dies_at": (now.timestamp() + connector.auth_token_seconds)},
+            )
+            if claimed is None:
+                return await session.payments.get(imp_uid)
+    except AlreadyPaid as paid:
+        return await abandon(gateway, imp_uid, "F1002", paid.sentence)
+
+    ticket = Ticket(claimed.pg_order_no, claimed.amount, back.token)
+    outcome = await connector.approve(channel, ticket)
+
+    return await settle_approval(gateway, claimed, channel, outcome)

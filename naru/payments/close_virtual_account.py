@@ -1,0 +1,82 @@
+"""Close a virtual account that still waits (가상계좌 말소)."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from naru.connectors import Can
+from naru.domain.errors import BadRequest, NoSuchPayment, OutcomeUnknown, PgRefused
+from naru.domain.outcome import Declined, Undone, Unknown
+from naru.domain.payment import Payment, Step
+from naru.payments.cancel import FIRST_LOOK
+from naru.payments.gateway import Gateway
+from naru.payments.settle import LADDER_SECONDS
+
+log = logging.getLogger("naru.payments")
+
+CLOSED = "가상계좌 말소"  # unknowns.md A29
+
+
+class NotWaiting(BadRequest):
+    """Not a virtual account, or not waiting any more."""
+
+    sentence = "입금 대기 중인 가상계좌가 아닙니다."
+
+
+async def close_virtual_account(gateway: Gateway, merchant_id: int, imp_uid: str) -> Payment:
+    """waiting_deposit -> failed, once the PG has closed the account.
+
+    Raises NoSuchPayment, NotWaiting, CancelInProgress, PgRefused (deposited already), OutcomeUnknown.
+    """
+    async with gateway.store.begin() as tx:
+        payment = await tx.payments.lock(imp_uid, merchant_id)
+        if payment is None:
+            raise NoSuchPayment
+        if payment.step is not Step.WAITING_DEPOSIT:
+            raise NotWaiting
+        channel = await tx.channels.get(payment.channel_id)
+        assert channel is not None
+        connector = gateway.connector_of(channel)
+        if Can.CLOSE_ACCOUNT not in connector.can:
+            raise BadRequest("가상계좌 말소를 지원하지 않는 PG사입니다.")
+        now = gateway.now()
+        intent_id = await tx.intents.open_close_account(
+            imp_uid, gateway.ids.cancel_no(), payment.amount.minor, now, now + FIRST_LOOK
+        )
+
+    outcome = await connector.close_account(channel, payment.pg_order_no)
+
+    settled = await settle_close(gateway, payment, intent_id, 0, outcome)
+    match outcome:
+        case Declined(code=code, message=message):
+            raise PgRefused(code, message)
+        case Unknown():
+            raise OutcomeUnknown
+    return settled
+
+
+async def settle_close(
+    gateway: Gateway,
+    payment: Payment,
+    intent_id: int,
+    tries: int,
+    outcome: Undone | Declined | Unknown,
+) -> Payment:
+    """Write down how the closing ended. Returns the payment as it stands."""
+    now = gateway.now()
+    async with gateway.store.begin() as tx:
+        match outcome:
+            case Undone():
+                if await tx.intents.end(intent_id, "done", now, None):
+                    current = await tx.payments.get(payment.imp_uid) or payment
+                    # A deposit that was booked meanwhile wins: it is a fact.
+                    changed = await tx.payments.close_account(current, now, CLOSED)
+                    return changed or current
+            case Declined(code=code):
+                await tx.intents.end(intent_id, "refused", now, code)
+            case Unknown(why=why):
+                log.warning("%s: closing the account not answered: %s", payment.imp_uid, why)
+                step = LADDER_SECONDS[min(tries, len(LADDER_SECONDS) - 1)]
+                await tx.intents.doubt(intent_id, "unknown", now + timedelta(seconds=step), why)
+        return await tx.payments.get(payment.imp_uid) or payment

@@ -1,0 +1,59 @@
+"""Gateway: the hands that every verb is given. Money code takes nothing from anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from naru.connectors import Connector, find
+from naru.domain.channel import Channel
+from naru.domain.ids import Ids, RandomIds
+from naru.domain.payment import Payment, Status
+from naru.domain.payment import public_status as _public_status
+from naru.store import Store
+from naru.wire import Wire
+
+
+def utc_now() -> datetime:
+    """This machine's clock, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The store, the lines out, the clock and the ids.
+
+    `wire` calls addresses that strangers name (webhooks, confirm_url); `pg_wire` calls PGs that the
+    operator configured. `public_url` is where browsers and PGs reach us.
+    """
+
+    store: Store
+    wire: Wire
+    pg_wire: Wire
+    public_url: str
+    root_key: bytes = field(repr=False)
+    now: Callable[[], datetime] = utc_now
+    ids: Ids = field(default_factory=RandomIds)
+    partial_cancel_status: Status = Status.CANCELLED
+    _connectors: dict[str, Connector] = field(default_factory=dict, repr=False)
+
+    def connector_of(self, channel: Channel) -> Connector:
+        """Who speaks for this channel."""
+        connector = self._connectors.get(channel.connector)
+        if connector is None:
+            connector = find(channel.connector, self.pg_wire, self.now)
+            self._connectors[channel.connector] = connector
+        return connector
+
+    def public_status(self, payment: Payment) -> Status:
+        """i'mport's status of this payment."""
+        return _public_status(payment, partial_cancel=self.partial_cancel_status)
+
+    def return_url(self, payment: Payment) -> str:
+        """Where the buyer's browser comes back to from the PG."""
+        return f"{self.public_url}/checkout/return/{payment.imp_uid}"
+
+    def notice_url(self, channel: Channel) -> str:
+        """Where the PG's server tells us of deposits."""
+        return f"{self.public_url}/notices/{channel.channel_key}"

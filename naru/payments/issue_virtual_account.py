@@ -1,0 +1,58 @@
+"""A virtual account asked for by the merchant's server, without a window."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from naru.connectors import AccountOrder, Can
+from naru.domain.deadline import check_due
+from naru.domain.errors import AlreadyClaimed, BadRequest, OutcomeUnknown, PgRefused
+from naru.domain.payment import Payment, Step
+from naru.payments.approve import FIRST_LOOK
+from naru.payments.gateway import Gateway
+from naru.payments.settle import settle_approval
+from naru.payments.start import Opening, start
+
+
+async def issue_virtual_account(
+    gateway: Gateway, opening: Opening, *, bank_code: str, holder: str | None, due: datetime
+) -> Payment:
+    """Issue an account that waits for its deposit until `due`.
+
+    Raises what `start` raises, BadRequest (deadline, PG without this power), PgRefused with the
+    PG's words, OutcomeUnknown when the PG did not answer (the worker finds out).
+    """
+    channel = opening.channel
+    connector = gateway.connector_of(channel)
+    if Can.ISSUE_ACCOUNT not in connector.can:
+        raise BadRequest("API 가상계좌 발급을 지원하지 않는 PG사입니다.")
+    check_due(due, gateway.now())
+    payment, _ = await start(gateway, opening)
+    now = gateway.now()
+    async with gateway.store.direct() as session:
+        claimed = await session.payments.claim_for_approval(
+            payment.imp_uid, now, now + FIRST_LOOK, None, {}
+        )
+    if claimed is None:
+        raise AlreadyClaimed
+
+    order = AccountOrder(
+        order_no=claimed.pg_order_no,
+        amount=claimed.amount,
+        bank_code=bank_code,
+        holder=holder,
+        due=due,
+        name=claimed.name,
+        merchant_name=opening.merchant.name,
+        merchant_uid=claimed.merchant_uid,
+        notice_url=gateway.notice_url(channel),
+        buyer=claimed.buyer,
+    )
+    outcome = await connector.issue_account(channel, order)
+
+    settled = await settle_approval(gateway, claimed, channel, outcome)
+    if settled.step is Step.FAILED:
+        raise PgRefused(settled.fail_code or "", settled.fail_reason or "")
+    if settled.step is not Step.WAITING_DEPOSIT:
+        raise OutcomeUnknown
+    return settled

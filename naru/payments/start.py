@@ -1,0 +1,187 @@
+"""Open a payment: the row exists, then the browser learns where the PG's window is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from naru.connectors import WindowOrder
+from naru.domain.channel import Channel
+from naru.domain.deadline import account_due
+from naru.domain.errors import (
+    AlreadyClaimed,
+    AlreadyPaid,
+    BadAmount,
+    BadRequest,
+    PgRefused,
+    TestChannelRefused,
+)
+from naru.domain.ids import ImpUid, MerchantUid, hash_secret
+from naru.domain.merchant import Merchant
+from naru.domain.money import Money
+from naru.domain.outcome import Declined
+from naru.domain.payment import Buyer, Payment, Step, Surface
+from naru.domain.pg_profile import allowed_installments, profile
+from naru.domain.prepared import check_prepared
+from naru.domain.window import WindowPlan
+from naru.payments.abandon import abandon
+from naru.payments.gateway import Gateway
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a door has read, checked and translated from request_pay or POST /vbanks.
+
+    `request` is what the merchant's page gave, whole; unknown keys are kept there.
+    """
+
+    merchant: Merchant
+    channel: Channel
+    merchant_uid: MerchantUid
+    amount: Money
+    surface: Surface
+    pay_method: str
+    tax_free: Money | None = None
+    vat: Money | None = None
+    name: str | None = None
+    buyer: Buyer = field(default_factory=Buyer)
+    custom_data: str | None = None
+    user_agent: str | None = None
+    language: str = "ko"
+    escrow: bool = False
+    webhook_urls: tuple[str, ...] = ()
+    confirm_url: str | None = None
+    return_url: str | None = None
+    app_scheme: str | None = None
+    page_origin: str | None = None
+    window_mode: str = "iframe"
+    callback_shape: str = "full"
+    request_id: str | None = None
+    request: dict[str, Any] = field(default_factory=dict)
+
+
+async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
+    """Write the payment as opened. Returns it with the secret of its window (only its hash is kept).
+
+    No PG is called. Raises BadAmount, BadRequest, TestChannelRefused, AlreadyPaid (F1002) and
+    PreparedDiffers; then no payment exists.
+    """
+    merchant, channel = opening.merchant, opening.channel
+    if channel.test and not merchant.allow_test_channels:
+        raise TestChannelRefused
+    zero = Money(0, opening.amount.currency)
+    tax_free = opening.tax_free or zero
+    if not opening.amount or tax_free > opening.amount:
+        raise BadAmount
+    if opening.vat is not None and opening.vat + tax_free > opening.amount:
+        raise BadAmount("vat_amount 가 결제금액보다 클 수 없습니다.")
+    manners = profile(channel.pg_code)
+    if opening.amount.currency in manners.refuses_currency:
+        raise BadRequest(
+            f"{channel.pg_code} 은(는) {opening.amount.currency} 결제를 지원하지 않습니다."
+        )
+    now = gateway.now()
+    # Read now, so that a bad date is refused here and not at the PG's door.
+    account_due(opening.request.get("vbank_due"), now)
+    secret = gateway.ids.secret()
+    payment = Payment(
+        imp_uid=_new_uid(gateway, opening.surface),
+        merchant_id=merchant.id,
+        merchant_uid=opening.merchant_uid,
+        channel_id=channel.id,
+        pg_code=channel.pg_code,
+        mid=channel.mid,
+        sandbox=channel.test,
+        surface=opening.surface,
+        pay_method=opening.pay_method,
+        step=Step.OPENED,
+        version=1,
+        amount=opening.amount,
+        cancelled=zero,
+        tax_free=tax_free,
+        vat=opening.vat,
+        pg_order_no=gateway.ids.pg_order_no(),
+        started_at=now,
+        name=opening.name,
+        buyer=opening.buyer,
+        custom_data=opening.custom_data,
+        user_agent=opening.user_agent,
+        language=opening.language,
+        escrow=opening.escrow,
+        webhook_urls=opening.webhook_urls,
+        confirm_url=opening.confirm_url,
+        return_url=opening.return_url,
+        app_scheme=opening.app_scheme,
+        page_origin=opening.page_origin,
+        window_mode=opening.window_mode,
+        callback_shape=opening.callback_shape,
+        request_id=opening.request_id,
+        request=opening.request,
+    )
+    async with gateway.store.direct() as session:
+        if await session.payments.taken(merchant.id, opening.merchant_uid) is not None:
+            raise AlreadyPaid
+        check_prepared(
+            await session.prepared.get(merchant.id, opening.merchant_uid), opening.amount
+        )
+        return await session.payments.open(payment, hash_secret(secret)), secret
+
+
+async def enter_window(gateway: Gateway, payment: Payment, merchant: Merchant) -> WindowPlan:
+    """Ask the PG where this payment's window is. May be asked again: the PG answers the same.
+
+    Raises AlreadyClaimed when the window has been used, PgRefused when the PG cannot open one (the
+    payment is failed then, with the PG's words).
+    """
+    if payment.step is not Step.OPENED:
+        raise AlreadyClaimed
+    async with gateway.store.direct() as session:
+        channel = await session.channels.get(payment.channel_id)
+    assert channel is not None
+    order = WindowOrder(
+        payment=payment,
+        merchant_name=merchant.name,
+        return_url=gateway.return_url(payment),
+        notice_url=gateway.notice_url(channel),
+        frame_ancestors=frame_ancestors(payment),
+        installments=_installments(payment),
+        account_due=account_due(payment.request.get("vbank_due"), payment.started_at)
+        if payment.pay_method == "vbank"
+        else None,
+    )
+    plan = await gateway.connector_of(channel).prepare(channel, order)
+    if isinstance(plan, Declined):
+        await abandon(gateway, payment.imp_uid, plan.code, plan.message)
+        raise PgRefused(plan.code, plan.message)
+    return plan
+
+
+def frame_ancestors(payment: Payment) -> tuple[str, ...]:
+    """Who may frame this payment's pages: the page that opened it, and only as a layer."""
+    if payment.window_mode != "iframe" or not payment.page_origin:
+        return ()
+    return (payment.page_origin,)
+
+
+def _installments(payment: Payment) -> tuple[int, ...] | None:
+    display = payment.request.get("display")
+    wanted = display.get("card_quota") if isinstance(display, dict) else None
+    months = None
+    if isinstance(wanted, list):
+        months = [int(month) for month in wanted if isinstance(month, int | str) and _digits(month)]
+    allowed = allowed_installments(
+        profile(payment.pg_code).quota_rule,
+        months,
+        amount_minor=payment.amount.minor,
+        currency=payment.amount.currency,
+    )
+    return None if allowed is None else tuple(allowed)
+
+
+def _digits(month: int | str) -> bool:
+    text = str(month)
+    return text.isascii() and text.isdigit() and len(text) <= 3
+
+
+def _new_uid(gateway: Gateway, surface: Surface) -> ImpUid:
+    return gateway.ids.api_imp_uid() if surface is Surface.API else gateway.ids.imp_uid()

@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
+from naru.cli.trouble import CliError
+
 SUPERUSER = "naru"
 STATE_OF_ROOT = Path("/var/lib/naru")
 START_SECONDS = 120.0  # Crash recovery after a power cut may replay a lot of log.
@@ -50,7 +52,7 @@ _DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 _FORGETFUL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
-class PostgresError(Exception):
+class PostgresError(CliError):
     """The embedded PostgreSQL cannot do what was asked; the text is one sentence for a person."""
 
 

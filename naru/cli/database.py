@@ -1,0 +1,118 @@
+"""Which database a command speaks to, and what to say when it does not answer."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from naru.cli.postgres import running_url
+from naru.cli.trouble import CliError
+from naru.config import Settings
+
+if TYPE_CHECKING:
+    from naru.store import Store
+
+OLDEST_VERSION = 14
+
+
+def address(settings: Settings) -> str:
+    """NARU_DATABASE_URL, else the embedded server of a running demo. Raises CliError."""
+    url = settings.database_url or running_url(settings.home)
+    if url is None:
+        raise CliError(
+            "There is no database: set NARU_DATABASE_URL, or start `naru demo` "
+            f"(it keeps its own in {settings.home})."
+        )
+    return url
+
+
+async def check_server(url: str) -> str:
+    """PostgreSQL's version, such as "18.6". Raises CliError: no answer, or too old a server."""
+    import asyncpg
+
+    try:
+        connection = await asyncpg.connect(url, timeout=10)
+    except Exception as error:
+        raise CliError(explain(error)) from error
+    try:
+        number = int(await connection.fetchval("SHOW server_version_num"))
+    finally:
+        await connection.close(timeout=5)
+    if number < OLDEST_VERSION * 10_000:
+        raise CliError(
+            f"The database is PostgreSQL {number // 10_000} and naru needs {OLDEST_VERSION} or "
+            "newer: upgrade it, or point NARU_DATABASE_URL at a newer one."
+        )
+    return f"{number // 10_000}.{number % 10_000}"
+
+
+async def migrate(url: str) -> list[str]:
+    """Bring the database to this version; returns the migrations applied. Raises CliError."""
+    import asyncpg
+
+    from naru.store.migrate import MigrationChanged
+    from naru.store.migrate import migrate as apply
+
+    await check_server(url)
+    try:
+        return await apply(url)
+    except MigrationChanged as error:
+        raise CliError(f"{error}: this database belongs to another version of naru.") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise CliError(
+            f"The database user may not create tables ({error}): "
+            "let it own the database, or migrate as its owner."
+        ) from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise CliError(f"The database could not be migrated: {_first_line(error)}.") from error
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator["Store"]:
+    """The store, migrated and reachable. Raises CliError."""
+    import asyncpg
+
+    from naru.store import Store, StoreUnavailable
+
+    url = address(settings)
+    await check_server(url)
+    store = Store(url, 2)
+    try:
+        yield store
+    except asyncpg.UndefinedTableError as error:
+        raise CliError("The database is not set up yet: run `naru migrate`.") from error
+    except (StoreUnavailable, asyncpg.PostgresConnectionError) as error:
+        raise CliError(f"The database went away: {_first_line(error)}.") from error
+    finally:
+        await store.close()
+
+
+def explain(error: BaseException) -> str:
+    """One sentence about a failed connection; it never repeats the address with its password."""
+    import asyncpg
+
+    match error:
+        case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
+            return "The database refuses the user or password in NARU_DATABASE_URL: correct it."
+        case asyncpg.InvalidCatalogNameError():
+            return "The database named in NARU_DATABASE_URL does not exist: create it first."
+        case asyncpg.TooManyConnectionsError():
+            return "The database has no free connection: raise its max_connections."
+        case asyncpg.CannotConnectNowError():
+            return "The database is starting up or shutting down: try again in a moment."
+        case asyncio.TimeoutError() | TimeoutError():
+            return "The database does not answer: check the address in NARU_DATABASE_URL."
+        case socket.gaierror():
+            return "The host in NARU_DATABASE_URL is unknown: correct it."
+        case OSError():
+            return (
+                "Nothing answers at the database's address: start PostgreSQL, "
+                "or correct NARU_DATABASE_URL."
+            )
+        case _:
+            return f"The database cannot be used ({type(error).__name__}): check NARU_DATABASE_URL."
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,99 @@
+"""`naru …`: reads argv and hands over to the file of that command, which alone is imported."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from naru.cli.trouble import CliError
+from naru.config import ConfigError, Settings, unknown_settings
+
+COMMANDS = {
+    "demo": "gateway, sandbox PG, shop and PostgreSQL on this machine, ready to try",
+    "serve": "run the gateway",
+    "worker": "run the worker: webhooks, doubtful payments, due dates",
+    "migrate": "bring the database to this version",
+    "merchant": "add, list and change merchants and their API keys",
+    "channel": "add, list and choose the PG contracts of a merchant",
+    "webhooks": "list and resend webhooks",
+    "doctor": "say what is wrong with this installation, and what to do",
+}
+
+EPILOG = """\
+Settings come from the environment, none from a file:
+
+  NARU_DATABASE_URL   postgresql://user:password@host:5432/naru (demo: its own PostgreSQL)
+  NARU_SECRET         the root key, 32 characters or more (demo: makes one in NARU_HOME)
+  NARU_HOME           folder of the demo's database, secret and logs (.naru)
+  NARU_HOST           address the gateway listens on (127.0.0.1)
+  NARU_PORT           port of the gateway (8800)
+  NARU_SHOP_PORT      port of the demo shop (8801)
+  NARU_SANDBOX_PORT   port of the sandbox PG (8802)
+  NARU_PUBLIC_URL     the gateway's address as browsers and PGs see it
+  NARU_PROCESSES      processes of `naru serve` (1)
+  NARU_LOG_LEVEL      debug, info, warning or error (info)
+  NARU_TRUSTED_PROXIES             networks whose X-Forwarded-* is believed (none)
+  NARU_ALLOW_PRIVATE_ADDRESSES     let webhooks and PGs be on private addresses (off; demo: on)
+  NARU_PARTIAL_CANCEL_STATUS       cancelled or paid: status of a partly cancelled payment
+
+The usual start:  naru migrate && naru merchant add "My shop" && naru serve
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 refused or failed, 2 not understood."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="naru",
+        description="Naru, the open payment gateway that speaks i'mport (PortOne V1).",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    module = None
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name == chosen:
+            # The other commands' modules stay on the disk: `naru --help` is to be instant.
+            module = importlib.import_module(f"naru.cli.{name}")
+            module.add_arguments(command)
+    arguments = parser.parse_args(words)
+    assert module is not None
+    for sentence in unknown_settings(os.environ):
+        _complain(sentence)
+    try:
+        return int(module.run(arguments, Settings.read()))
+    except (CliError, ConfigError) as error:
+        _complain(str(error))
+        return 1
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `naru webhooks list | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(sentence: str) -> None:
+    print(f"naru: {sentence}", file=sys.stderr, flush=True)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"naru {version('naru')}"
+    except PackageNotFoundError:
+        return "naru (not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -224,12 +224,15 @@ class Client(_Base):
                 raise
             response.release_conn()
             return Answer(response.status, bytes(body))
+        except (
+            urllib3.exceptions.NewConnectionError,
+            urllib3.exceptions.LocationValueError,
+        ) as error:
+            raise ConnectionFailed(f"{self._base_url} could not be reached") from error
         except urllib3.exceptions.ConnectTimeoutError as error:
             raise TimedOut(f"{self._base_url} could not be reached in time") from error
         except urllib3.exceptions.TimeoutError as error:
             raise TimedOut("no answer in time", may_have_happened=True) from error
-        except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.LocationValueError) as e:
-            raise ConnectionFailed(f"{self._base_url} could not be reached") from e
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ConnectionFailed("the line broke", may_have_happened=True) from error
 

@@ -1,7 +1,7 @@
 """The V1 operations a merchant's server calls, each written once for both clients.
 
 A function here only describes a call: method, path, fields, and how to read the answer. The class
-`Operations` turns each into a method that returns `T` on `Client` and an awaitable `T` on
+`Operations` turns each into a method that returns `T` on `Client` and a coroutine of `T` on
 `AsyncClient`, with the same signature and docstring.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -57,7 +57,7 @@ class _Operation(Generic[P, T]):
     @overload
     def __get__(self, client: Client, owner: type) -> Callable[P, T]: ...
     @overload
-    def __get__(self, client: AsyncClient, owner: type) -> Callable[P, Awaitable[T]]: ...
+    def __get__(self, client: AsyncClient, owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, client: Any, owner: type) -> Any:
         if client is None:
             return self

@@ -102,6 +102,10 @@ class StandInGateway:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take no more connections; those that are open stay. May be called again."""
         self._server.shutdown()
         self._server.server_close()
 

@@ -26,6 +26,10 @@ class Session:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    async def ping(self) -> None:
+        """One round trip, to know that the database answers."""
+        await self._connection.raw.fetchval("SELECT 1")
+
     @property
     def payments(self) -> Payments:
         """Payments, their events and what was given back."""

@@ -1,0 +1,124 @@
+"""The rooms wired into one ASGI application: the gateway as `naru serve` runs it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from naru import checkout, notices, rest
+from naru.config import ConfigError, Settings
+from naru.domain.payment import Status
+from naru.payments.gateway import Gateway
+from naru.rest.door import Door
+from naru.store import Store, StoreUnavailable
+from naru.wire import Wire
+
+log = logging.getLogger("naru.app")
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """The hands of every verb, opened from the settings: database and lines out.
+
+    Raises ConfigError (no database named, no root key) and StoreUnavailable.
+    """
+    if settings.database_url is None:
+        raise ConfigError(
+            "NARU_DATABASE_URL is not set: name a PostgreSQL, or run `make demo`, which brings its own."
+        )
+    open_to_all = settings.allow_private_addresses
+    store = await Store.open(settings.database_url)
+    async with (
+        Wire(allow_private=open_to_all, ports=None if open_to_all else (80, 443)) as wire,
+        # A PG's address comes from the operator, not from a stranger.
+        Wire(allow_private=True, ports=None) as pg_wire,
+    ):
+        try:
+            yield Gateway(
+                store=store,
+                wire=wire,
+                pg_wire=pg_wire,
+                public_url=settings.public_url,
+                root_key=settings.need_secret(),
+                partial_cancel_status=Status(settings.partial_cancel_status),
+            )
+        finally:
+            await store.close()
+
+
+class App:
+    """One ASGI application for three doors.
+
+    The merchant's door is asked first, by one dictionary look-up: it is the busiest.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._rest: Door | None = None
+        self._pages: Starlette | None = None
+        self._opened: Any = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        assert self._rest is not None
+        assert self._pages is not None
+        raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        if self._rest.owns(raw_path):
+            await self._rest(scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        opened = open_gateway(self._settings)
+        try:
+            gateway = await opened.__aenter__()
+        except (ConfigError, StoreUnavailable) as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        self._rest = Door(gateway, rest.operations())
+        self._pages = _pages(gateway)
+        try:
+            async with self._pages.router.lifespan_context(self._pages):
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        finally:
+            await opened.__aexit__(None, None, None)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app(settings: Settings | None = None) -> App:
+    """The gateway. Settings come from the environment unless they are given."""
+    return App(settings or Settings.read())
+
+
+def _pages(gateway: Gateway) -> Starlette:
+    async def health(request: Request) -> JSONResponse:
+        try:
+            async with gateway.store.direct() as session:
+                await session.ping()
+        except StoreUnavailable:
+            return JSONResponse({"status": "no database"}, status_code=503)
+        return JSONResponse({"status": "ok"})
+
+    return Starlette(
+        routes=[
+            Route("/health", health),
+            *notices.routes(gateway),
+            *checkout.routes(gateway),
+        ]
+    )

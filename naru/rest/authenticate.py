@@ -1,0 +1,118 @@
+"""Signing in: `users/getToken`, and whose token a request carries.
+
+Source: protocol facts, REST §1.1. A token lives 1800 s. Until then the same one is answered; when less than 60 s remain it lives
+300 s longer; afterwards there is a new one. Several servers of one merchant share it.
+
+The store keeps only a token's hash. The same token can be said again because it is computed: HMAC-SHA256 of the
+key's current nonce under the root key, its first 160 bits in hex.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import msgspec
+
+from naru.domain.ids import hash_secret
+from naru.payments.gateway import Gateway
+from naru.rest import messages
+from naru.rest.annotations import TokenAnnotation, unix
+from naru.rest.coerce import Text
+from naru.rest.envelope import Answer, HttpRefusal, success
+from naru.rest.operations import Operation
+from naru.rest.read_fields import read_form
+
+TOKEN_LIFE = timedelta(seconds=1800)
+TOKEN_LAST_MINUTE = timedelta(seconds=60)
+TOKEN_EXTENSION = timedelta(seconds=300)
+TOKEN_CHARACTERS_MAX = 200
+
+_SCHEMES = ("bearer", "basic")
+_NO_SUCH_SECRET = hash_secret("")
+_TRIES_MAX = 20
+
+
+class SignIn(msgspec.Struct):
+    """The pair of an API key. Both are required; their absence has V1's own sentence."""
+
+    imp_key: Annotated[str, Text()] | None = None
+    imp_secret: Annotated[str, Text()] | None = None
+
+
+async def sign_in(gateway: Gateway, request: SignIn) -> Answer:
+    """The key's token, its expiry and our clock. 400 for a missing half of the pair, 401 for a wrong one."""
+    if not request.imp_key or not request.imp_secret:
+        raise HttpRefusal(400, messages.PAIR_MISSING)
+    now = gateway.now()
+    # Somebody else may renew the token between our reading and our writing; then theirs is the one.
+    for _ in range(_TRIES_MAX):
+        async with gateway.store.direct() as session:
+            key = await session.merchants.key(request.imp_key)
+            stored = key.secret_hash if key else _NO_SUCH_SECRET
+            fits = hmac.compare_digest(stored, hash_secret(request.imp_secret))
+            if key is None or not fits:
+                raise HttpRefusal(401, messages.PAIR_WRONG)
+            nonce, expires_at = token_after(key.token_nonce, key.token_expires_at, now)
+            token = token_of(gateway.root_key, key.imp_key, nonce)
+            if expires_at == key.token_expires_at or await session.merchants.renew_token(
+                key.imp_key, nonce, hash_secret(token), expires_at, key.token_expires_at
+            ):
+                return success(TokenAnnotation(token, unix(expires_at), unix(now)))
+    raise RuntimeError("a token was renewed by others at every try")
+
+
+def token_after(
+    nonce: str | None, expires_at: datetime | None, now: datetime
+) -> tuple[str, datetime]:
+    """Nonce and expiry that a sign-in at `now` leaves behind; unchanged for a token in its prime."""
+    if nonce is None or expires_at is None or expires_at <= now:
+        return secrets.token_hex(20), now.replace(microsecond=0) + TOKEN_LIFE
+    if expires_at - now < TOKEN_LAST_MINUTE:
+        return nonce, expires_at + TOKEN_EXTENSION
+    return nonce, expires_at
+
+
+def token_of(root_key: bytes, imp_key: str, nonce: str) -> str:
+    """The access token of a key and its nonce: 40 lower-case hex digits."""
+    said = f"naru access token\n{imp_key}\n{nonce}".encode()
+    return hmac.digest(root_key, said, "sha256").hex()[:40]
+
+
+async def merchant_of(
+    gateway: Gateway, headers: dict[bytes, bytes], query: bytes, now: datetime
+) -> int:
+    """The id of the merchant whose living token this request carries. Raises HttpRefusal 401."""
+    token = read_token(headers, query)
+    # There are no agencies yet, so no token may act for a sub-merchant (unknowns A39).
+    if token is None or headers.get(b"tier"):
+        raise HttpRefusal(401, messages.UNAUTHORIZED)
+    async with gateway.store.direct() as session:
+        merchant_id = await session.merchants.by_token(hash_secret(token), now)
+    if merchant_id is None:
+        raise HttpRefusal(401, messages.UNAUTHORIZED)
+    return merchant_id
+
+
+def read_token(headers: dict[bytes, bytes], query: bytes) -> str | None:
+    """The token from the first of its places that holds one: Authorization (bare, or after Bearer or Basic in
+    any case), X-ImpTokenHeader, `?_token=`. None when no place does, or it cannot be a token."""
+    token = headers.get(b"authorization", b"").decode("latin-1").strip()
+    scheme, _, rest = token.partition(" ")
+    if scheme.lower() in _SCHEMES:
+        token = rest.strip()
+    if not token:
+        token = headers.get(b"x-imptokenheader", b"").decode("latin-1").strip()
+    if not token and b"_token=" in query:
+        named = read_form(query).get("_token")
+        token = named if isinstance(named, str) else ""
+    return token if 0 < len(token) <= TOKEN_CHARACTERS_MAX else None
+
+
+OPERATIONS = (
+    Operation(
+        "POST", "/users/getToken", SignIn, "인증 토큰 발급", "authenticate", open_verb=sign_in
+    ),
+)

@@ -1,0 +1,155 @@
+"""The door itself: a plain ASGI application that reads a request, finds its row, and writes one answer.
+
+Whatever comes in, an envelope goes out: a refusal has V1's words and status, and what nobody foresaw is logged with a reference
+and answered with 500 as the last net. Tokens, secrets and bodies are never logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from naru.domain.errors import BadAmount, BadRequest, OutcomeUnknown, Refused
+from naru.payments.gateway import Gateway
+from naru.rest import messages
+from naru.rest.authenticate import merchant_of
+from naru.rest.coerce import coerce
+from naru.rest.envelope import Answer, HttpRefusal, refusal, refusal_of
+from naru.rest.operations import Call, Operation, Router
+from naru.rest.read_fields import Fields, read_body, read_form
+
+BODY_BYTES_MAX = 1_000_000
+BODY_SECONDS_MAX = 15.0
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_log = logging.getLogger("naru.rest")
+
+
+class Door:
+    """The ASGI application of the merchant's server."""
+
+    def __init__(self, gateway: Gateway, operations: Iterable[Operation]) -> None:
+        self.gateway = gateway
+        self.router = Router(operations)
+
+    def owns(self, raw_path: bytes) -> bool:
+        """Does this path belong here? For whoever wires several doors to one address."""
+        return self.router.owns(raw_path)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"the merchant's door does not speak {scope['type']}")
+        try:
+            answer = await self._answer(scope, receive)
+        except HttpRefusal as error:
+            answer = refusal_of(error)
+        except (BadRequest, BadAmount) as error:
+            answer = refusal(error.sentence, code=error.code, status=400)
+        except Refused as error:
+            answer = refusal(error.sentence, code=error.code)
+        except OutcomeUnknown as error:
+            answer = refusal(error.sentence, code=1)
+        except _CallerLeft:
+            return
+        except Exception:
+            reference = secrets.token_hex(6)
+            _log.exception("unforeseen, reference %s, %s", reference, scope["method"])
+            answer = refusal(messages.internal(reference), code=-1, status=500)
+        await _write(send, answer, with_body=scope["method"] != "HEAD")
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        headers = _headers(scope["headers"])
+        raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        operation, path_fields = self.router.find(scope["method"], raw_path)
+        body = await _read(receive, headers)
+        query: bytes = scope["query_string"]
+        if operation.open_verb is not None:
+            request = coerce(operation.request, _fields(query, headers, body, path_fields))
+            return await operation.open_verb(self.gateway, request)
+        assert operation.verb is not None  # Operation checks that a row has one of the two.
+        # Who asks comes before what is asked: a stranger learns nothing about our reading.
+        now = self.gateway.now()
+        merchant_id = await merchant_of(self.gateway, headers, query, now)
+        request = coerce(operation.request, _fields(query, headers, body, path_fields))
+        client, user_agent = scope.get("client"), headers.get(b"user-agent")
+        call = Call(
+            gateway=self.gateway,
+            merchant_id=merchant_id,
+            now=now,
+            user_agent=user_agent.decode("latin-1") if user_agent else None,
+            remote_address=client[0] if client else None,
+        )
+        return await operation.verb(call, request)
+
+
+def _fields(
+    query: bytes, headers: dict[bytes, bytes], body: bytes, path_fields: dict[str, str]
+) -> Fields:
+    """Everything that was sent, in one tree: the path goes before the body, the body before the query."""
+    fields = read_form(query)
+    if body:
+        fields.update(read_body(body, headers.get(b"content-type", b"").decode("latin-1")))
+    fields.update(path_fields)
+    return fields
+
+
+class _CallerLeft(Exception):
+    """The connection closed before the request was complete: nobody waits for an answer."""
+
+
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by lower-case name; the first of a repeated one counts, so that a proxy's appended one cannot win."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in raw:
+        headers.setdefault(name, value)
+    return headers
+
+
+async def _read(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+    """The whole body. Raises HttpRefusal 413 (over 1 MB, by its header or by its bytes) and 408."""
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length[:12]) > BODY_BYTES_MAX:
+        raise HttpRefusal(413, messages.BODY_TOO_LARGE, ((b"connection", b"close"),))
+    if length == b"0" and b"transfer-encoding" not in headers:
+        return b""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _CallerLeft
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size > BODY_BYTES_MAX:
+                    raise HttpRefusal(413, messages.BODY_TOO_LARGE, ((b"connection", b"close"),))
+                chunks.append(chunk)
+                if not message.get("more_body"):
+                    return b"".join(chunks)
+    except TimeoutError:
+        raise HttpRefusal(408, messages.BODY_TOO_SLOW, ((b"connection", b"close"),)) from None
+
+
+async def _write(send: Send, answer: Answer, *, with_body: bool) -> None:
+    """One un-chunked write with its length: an old client parses only the first piece it receives."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": [
+                (b"content-type", b"application/json; charset=UTF-8"),
+                (b"content-length", str(len(answer.body)).encode()),
+                (b"cache-control", b"no-store"),
+                *answer.headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": answer.body if with_body else b""})

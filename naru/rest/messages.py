@@ -1,0 +1,54 @@
+"""Sentences of V1, byte for byte where a client of i'mport was seen to compare them (REST §1.3), else our own."""
+
+from __future__ import annotations
+
+# V1's own words.
+UNAUTHORIZED = "Unauthorized"
+PAIR_MISSING = "imp_key, imp_secret 파라메터가 누락되었습니다."
+PAIR_WRONG = "인증에 실패하였습니다. API키와 secret을 확인하세요."
+NO_PAYMENT = "존재하지 않는 결제정보입니다."
+BAD_STATUS = "지원되지 않는 상태값입니다."
+NOTHING_TO_CANCEL = "취소할 결제건이 존재하지 않습니다."
+NOT_PREPARED = "사전등록된 결제정보가 존재하지 않습니다."
+
+# Ours: V1 has an answer here, but no source tells its words (unknowns A7).
+PAGE_PAST_THE_END = "요청하신 page 가 마지막 페이지를 초과하였습니다."
+TOO_MANY_IDS = "imp_uid 와 merchant_uid 는 합하여 100개까지 조회할 수 있습니다."
+BAD_SORTING = "지원되지 않는 sorting 값입니다."
+BAD_WINDOW = "from 은 to 보다 이전이어야 하며, 조회 기간은 최대 90일입니다."
+NO_BALANCE = "결제 상세내역을 제공하지 않는 결제건입니다."
+NO_CODE = "존재하지 않는 코드입니다."
+NOT_A_WAITING_ACCOUNT = "입금 대기중인 가상계좌 결제건이 아닙니다."
+ACCOUNT_CHANGE_UNSUPPORTED = "가상계좌 정보 수정을 지원하지 않는 PG사입니다."
+FIXED_ACCOUNT_UNSUPPORTED = "고정식 가상계좌(vbank_num, vbank_key) 발급을 지원하지 않는 PG사입니다."
+
+# Ours: the transport.
+NO_OPERATION = "존재하지 않는 API입니다."
+WRONG_VERB = "허용되지 않는 HTTP METHOD 입니다."
+BODY_TOO_LARGE = "요청 본문이 허용된 크기(1MB)를 초과하였습니다."
+BODY_TOO_SLOW = "요청 본문을 제한 시간 안에 받지 못하였습니다."
+BODY_OF_ANOTHER_KIND = (
+    "요청 본문은 application/json 또는 application/x-www-form-urlencoded 형식이어야 합니다."
+)
+BODY_UNREADABLE = "요청 본문을 해석할 수 없습니다."
+TEXT_UNREADABLE = "요청에 사용할 수 없는 문자가 포함되어 있습니다."
+
+
+def missing(name: str) -> str:
+    """A required parameter did not come, or came empty."""
+    return f"{name} 파라메터가 누락되었습니다."
+
+
+def malformed(name: str) -> str:
+    """A parameter came in a type or form that it cannot have."""
+    return f"{name} 파라메터의 형식이 올바르지 않습니다."
+
+
+def too_long(name: str, length: int) -> str:
+    """A parameter is longer than the protocol allows."""
+    return f"{name} 파라메터는 {length}자를 초과할 수 없습니다."
+
+
+def internal(reference: str) -> str:
+    """The last net: `reference` is also in the log, beside what really happened."""
+    return f"일시적인 오류가 발생하였습니다. 잠시 후 다시 시도해주세요. (참조번호 : {reference})"

@@ -1,0 +1,93 @@
+"""Announcing an order's amount before its window opens (사전등록). Source: protocol facts, REST §2.2."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+
+from naru.domain.ids import MerchantUid, is_merchant_uid
+from naru.domain.money import Money
+from naru.domain.prepared import Prepared
+from naru.payments.prepare import change_prepared, prepare
+from naru.rest import messages
+from naru.rest.annotations import prepare_annotation
+from naru.rest.coerce import Text, malformed, number
+from naru.rest.envelope import Answer, HttpRefusal, success
+from naru.rest.operations import Call, Operation
+
+
+class AnnouncedAmount(msgspec.Struct):
+    """What an order should cost. Without a currency the number is compared as it is."""
+
+    merchant_uid: Annotated[str, Text(40)]
+    amount: Annotated[str | int | Decimal, number]
+    currency: Annotated[str, Text(3)] | None = None
+
+
+class OneOrder(msgspec.Struct):
+    """An order by the merchant's number."""
+
+    merchant_uid: Annotated[str, Text()]
+
+
+async def announce(call: Call, request: AnnouncedAmount) -> Answer:
+    """Announce an amount once; a second time is refused with code 1."""
+    prepared = _prepared(request)
+    await prepare(call.gateway, call.merchant_id, prepared)
+    return success(prepare_annotation(prepared))
+
+
+async def announce_again(call: Call, request: AnnouncedAmount) -> Answer:
+    """Change an announced amount; 404 when there is none."""
+    prepared = _prepared(request)
+    await change_prepared(call.gateway, call.merchant_id, prepared)
+    return success(prepare_annotation(prepared))
+
+
+async def show_announced(call: Call, request: OneOrder) -> Answer:
+    """What was announced for an order; 404 when nothing was."""
+    async with call.gateway.store.direct() as session:
+        prepared = await session.prepared.get(call.merchant_id, request.merchant_uid)
+    if prepared is None:
+        raise HttpRefusal(404, messages.NOT_PREPARED)
+    return success(prepare_annotation(prepared))
+
+
+def _prepared(request: AnnouncedAmount) -> Prepared:
+    if not is_merchant_uid(request.merchant_uid):
+        raise malformed("merchant_uid")
+    return Prepared(
+        merchant_uid=MerchantUid(request.merchant_uid),
+        amount=Money.from_wire(request.amount, request.currency or "KRW"),
+        currency_fixed=request.currency is not None,
+    )
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/payments/prepare",
+        AnnouncedAmount,
+        "결제금액 사전등록",
+        "payments.validation",
+        announce,
+    ),
+    Operation(
+        "PUT",
+        "/payments/prepare",
+        AnnouncedAmount,
+        "사전등록 금액 수정",
+        "payments.validation",
+        announce_again,
+    ),
+    Operation(
+        "GET",
+        "/payments/prepare/{merchant_uid}",
+        OneOrder,
+        "사전등록 조회",
+        "payments.validation",
+        show_announced,
+    ),
+)

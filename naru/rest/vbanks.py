@@ -1,0 +1,164 @@
+"""Virtual accounts without a window. Source: protocol facts, REST §3."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+
+from naru.domain.channel import choose_channel
+from naru.domain.errors import BadRequest, NoSuchPayment
+from naru.domain.ids import MerchantUid, is_merchant_uid
+from naru.domain.merchant import origin_of
+from naru.domain.money import Money
+from naru.domain.payment import Buyer, Step, Surface
+from naru.payments.close_virtual_account import close_virtual_account
+from naru.payments.issue_virtual_account import issue_virtual_account
+from naru.payments.start import Opening
+from naru.rest import messages
+from naru.rest.annotations import payment_annotation
+from naru.rest.codes import bank_code
+from naru.rest.coerce import Text, json_text, malformed, number, texts, whole
+from naru.rest.envelope import Answer, HttpRefusal, success
+from naru.rest.operations import Call, Operation
+
+NOTICE_URLS_MAX = 10
+_YEAR_2100 = 4_102_444_800
+
+
+class IssueAccount(msgspec.Struct):
+    """What `POST /vbanks` takes. The channel is named by `channel_key`, else by `pg`, else it is the default one."""
+
+    merchant_uid: Annotated[str, Text(40)]
+    amount: Annotated[str | int | Decimal, number]
+    vbank_code: Annotated[str, bank_code]
+    vbank_due: Annotated[int, whole]
+    vbank_holder: Annotated[str, Text(16, cut=True)] | None = None
+    vbank_num: Annotated[str, Text(32)] | None = None
+    vbank_key: Annotated[str, Text(13)] | None = None
+    channel_key: Annotated[str, Text(100)] | None = None
+    pg: Annotated[str, Text(80)] | None = None
+    currency: Annotated[str, Text(3)] = "KRW"
+    tax_free: Annotated[str | int | Decimal, number] | None = None
+    vat_amount: Annotated[str | int | Decimal, number] | None = None
+    name: Annotated[str, Text(40, cut=True)] | None = None
+    buyer_name: Annotated[str, Text(16, cut=True)] | None = None
+    buyer_email: Annotated[str, Text(64, cut=True)] | None = None
+    buyer_tel: Annotated[str, Text(16, cut=True)] | None = None
+    buyer_addr: Annotated[str, Text(128, cut=True)] | None = None
+    buyer_postcode: Annotated[str, Text(8, cut=True)] | None = None
+    notice_url: Annotated[tuple[str, ...], texts] = ()
+    custom_data: Annotated[str, json_text] | None = None
+    product_type: Annotated[str, Text(20)] | None = None
+    product_count: Annotated[int, whole] | None = None
+    business_registration_number: Annotated[str, Text(10)] | None = None
+
+
+class ChangeAccount(msgspec.Struct):
+    """What `PUT /vbanks/{imp_uid}` takes."""
+
+    imp_uid: Annotated[str, Text()]
+    amount: Annotated[str | int | Decimal, number] | None = None
+    vbank_due: Annotated[int, whole] | None = None
+
+
+class CloseAccount(msgspec.Struct):
+    """What `DELETE /vbanks/{imp_uid}` takes."""
+
+    imp_uid: Annotated[str, Text()]
+
+
+async def issue(call: Call, request: IssueAccount) -> Answer:
+    """Issue an account; the payment is `ready` until its deposit."""
+    if not is_merchant_uid(request.merchant_uid):
+        raise malformed("merchant_uid")
+    if request.vbank_num or request.vbank_key:
+        # To issue another number than the one that was asked for would be worse than to refuse.
+        raise BadRequest(messages.FIXED_ACCOUNT_UNSUPPORTED)
+    if not 0 < request.vbank_due < _YEAR_2100:
+        raise malformed("vbank_due")
+    if len(request.notice_url) > NOTICE_URLS_MAX or not all(map(origin_of, request.notice_url)):
+        raise malformed("notice_url")
+    amount = Money.from_wire(request.amount, request.currency)
+    async with call.gateway.store.direct() as session:
+        merchant = await session.merchants.get(call.merchant_id)
+        channels = await session.channels.of_merchant(call.merchant_id)
+    if merchant is None:
+        raise HttpRefusal(401, messages.UNAUTHORIZED)
+    opening = Opening(
+        merchant=merchant,
+        channel=choose_channel(channels, channel_key=request.channel_key, pg=request.pg),
+        merchant_uid=MerchantUid(request.merchant_uid),
+        amount=amount,
+        surface=Surface.API,
+        pay_method="vbank",
+        tax_free=_money(request.tax_free, amount.currency),
+        vat=_money(request.vat_amount, amount.currency),
+        name=request.name,
+        buyer=Buyer(
+            request.buyer_name,
+            request.buyer_email,
+            request.buyer_tel,
+            request.buyer_addr,
+            request.buyer_postcode,
+        ),
+        custom_data=request.custom_data,
+        user_agent=call.user_agent,
+        webhook_urls=request.notice_url,
+        request=_remembered(request),
+    )
+    payment = await issue_virtual_account(
+        call.gateway,
+        opening,
+        bank_code=request.vbank_code,
+        holder=request.vbank_holder,
+        due=datetime.fromtimestamp(request.vbank_due, UTC),
+    )
+    return success(payment_annotation(payment, partial_cancel=call.gateway.partial_cancel_status))
+
+
+async def change(call: Call, request: ChangeAccount) -> Answer:
+    """Change amount or deadline of a waiting account: a power of settle only, which no channel of ours has yet.
+
+    404 for an unknown payment, 400 for one that does not wait, and 400 with a sentence for the rest.
+    """
+    async with call.gateway.store.direct() as session:
+        payment = await session.payments.get_of_merchant(request.imp_uid, call.merchant_id)
+    if payment is None:
+        raise HttpRefusal(404, messages.NO_PAYMENT)
+    if payment.step is not Step.WAITING_DEPOSIT:
+        raise HttpRefusal(400, messages.NOT_A_WAITING_ACCOUNT)
+    raise HttpRefusal(400, messages.ACCOUNT_CHANGE_UNSUPPORTED)
+
+
+async def close(call: Call, request: CloseAccount) -> Answer:
+    """Close a waiting account; the payment becomes `failed`. 404 unknown, 400 for one that does not wait."""
+    try:
+        payment = await close_virtual_account(call.gateway, call.merchant_id, request.imp_uid)
+    except NoSuchPayment:
+        raise HttpRefusal(404, messages.NO_PAYMENT) from None
+    return success(payment_annotation(payment, partial_cancel=call.gateway.partial_cancel_status))
+
+
+def _remembered(request: IssueAccount) -> dict[str, Any]:
+    """What some PG may want to know later, kept beside the payment as it came."""
+    given = {
+        "product_type": request.product_type,
+        "product_count": request.product_count,
+        "business_registration_number": request.business_registration_number,
+        "vbank_due": request.vbank_due,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _money(amount: str | int | Decimal | None, currency: str) -> Money | None:
+    return None if amount is None else Money.from_wire(amount, currency)
+
+
+OPERATIONS = (
+    Operation("POST", "/vbanks", IssueAccount, "가상계좌 발급", "vbanks", issue),
+    Operation("PUT", "/vbanks/{imp_uid}", ChangeAccount, "가상계좌 수정", "vbanks", change),
+    Operation("DELETE", "/vbanks/{imp_uid}", CloseAccount, "가상계좌 말소", "vbanks", close),
+)

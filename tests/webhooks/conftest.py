@@ -1,0 +1,32 @@
+"""A database, a merchant's server and a deliverer between them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from naru.store import Store
+from naru.webhooks.deliver import Deliverer
+from naru.wire import Wire
+from tests.support.receiver import Receiver, receiving
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as server:
+        yield server
+
+
+@pytest.fixture
+async def deliverer(store: Store) -> AsyncIterator[Deliverer]:
+    async with Wire(allow_private=True, ports=None) as wire:
+        yield Deliverer(store, wire, chance=random.Random(1))

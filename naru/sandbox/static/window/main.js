@@ -1,0 +1,92 @@
+/** Opens the window: reads what the server says about the order and shows the step the buyer is at. */
+
+import { showCardChoice } from "./choose_card.js";
+import { markScenario, openDrawer } from "./developer.js";
+import { h, icon } from "./elements.js";
+import { showEnding } from "./endings.js";
+import { Page } from "./page.js";
+import { showPhone } from "./phone.js";
+import { LANGUAGES, loadSpeech } from "./say.js";
+import { startClock } from "./session_clock.js";
+import { showTrans } from "./trans.js";
+import { showVirtualAccount } from "./virtual_account.js";
+import { showWallet } from "./wallet.js";
+
+const FIRST_STEPS = {
+  card: showCardChoice,
+  trans: showTrans,
+  phone: showPhone,
+  vbank: showVirtualAccount,
+  wallet: showWallet,
+};
+
+function showOrder(page) {
+  const { order } = page;
+  document.documentElement.lang = page.speech.language;
+  for (const element of document.querySelectorAll("[data-say]")) {
+    element.textContent = page.say(element.dataset.say);
+  }
+  document.getElementById("amount").textContent = page.money();
+  const cancel = document.getElementById("cancel");
+  cancel.setAttribute("aria-label", page.say("cancel"));
+  cancel.replaceChildren(icon("close"));
+  const taxFree = document.getElementById("tax-free");
+  taxFree.textContent = order.tax_free ? page.speech.money(order.tax_free, order.currency) : "";
+  document.getElementById("tax-free-row").hidden = !order.tax_free;
+  if (order.test) markScenario(page);
+}
+
+function languageChoice(page, change) {
+  const select = document.getElementById("language");
+  select.setAttribute("aria-label", page.say("language"));
+  select.replaceChildren(
+    ...Object.entries(LANGUAGES).map(([code, name]) =>
+      h("option", { value: code, lang: code, selected: code === page.speech.language }, name),
+    ),
+  );
+  select.onchange = () => change(select.value);
+}
+
+/** Show where the order stands; a finished one never shows a form again. */
+function showWhereItStands(page) {
+  const { state } = page.context;
+  if (state === "open") FIRST_STEPS[page.order.method_kind](page);
+  else {
+    page.leaving = true;
+    showEnding(page, state === "finished" ? "used" : "expired");
+  }
+}
+
+async function open() {
+  const context = JSON.parse(document.getElementById("context").textContent);
+  const page = new Page(context, await loadSpeech(context.order.language));
+
+  const speak = async (language) => {
+    if (page.busy || page.leaving) return;
+    page.speech = await loadSpeech(language);
+    showOrder(page);
+    languageChoice(page, speak);
+    showWhereItStands(page);
+  };
+  showOrder(page);
+  languageChoice(page, speak);
+  document.getElementById("cancel").addEventListener("click", () => page.askToCancel());
+  // The button is on the ribbon of a test order only.
+  document.getElementById("developer")?.addEventListener("click", () => {
+    if (!page.leaving) openDrawer(page);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
+      event.preventDefault();
+      page.askToCancel();
+    }
+  });
+  showWhereItStands(page);
+  startClock(page, document.getElementById("time-left"));
+  // Back out of the browser's page cache shows an old picture: ask the server again.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+}
+
+open();

@@ -1,0 +1,1 @@
+"""The door of the buyer's browser: the SDK file, the payment window, the way back from the PG."""

@@ -10,7 +10,6 @@ shows where: no parent folder is opened to the world.
 """
 
 import contextlib
-import ctypes
 import fcntl
 import importlib.util
 import os
@@ -18,7 +17,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
+from naru.cli.orphans import die_with_parent
 from naru.cli.trouble import CliError
 
 SUPERUSER = "naru"
@@ -34,7 +33,6 @@ START_SECONDS = 120.0  # Crash recovery after a power cut may replay a lot of lo
 STOP_SECONDS = 8.0
 SOCKET_PATH_BYTES = 100  # The kernel takes 107 (Linux) or 103 (macOS) for a socket's path.
 LOG_BYTES = 5_000_000
-PR_SET_PDEATHSIG = 1
 
 _SETTINGS = {
     "listen_addresses": "",
@@ -325,7 +323,7 @@ class Postgres:
                     env=_environment(),
                     # Ctrl-C at the terminal is for us: the rooms stop before their database.
                     start_new_session=True,
-                    preexec_fn=_die_with_parent(),
+                    preexec_fn=die_with_parent(signal.SIGINT),
                     user=self._user.pw_uid if self._user else None,
                     group=self._user.pw_gid if self._user else None,
                     extra_groups=[] if self._user else None,
@@ -442,21 +440,6 @@ def _wheel_version() -> str:
 def _environment() -> dict[str, str]:
     # Nothing of ours is handed on: PGDATA or PGHOST of the caller would lead the programs astray.
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """What the child runs before it becomes the server: ask the kernel for SIGINT when we die."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    parent = os.getpid()
-
-    def ask() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGINT)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return ask
 
 
 def _end(pid: int, is_gone: Callable[[], bool]) -> None:

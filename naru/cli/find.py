@@ -1,0 +1,19 @@
+"""Finding the merchant that a person means by a word on the command line."""
+
+from typing import TYPE_CHECKING
+
+from naru.cli.trouble import CliError
+
+if TYPE_CHECKING:
+    from naru.domain.merchant import Merchant
+    from naru.store import Session
+
+
+async def merchant(session: "Session", word: str) -> "Merchant":
+    """The merchant with this id or 가맹점식별코드 (impXXXXXXXX). Raises CliError."""
+    found = await session.merchants.by_user_code(word)
+    if found is None and word.isascii() and word.isdigit() and len(word) < 18:
+        found = await session.merchants.get(int(word))
+    if found is None:
+        raise CliError(f"There is no merchant {word!r}: `naru merchant list` names them all.")
+    return found

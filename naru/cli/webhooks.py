@@ -1,0 +1,64 @@
+"""`naru webhooks …`: what was announced to merchants, what became of it, and once more, please."""
+
+import argparse
+import asyncio
+
+from naru.cli import database, find
+from naru.cli.trouble import CliError
+from naru.config import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verbs of `naru webhooks`."""
+    parser.epilog = (
+        "for example:  naru webhooks list imp12345678 --imp-uid imp_123456789012 --attempts\n"
+        "              naru webhooks resend 42"
+    )
+    verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
+    listing = verbs.add_parser("list", help="the webhooks of a merchant, newest first")
+    listing.add_argument("merchant")
+    listing.add_argument("--imp-uid", help="of this payment only")
+    listing.add_argument("--state", choices=("waiting", "delivered", "parked"))
+    listing.add_argument("--attempts", action="store_true", help="with every attempt")
+    listing.add_argument("--most", type=int, default=50, metavar="N", help="at most (50)")
+    resend = verbs.add_parser("resend", help="send one again: same address, body and id")
+    resend.add_argument("delivery", type=int, help="its number in `naru webhooks list`")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Do what the verb says; print what a person needs to know."""
+    asyncio.run((_list if arguments.verb == "list" else _resend)(arguments, settings))
+    return 0
+
+
+async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
+    most = max(1, min(arguments.most, 10_000))
+    async with database.open_store(settings) as store, store.direct() as session:
+        merchant = await find.merchant(session, arguments.merchant)
+        deliveries = await session.outbox.of_merchant(
+            merchant.id, imp_uid=arguments.imp_uid, most=most
+        )
+        for each in deliveries:
+            if arguments.state not in (None, each.state):
+                continue
+            print(
+                f"{each.id:>6}  {each.announced_at:%Y-%m-%d %H:%M:%S}Z  {each.imp_uid}  "
+                f"{each.status:<9}  {each.state:<9}  {each.attempts} attempts  {each.url}"
+            )
+            if not arguments.attempts:
+                continue
+            for attempt in await session.outbox.attempts_of(each.id):
+                came = attempt.error or f"HTTP {attempt.answer_status}"
+                print(
+                    f"        {attempt.began_at:%Y-%m-%d %H:%M:%S}Z  "
+                    f"{attempt.duration_ms:>6} ms  {came}"
+                )
+
+
+async def _resend(arguments: argparse.Namespace, settings: Settings) -> None:
+    from naru.webhooks.deliver import resend
+
+    async with database.open_store(settings) as store:
+        if not 0 < arguments.delivery < 2**63 or not await resend(store, arguments.delivery):
+            raise CliError(f"There is no webhook number {arguments.delivery}.")
+    print(f"webhook {arguments.delivery} leaves again")

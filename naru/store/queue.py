@@ -22,7 +22,7 @@ from pgqueuer.domain.settings import DBSettings, Durability
 from pgqueuer.domain.types import Channel, OnConflict
 from pgqueuer.queries import Queries
 
-from naru.store.named import Query
+from naru.store.named import Query, load
 
 if TYPE_CHECKING:
     from naru.store.connection import Connection
@@ -80,6 +80,9 @@ _SESSION_QUERIES = _SessionQueries(_SETTINGS)
 _SCHEDULER_QUERIES = QuerySchedulerBuilder(_SETTINGS)
 
 
+_FORGET = load("queue")["forget"]
+
+
 class Queue:
     """Jobs waiting to run."""
 
@@ -111,6 +114,10 @@ class Queue:
             on_conflict="skip",
         )
         return job_id is not None
+
+    async def forget(self, older_than: timedelta) -> None:
+        """Let go of the library's log of jobs that ended; its statistics stay."""
+        await self._connection.fetch(_FORGET, older_than)
 
 
 async def install(connection: asyncpg.Connection[asyncpg.Record]) -> None:

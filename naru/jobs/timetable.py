@@ -1,0 +1,86 @@
+"""The rounds that look for rows which no job will wake: jobs may be lost, rows are the truth."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from naru.payments.gateway import Gateway
+from naru.payments.reconcile import due as due_questions
+from naru.store.queue import DELIVER_WEBHOOK, SETTLE_PAYMENT
+
+log = logging.getLogger("naru.jobs")
+
+# A webhook gets its own job first; the round looks after those that are later than this.
+OVERDUE = timedelta(seconds=3)
+# A silent address is tried this often, so that a webhook is there within five minutes of its recovery.
+PROBE_EVERY = timedelta(minutes=4)
+AT_ONCE = 500
+JOB_LOG_KEPT = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Something done again and again, `every` so many seconds."""
+
+    name: str
+    every: float
+    walk: Callable[[], Awaitable[None]]
+
+
+def timetable(gateway: Gateway) -> tuple[Round, ...]:
+    """The rounds of a worker. Several workers may walk them at once."""
+
+    async def wake_webhooks() -> None:
+        async with gateway.store.direct() as session:
+            for delivery_id in await session.outbox.due(OVERDUE, AT_ONCE):
+                await session.queue.ask(
+                    DELIVER_WEBHOOK, str(delivery_id), once=f"deliver {delivery_id}"
+                )
+
+    async def probe_silent_addresses() -> None:
+        async with gateway.store.direct() as session:
+            for delivery_id in await session.outbox.probe(PROBE_EVERY):
+                await session.queue.ask(
+                    DELIVER_WEBHOOK, str(delivery_id), once=f"deliver {delivery_id}"
+                )
+
+    async def settle_questions() -> None:
+        for imp_uid in await due_questions(gateway):
+            async with gateway.store.direct() as session:
+                await session.queue.ask(SETTLE_PAYMENT, imp_uid, once=f"settle {imp_uid}")
+
+    async def forget_ended_jobs() -> None:
+        async with gateway.store.direct() as session:
+            await session.queue.forget(JOB_LOG_KEPT)
+
+    return (
+        Round("webhooks whose time has come", 2.0, wake_webhooks),
+        Round("payments whose outcome is not known", 5.0, settle_questions),
+        Round("addresses that do not answer", 60.0, probe_silent_addresses),
+        Round("the log of ended jobs", 3600.0, forget_ended_jobs),
+    )
+
+
+async def walk_rounds(rounds: Sequence[Round], stop: asyncio.Event) -> None:
+    """Walk every round in its rhythm until `stop`. A round that fails is walked again in time."""
+    await asyncio.gather(*(_walk(each, stop) for each in rounds))
+
+
+async def _walk(each: Round, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await each.walk()
+        except Exception:
+            # Whatever it was, most likely the database: the next round finds the same rows.
+            log.exception("the round %r failed", each.name)
+        # Not all workers at the same instant.
+        wait = each.every * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+        try:
+            await asyncio.wait_for(stop.wait(), wait)
+        except TimeoutError:
+            continue

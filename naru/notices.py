@@ -1,0 +1,88 @@
+"""The door of the PG's server: notices of deposits.
+
+A notice is believed for its proof alone, which its connector checks. The PG hears the exact words
+that it waits for only after our commit; until then it hears anything else, and sends again.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from naru.connectors import UnknownConnector
+from naru.domain.errors import ForgedReturn
+from naru.payments.confirm_deposit import confirm_deposit
+from naru.payments.gateway import Gateway
+
+log = logging.getLogger("naru.notices")
+
+BODY_BYTES_MAX = 64 * 1024
+_CHANNEL_KEY = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+def routes(gateway: Gateway) -> list[Route]:
+    """`POST /notices/{channel_key}`: the address that every PG is given for its notices."""
+
+    async def receive(request: Request) -> Response:
+        channel_key = request.path_params["channel_key"]
+        if not _CHANNEL_KEY.fullmatch(channel_key):
+            return _plain(404)
+        body = await _read_body(request)
+        if isinstance(body, Response):
+            return body
+        try:
+            return await _hear(gateway, channel_key, dict(request.headers), body)
+        except Exception:
+            # Not stored, so not acknowledged: the PG keeps the notice and sends it again.
+            log.exception("a notice for channel %s could not be stored", channel_key)
+            return _plain(503)
+
+    return [Route("/notices/{channel_key}", receive, methods=["POST"])]
+
+
+async def _hear(
+    gateway: Gateway, channel_key: str, headers: dict[str, str], body: bytes
+) -> Response:
+    async with gateway.store.direct() as session:
+        channel = await session.channels.by_key(channel_key)
+    if channel is None:
+        return _plain(404)
+    try:
+        connector = gateway.connector_of(channel)
+    except UnknownConnector:
+        return _plain(404)
+    try:
+        deposited = connector.read_notice(channel, headers, body)
+    except ForgedReturn as forged:
+        log.warning("a notice for channel %s has no proof: %s", channel_key, forged)
+        return _answer(connector.acknowledge(False))
+    if deposited is not None:
+        meaning = await confirm_deposit(gateway, channel, deposited)
+        log.info("notice %r of channel %s: %s", deposited.notice_key, channel_key, meaning)
+    return _answer(connector.acknowledge(True))
+
+
+async def _read_body(request: Request) -> bytes | Response:
+    """The raw bytes, or the refusal: 413 for too many, 400 for a connection that broke."""
+    read = bytearray()
+    try:
+        async for piece in request.stream():
+            read += piece
+            if len(read) > BODY_BYTES_MAX:
+                return _plain(413)
+    except ClientDisconnect:
+        return _plain(400)
+    return bytes(read)
+
+
+def _answer(words: tuple[int, str, bytes]) -> Response:
+    status, content_type, body = words
+    return Response(body, status, {"Content-Type": content_type, "Cache-Control": "no-store"})
+
+
+def _plain(status: int) -> Response:
+    return Response(status_code=status, headers={"Cache-Control": "no-store"})

@@ -68,6 +68,33 @@ async def migrate(url: str) -> list[str]:
         raise CliError(f"The database could not be migrated: {_first_line(error)}.") from error
 
 
+async def pending(url: str) -> list[str]:
+    """The migrations that this database has not had yet; changes nothing. Raises CliError."""
+    import asyncpg
+
+    from naru.store.migrate import files
+
+    try:
+        connection = await asyncpg.connect(url, timeout=10)
+    except Exception as error:
+        raise CliError(explain(error)) from error
+    try:
+        rows = await connection.fetch("SELECT name FROM schema_migrations")
+    except asyncpg.UndefinedTableError:
+        rows = []
+    finally:
+        await connection.close(timeout=5)
+    done = {row["name"] for row in rows}
+    return [name for name, _ in files() if name not in done]
+
+
+async def check_ready(url: str) -> None:
+    """Raises CliError unless the database answers, is new enough and has every migration."""
+    await check_server(url)
+    if missing := await pending(url):
+        raise CliError(f"The database lacks {', '.join(missing)}: run `naru migrate`.")
+
+
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator["Store"]:
     """The store, migrated and reachable. Raises CliError."""
@@ -76,12 +103,10 @@ async def open_store(settings: Settings) -> AsyncIterator["Store"]:
     from naru.store import Store, StoreUnavailable
 
     url = address(settings)
-    await check_server(url)
+    await check_ready(url)
     store = Store(url, 2)
     try:
         yield store
-    except asyncpg.UndefinedTableError as error:
-        raise CliError("The database is not set up yet: run `naru migrate`.") from error
     except (StoreUnavailable, asyncpg.PostgresConnectionError) as error:
         raise CliError(f"The database went away: {_first_line(error)}.") from error
     finally:

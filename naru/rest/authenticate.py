@@ -22,7 +22,7 @@ from naru.rest import messages
 from naru.rest.annotations import TokenAnnotation, unix
 from naru.rest.coerce import Text
 from naru.rest.envelope import Answer, HttpRefusal, success
-from naru.rest.operations import Operation
+from naru.rest.operation import Operation
 from naru.rest.read_fields import read_form
 
 TOKEN_LIFE = timedelta(seconds=1800)

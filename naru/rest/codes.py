@@ -11,7 +11,7 @@ from naru.rest import messages
 from naru.rest.annotations import StandardCodeAnnotation
 from naru.rest.coerce import Text, malformed
 from naru.rest.envelope import Answer, HttpRefusal, success
-from naru.rest.operations import Call, Nothing, Operation
+from naru.rest.operation import Call, Nothing, Operation
 from naru.rest.read_fields import Field
 
 _text = Text(10)

@@ -18,8 +18,9 @@ from naru.rest import messages
 from naru.rest.authenticate import merchant_of
 from naru.rest.coerce import coerce
 from naru.rest.envelope import Answer, HttpRefusal, refusal, refusal_of
-from naru.rest.operations import Call, Operation, Router
+from naru.rest.operation import Call, Operation, Router
 from naru.rest.read_fields import Fields, read_body, read_form
+from naru.store import StoreUnavailable
 
 BODY_BYTES_MAX = 1_000_000
 BODY_SECONDS_MAX = 15.0
@@ -56,6 +57,8 @@ class Door:
             answer = refusal(error.sentence, code=error.code)
         except OutcomeUnknown as error:
             answer = refusal(error.sentence, code=1)
+        except StoreUnavailable:
+            answer = refusal_of(HttpRefusal(503, messages.NO_STORE, ((b"retry-after", b"1"),)))
         except _CallerLeft:
             return
         except Exception:

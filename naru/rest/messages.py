@@ -31,6 +31,7 @@ BODY_OF_ANOTHER_KIND = (
     "요청 본문은 application/json 또는 application/x-www-form-urlencoded 형식이어야 합니다."
 )
 BODY_UNREADABLE = "요청 본문을 해석할 수 없습니다."
+NO_STORE = "일시적으로 요청을 처리할 수 없습니다. 잠시 후 다시 시도해주세요."
 TEXT_UNREADABLE = "요청에 사용할 수 없는 문자가 포함되어 있습니다."
 
 

@@ -19,7 +19,7 @@ from naru.rest.annotations import page_annotation, payment_annotation
 from naru.rest.codes import bank_code
 from naru.rest.coerce import Text, flag, malformed, number, texts, whole
 from naru.rest.envelope import Answer, HttpRefusal, success
-from naru.rest.operations import Call, Operation
+from naru.rest.operation import Call, Operation
 from naru.store.pages import SORTINGS, Cut, Page
 
 IDS_MAX = 100

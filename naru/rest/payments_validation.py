@@ -15,7 +15,7 @@ from naru.rest import messages
 from naru.rest.annotations import prepare_annotation
 from naru.rest.coerce import Text, malformed, number
 from naru.rest.envelope import Answer, HttpRefusal, success
-from naru.rest.operations import Call, Operation
+from naru.rest.operation import Call, Operation
 
 
 class AnnouncedAmount(msgspec.Struct):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from naru.rest.annotations import channel_annotation
 from naru.rest.envelope import Answer, success
-from naru.rest.operations import Call, Nothing, Operation
+from naru.rest.operation import Call, Nothing, Operation
 
 
 async def list_channels(call: Call, request: Nothing) -> Answer:

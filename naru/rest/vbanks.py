@@ -22,7 +22,7 @@ from naru.rest.annotations import payment_annotation
 from naru.rest.codes import bank_code
 from naru.rest.coerce import Text, json_text, malformed, number, texts, whole
 from naru.rest.envelope import Answer, HttpRefusal, success
-from naru.rest.operations import Call, Operation
+from naru.rest.operation import Call, Operation
 
 NOTICE_URLS_MAX = 10
 _YEAR_2100 = 4_102_444_800

@@ -1,4 +1,4 @@
-"""naru/rest/operations.py: how a request finds its row in the table."""
+"""naru/rest/operation.py: how a request finds its row in the table."""
 
 import time
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from naru.rest.envelope import Answer, HttpRefusal
-from naru.rest.operations import Call, Nothing, Operation, Router
+from naru.rest.operation import Call, Nothing, Operation, Router
 
 
 async def answer_nothing(call: Call, request: Nothing) -> Answer:

@@ -1,0 +1,310 @@
+"""A merchant's server at the real door: uvicorn on a free port, PostgreSQL, two merchants who know nothing of each other."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import aiohttp
+import pytest
+import uvicorn
+
+from naru.domain.ids import ImpUid, MerchantUid, hash_secret
+from naru.domain.money import Money
+from naru.domain.outcome import AccountIssued, Approved, Cancelled
+from naru.domain.payment import Buyer, Card, Payment, Step, Surface, VirtualAccount
+from naru.payments.gateway import Gateway
+from naru.rest import Door, operations
+from naru.store import Store
+from naru.wire import Wire
+
+ROOT_KEY = b"a root key of the tests, 32 bytes and more"
+
+
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.moment = datetime.now(UTC).replace(microsecond=250_000)
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def advance(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+@dataclass
+class Shop:
+    """One merchant with an API key and a channel."""
+
+    merchant_id: int
+    imp_key: str
+    imp_secret: str
+    channel_id: int
+    token: str = ""
+
+
+@dataclass
+class Answered:
+    """What came back over the wire."""
+
+    status: int
+    body: dict[str, Any]
+    raw: bytes
+    headers: dict[str, str]
+
+    @property
+    def response(self) -> Any:
+        return self.body["response"]
+
+    @property
+    def verdict(self) -> tuple[int, int, str | None]:
+        """HTTP status, code and message."""
+        return self.status, self.body["code"], self.body["message"]
+
+
+@dataclass
+class Desk:
+    """Everything a test of this door needs: the gateway behind it, its address, two merchants."""
+
+    gateway: Gateway
+    clock: Clock
+    address: str
+    http: aiohttp.ClientSession
+    shop: Shop
+    stranger: Shop
+    numbers: count[int] = field(default_factory=lambda: count(1))
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = "",
+        headers: dict[str, str] | None = None,
+        **how: Any,
+    ) -> Answered:
+        """One request; carries the shop's token unless told otherwise (None: none at all)."""
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = token or self.shop.token
+        async with self.http.request(method, self.address + path, headers=sent, **how) as answer:
+            raw = await answer.read()
+            body = await answer.json() if raw else {}
+            return Answered(answer.status, body, raw, dict(answer.headers))
+
+    async def open(self, shop: Shop | None = None, **changes: Any) -> Payment:
+        """A payment whose window is open."""
+        shop = shop or self.shop
+        number = next(self.numbers)
+        given: dict[str, Any] = {
+            "imp_uid": ImpUid(f"imp_{number:012d}"),
+            "merchant_id": shop.merchant_id,
+            "merchant_uid": MerchantUid(f"order_{number}"),
+            "channel_id": shop.channel_id,
+            "pg_code": "kcp",
+            "mid": "T0000",
+            "sandbox": True,
+            "surface": Surface.PC,
+            "pay_method": "card",
+            "step": Step.OPENED,
+            "version": 1,
+            "amount": Money(1004),
+            "cancelled": Money(0),
+            "tax_free": Money(0),
+            "vat": None,
+            "pg_order_no": f"n{number:024d}",
+            "started_at": self.clock(),
+            "name": "당근 10kg",
+            "buyer": Buyer(name="홍길동", tel="010-4242-4242"),
+            **changes,
+        }
+        async with self.gateway.store.begin() as tx:
+            return await tx.payments.open(Payment(**given), None)
+
+    async def pay(self, shop: Shop | None = None, **changes: Any) -> Payment:
+        """A payment that was paid by card."""
+        payment = await self.open(shop, **changes)
+        async with self.gateway.store.begin() as tx:
+            now = self.clock()
+            claimed = await tx.payments.claim_for_approval(payment.imp_uid, now, now, None, {})
+            assert claimed is not None
+            approved = Approved(
+                order_no=claimed.pg_order_no,
+                amount=claimed.amount,
+                pg_tid=f"tid_{claimed.imp_uid}",
+                approved_at=now,
+                approval_number="45918441",
+                card=Card("366", "신한카드", "542879******0294", 3, 0),
+                receipt_url="https://pg.example/receipt?a=b/c",
+            )
+            paid = await tx.payments.settle_paid(claimed, approved)
+            intent = await tx.intents.of_payment(payment.imp_uid)
+            assert intent is not None
+            await tx.intents.end(intent.id, "done", now, None)
+            assert paid is not None
+            return paid
+
+    async def fail(self, shop: Shop | None = None, **changes: Any) -> Payment:
+        """A payment that the buyer gave up."""
+        payment = await self.open(shop, **changes)
+        async with self.gateway.store.begin() as tx:
+            failed = await tx.payments.abandon(
+                payment.imp_uid, self.clock(), "F0005", "[결제포기] 사용자가 결제를 취소하셨습니다"
+            )
+            assert failed is not None
+            return failed
+
+    async def wait_for_deposit(self, shop: Shop | None = None, **changes: Any) -> Payment:
+        """A payment with a virtual account that waits."""
+        payment = await self.open(shop, pay_method="vbank", **changes)
+        async with self.gateway.store.begin() as tx:
+            now = self.clock()
+            claimed = await tx.payments.claim_for_approval(payment.imp_uid, now, now, None, {})
+            assert claimed is not None
+            account = VirtualAccount(
+                "004", "국민은행", "79959078731512", "나루", now + timedelta(days=1), now
+            )
+            issued = AccountIssued(
+                claimed.pg_order_no, claimed.amount, f"tid_{claimed.imp_uid}", account
+            )
+            waiting = await tx.payments.settle_account(claimed, issued)
+            intent = await tx.intents.of_payment(payment.imp_uid)
+            assert intent is not None
+            await tx.intents.end(intent.id, "done", now, None)
+            assert waiting is not None
+            return waiting
+
+    async def cancel(self, payment: Payment, amount: int) -> Payment:
+        """Give back a part of a paid payment, as the PG confirmed it."""
+        async with self.gateway.store.begin() as tx:
+            current = await tx.payments.get(payment.imp_uid)
+            assert current is not None
+            number = next(self.numbers)
+            cancelled = Cancelled(
+                cancel_no=f"c{number:024d}",
+                amount=Money(amount, payment.amount.currency),
+                pg_tid=f"{current.pg_tid}C{number}",
+                cancelled_at=self.clock(),
+                receipt_url="https://pg.example/cancel",
+            )
+            zero = Money(0, payment.amount.currency)
+            changed = await tx.payments.cancel(current, cancelled, "변심", zero, None)
+            assert changed is not None
+        async with self.gateway.store.direct() as session:
+            found = await session.payments.get(payment.imp_uid)
+            assert found is not None
+            return found
+
+
+class Server(uvicorn.Server):
+    """uvicorn that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    """The address of a uvicorn that serves this application on a free port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    server = Server(config)
+    serve = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await asyncio.wait_for(server.listening.wait(), 10)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serve
+        listener.close()
+
+
+async def new_shop(store: Store, name: str, pg_url: str) -> Shop:
+    """A merchant with an API key and a default channel at the sandbox PG."""
+    secret = f"{name}-secret"
+    async with store.begin() as tx:
+        merchant_id = await tx.merchants.add(name, [f"imp_{name}"], live=False, webhook_secret=None)
+        await tx.merchants.add_key(merchant_id, f"{name}-key", hash_secret(secret))
+        await tx.channels.add(
+            merchant_id,
+            f"channel-key-{name}",
+            "kcp",
+            f"T{name}",
+            "sandbox",
+            test=True,
+            settings={"url": pg_url, "secret": f"{name}-" + "s" * 40},
+            is_default=True,
+            name=f"{name} KCP",
+        )
+        channels = await tx.channels.of_merchant(merchant_id)
+    return Shop(merchant_id, f"{name}-key", secret, channels[0].id)
+
+
+async def sign_in(desk: Desk, shop: Shop) -> str:
+    """The token of this merchant."""
+    answer = await desk.ask(
+        "POST",
+        "/users/getToken",
+        token=None,
+        json={"imp_key": shop.imp_key, "imp_secret": shop.imp_secret},
+    )
+    token: str = answer.response["access_token"]
+    return token
+
+
+MakeDesk = Callable[[str], Awaitable[Desk]]
+
+
+@pytest.fixture
+async def make_desk(database_url: str) -> AsyncIterator[MakeDesk]:
+    """Makes the desk of a test for a PG at some address."""
+    store = await Store.open(database_url, size=20)
+    clock = Clock()
+    async with (
+        Wire(allow_private=True, ports=None) as wire,
+        aiohttp.ClientSession() as http,
+    ):
+        gateway = Gateway(
+            store=store,
+            wire=wire,
+            pg_wire=wire,
+            public_url="http://127.0.0.1:8800",
+            root_key=ROOT_KEY,
+            now=clock,
+        )
+        async with serving(Door(gateway, operations())) as address:
+
+            async def make(pg_url: str) -> Desk:
+                desk = Desk(
+                    gateway=gateway,
+                    clock=clock,
+                    address=address,
+                    http=http,
+                    shop=await new_shop(store, "shop", pg_url),
+                    stranger=await new_shop(store, "stranger", pg_url),
+                )
+                for shop in (desk.shop, desk.stranger):
+                    shop.token = await sign_in(desk, shop)
+                return desk
+
+            yield make
+    await store.close()
+
+
+@pytest.fixture
+async def desk(make_desk: MakeDesk) -> Desk:
+    """A desk whose PG cannot be reached: port 9 of this machine discards, and nobody listens."""
+    return await make_desk("http://127.0.0.1:9")

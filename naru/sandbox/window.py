@@ -44,7 +44,26 @@ click) answers `ok: false`, code `ALREADY_FINISHED`, with the same `return_form`
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Literal, NotRequired, TypedDict, TypeVar
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from naru.sandbox import cards, magic, signing
+from naru.sandbox.company import Company, company_of
+from naru.sandbox.door import Refusal, json_response, read_page_json, render
+from naru.sandbox.ledger import Book
+from naru.sandbox.orders import Means, MethodKind, Order
+
+AUTH_TOKEN_SECONDS = 10 * 60
+# Refusals of any kind that one window may collect before it is good for nothing but going back.
+REFUSALS_PER_WINDOW_MAX = 20
+
+_T = TypeVar("_T")
 
 
 class ReturnForm(TypedDict):
@@ -151,3 +170,332 @@ class WindowContext(TypedDict):
     demo_cards: dict[str, list[DemoCard]]  # "isp", "mpi", "simple"; empty lists unless order.test
     demo_account: dict[str, str]  # {"bank_code", "account_number", "password"}
     inbox_url: str
+
+
+# What a room answers
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The buyer's attempt failed for a reason they can read."""
+
+    code: str
+    message: str
+    attempts_left: int | None = None
+
+
+Verdict = Order | Refused
+
+
+def answer(company: Company, verdict: Verdict, window_id: str) -> Response:
+    """Tell the window how an attempt to authenticate ended."""
+    if isinstance(verdict, Order):
+        return json_response({"ok": True, "return_form": return_form(company, verdict)})
+    told: WindowAnswer = {"ok": False, "code": verdict.code, "message": verdict.message}
+    if verdict.attempts_left is not None:
+        told["attempts_left"] = verdict.attempts_left
+    order = company.ledger.read(Book.order_of_window, window_id)
+    if verdict.code == "ALREADY_FINISHED" and order is not None:
+        form = return_form(company, order)
+        if form is not None:
+            told["return_form"] = form
+    return json_response(told)
+
+
+def refuse_page_call(refusal: Refusal) -> Response:
+    return json_response(
+        {"ok": False, "code": refusal.code, "message": refusal.message}, refusal.status
+    )
+
+
+async def read_window(request: Request, shape: type[_T]) -> tuple[Company, str, _T]:
+    """Who calls (by the window id in the path) and what they say. Raises Refusal."""
+    company = company_of(request)
+    window_id = request.path_params["window_id"]
+    ask = await read_page_json(request, shape)
+    find_order(company, window_id)
+    return company, window_id, ask
+
+
+def find_order(company: Company, window_id: str) -> Order:
+    order = company.ledger.read(Book.order_of_window, window_id)
+    if order is None or order.announced.return_url is None:
+        raise Refusal(404, "NOT_FOUND", "존재하지 않는 결제창입니다.")
+    return order
+
+
+# Verbs of every room; they belong inside a deed
+
+
+def open_order(book: Book, window_id: str, kind: MethodKind, now: int) -> Order | Refused:
+    """The order of a window that may still be authenticated by this kind of method."""
+    order = book.order_of_window(window_id)
+    assert order is not None
+    if order.state != "registered":
+        return Refused("ALREADY_FINISHED", "이미 처리가 끝난 결제입니다.")
+    if now >= order.expires_at:
+        return Refused("SESSION_EXPIRED", "결제 가능 시간이 지났습니다.")
+    if order.announced.method_kind != kind:
+        return Refused("WRONG_METHOD", "이 주문에서 쓸 수 없는 결제수단입니다.")
+    if order.wrong_tries >= REFUSALS_PER_WINDOW_MAX:
+        return Refused("TOO_MANY_TRIES", "시도 횟수를 초과하였습니다.")
+    return order
+
+
+def refuse(book: Book, order: Order, refused: Refused) -> Refused:
+    """Remember why the buyer was refused, so that going back says so."""
+    book.remember_refusal(order, refused.code, refused.message)
+    return refused
+
+
+def months_refusal(order: Order, months: int) -> Refused | None:
+    if months in order.announced.offered_months:
+        return None
+    return Refused("INSTALLMENT_NOT_OFFERED", "선택할 수 없는 할부 개월입니다.")
+
+
+def accept(
+    book: Book, order: Order, means: Means, now: int, card_scenario: str | None = None
+) -> Verdict:
+    """The buyer has proved who they are: authenticate the order, unless its scenario refuses."""
+    scenario = magic.scenario_of(order.scenario or card_scenario, order.amount)
+    words = magic.refusal_at(scenario, "authentication")
+    if words is not None:
+        return refuse(book, order, Refused(*words))
+    if not book.authenticate(order, means, card_scenario, now, now + AUTH_TOKEN_SECONDS):
+        return Refused("ALREADY_FINISHED", "이미 처리가 끝난 결제입니다.")
+    authenticated = book.order_of_window(order.window_id)
+    assert authenticated is not None
+    return authenticated
+
+
+# The way back
+
+# i'mport passes on what each PG says when a buyer gives up.
+_USER_CANCEL_WORDS = "[결제포기] 사용자가 결제를 취소하셨습니다"
+_USER_CANCEL_WORDS_INICIS_MOBILE = "[01] 사용자가 결제를 취소 하였습니다."
+
+
+def user_cancel(order: Order) -> tuple[str, str]:
+    """The code and words of a buyer's own cancel, in the manner of the order's PG."""
+    is_inicis = order.announced.profile in ("html5_inicis", "inicis", "inicis_unified")
+    if is_inicis and order.announced.surface == "mobile":
+        return "01", _USER_CANCEL_WORDS_INICIS_MOBILE
+    return "USER_CANCEL", _USER_CANCEL_WORDS
+
+
+def return_form(company: Company, order: Order) -> ReturnForm | None:
+    """The signed form that brings the buyer back; None while the order is open."""
+    if order.state == "registered" or order.announced.return_url is None:
+        return None
+    if order.authenticated_at is not None:
+        status, code, message = "authenticated", "", ""
+        token, until = company.vault.auth_token(order), order.auth_expires_at or 0
+    else:
+        status = "cancelled" if order.state == "abandoned" else "failed"
+        code, message, token, until = order.code, order.message, "", 0
+    member = company.member(order.mid)
+    assert member is not None
+    fields = {
+        "mid": order.mid,
+        "order_no": order.order_no,
+        "status": status,
+        "auth_token": token,
+        "amount": str(order.amount),
+        "currency": order.currency,
+        "pay_method": order.announced.pay_method,
+        "code": code,
+        "message": message,
+        "expires_at": str(until),
+    }
+    fields["signature"] = signing.sign_return(member.secret, fields)
+    return {"action": order.announced.return_url, "fields": fields}
+
+
+# Endpoints
+
+
+class Nothing(msgspec.Struct):
+    """An empty body, `{}`."""
+
+
+class ScenarioChoice(msgspec.Struct):
+    scenario: Annotated[str, Meta(max_length=40)] | None
+
+
+async def show(request: Request) -> Response:
+    company = company_of(request)
+    order = find_order(company, request.path_params["window_id"])
+    ancestors = " ".join(order.announced.frame_ancestors) or "'none'"
+    return render(company, "window.html", context_of(company, order), ancestors)
+
+
+async def read_context(request: Request) -> Response:
+    company = company_of(request)
+    return json_response(context_of(company, find_order(company, request.path_params["window_id"])))
+
+
+async def choose_scenario(request: Request) -> Response:
+    company, window_id, choice = await read_window(request, ScenarioChoice)
+    verdict = await company.ledger.write(
+        _choose, window_id, choice.scenario, find_order(company, window_id).announced.test
+    )
+    if verdict is not None:
+        return answer(company, verdict, window_id)
+    return json_response({"ok": True, "scenario": choice.scenario})
+
+
+def _choose(book: Book, window_id: str, scenario: str | None, test: bool) -> Refused | None:
+    if not test:
+        return Refused("TEST_ONLY", "테스트 주문에서만 선택할 수 있습니다.")
+    if scenario is not None and scenario not in magic.BY_NAME:
+        return Refused("UNKNOWN_SCENARIO", "없는 시나리오입니다.")
+    order = book.order_of_window(window_id)
+    assert order is not None
+    if not book.choose_scenario(order, scenario):
+        return Refused("ALREADY_FINISHED", "이미 처리가 끝난 결제입니다.")
+    return None
+
+
+async def cancel(request: Request) -> Response:
+    company, window_id, _ = await read_window(request, Nothing)
+    verdict = await company.ledger.write(_cancel, window_id)
+    return answer(company, verdict, window_id)
+
+
+def _cancel(book: Book, window_id: str) -> Verdict:
+    order = book.order_of_window(window_id)
+    assert order is not None
+    if not book.advance(order, ("registered",), "abandoned", *user_cancel(order)):
+        return Refused("ALREADY_FINISHED", "이미 처리가 끝난 결제입니다.")
+    return book.order_of_window(window_id) or order
+
+
+async def finish(request: Request) -> Response:
+    company, window_id, _ = await read_window(request, Nothing)
+    verdict = await company.ledger.write(_finish, window_id, company.now())
+    return answer(company, verdict, window_id)
+
+
+def _finish(book: Book, window_id: str, now: int) -> Verdict:
+    order = book.order_of_window(window_id)
+    assert order is not None
+    if order.state == "registered":
+        if now >= order.expires_at:
+            words = ("SESSION_EXPIRED", "결제 가능 시간이 지났습니다.")
+        elif order.code:
+            words = (order.code, order.message)
+        else:
+            return Refused("NOT_FINISHED", "아직 진행 중인 결제입니다.")
+        book.advance(order, ("registered",), "failed", *words)
+    return book.order_of_window(window_id) or order
+
+
+async def pay_by_wallet(request: Request) -> Response:
+    """A wallet's own app would ask for a PIN; the sandbox's wallet is content with the button."""
+    company, window_id, _ = await read_window(request, Nothing)
+    verdict = await company.ledger.write(_pay_by_wallet, window_id, company.now())
+    return answer(company, verdict, window_id)
+
+
+def _pay_by_wallet(book: Book, window_id: str, now: int) -> Verdict:
+    order = open_order(book, window_id, "wallet", now)
+    if isinstance(order, Refused):
+        return order
+    return accept(book, order, Means(wallet=order.announced.pay_method), now)
+
+
+# What the window is told
+
+
+def context_of(company: Company, order: Order) -> WindowContext:
+    now = company.now()
+    announced = order.announced
+    state: Literal["open", "expired", "finished"] = "finished"
+    if order.state == "registered":
+        state = "open" if now < order.expires_at else "expired"
+    demo_cards: dict[str, list[DemoCard]] = {"isp": [], "mpi": [], "simple": []}
+    if announced.test:
+        for card in all_demo_cards():
+            demo_cards[card["auth"]].append(card)
+    return {
+        "window_id": order.window_id,
+        "server_time": now,
+        "order": {
+            "order_no": order.order_no,
+            "amount": order.amount,
+            "currency": order.currency,
+            "tax_free": announced.tax_free,
+            "item_name": announced.item_name,
+            "merchant_name": announced.merchant_name,
+            "merchant_order_no": announced.merchant_order_no,
+            "pay_method": announced.pay_method,
+            "method_kind": announced.method_kind,
+            "profile": announced.profile,
+            "surface": announced.surface,
+            "language": announced.language,
+            "test": announced.test,
+            "expires_at": order.expires_at,
+            "installments": announced.offered_months,
+            "vbank_due": announced.vbank_due,
+        },
+        "state": state,
+        "return_form": return_form(company, order),
+        "scenario": order.scenario,
+        "card_companies": _card_companies(),
+        "banks": [{"code": code, "name": name} for code, name in cards.BANKS.items()],
+        "carriers": [{"code": code, "name": name} for code, name in cards.CARRIERS.items()],
+        "magic": all_magic_rows() if announced.test else [],
+        "demo_cards": demo_cards,
+        "demo_account": cards.DEMO_ACCOUNT if announced.test else {},
+        "inbox_url": f"{company.address}/inbox",
+    }
+
+
+@cache
+def _card_companies() -> list[CardCompany]:
+    companies: dict[str, CardCompany] = {}
+    for code, name in cards.ISSUERS.items():
+        companies[code] = {"code": code, "name": name, "auth": []}
+    for card in cards.CARDS:
+        ways = companies[card.issuer_code]["auth"]
+        if card.auth not in ways:
+            ways.append(card.auth)
+    return list(companies.values())
+
+
+@cache
+def all_demo_cards() -> list[DemoCard]:
+    return [
+        {
+            "id": card.id,
+            "issuer_code": card.issuer_code,
+            "issuer_name": card.issuer_name,
+            "auth": card.auth,
+            "number": card.number,
+            "masked": card.masked,
+            "expiry": card.expiry,
+            "cvc": card.cvc if card.auth == "mpi" else None,
+            "password": cards.MPI_PASSWORD if card.auth == "mpi" else None,
+            "pin": cards.SIMPLE_PIN if card.auth == "simple" else None,
+            "note_ko": magic.BY_NAME[card.scenario].ko if card.scenario else "",
+            "note_en": magic.BY_NAME[card.scenario].en if card.scenario else "",
+        }
+        for card in cards.CARDS
+    ]
+
+
+@cache
+def all_magic_rows() -> list[MagicRow]:
+    return [
+        {
+            "scenario": scenario.name,
+            "stage": scenario.stage,
+            "amount": scenario.amount,
+            "card_number": cards.CARD_BY_ID[scenario.card_id].number if scenario.card_id else None,
+            "code": scenario.code,
+            "ko": scenario.ko,
+            "en": scenario.en,
+        }
+        for scenario in magic.SCENARIOS
+    ]

@@ -1,0 +1,42 @@
+"""`python -m naru.sandbox`: run the sandbox PG."""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import sys
+from pathlib import Path
+
+from naru.sandbox.app import create_app
+from naru.sandbox.server import server
+
+
+def main() -> int:
+    """Serve until a signal; answers the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m naru.sandbox",
+        description="A pretend PG with card companies, banks, windows and a ledger of its own.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8802, help="port to listen on")
+    parser.add_argument(
+        "--database", type=Path, default=Path("sandbox.sqlite3"), help="file of the ledger"
+    )
+    parser.add_argument(
+        "--public-url",
+        help="what browsers see, such as https://pg.example (default: host and port)",
+    )
+    given = parser.parse_args()
+    public_url = given.public_url or f"http://{given.host}:{given.port}"
+    try:
+        server(create_app(given.database, public_url), given.host, given.port).run()
+    except (OSError, sqlite3.Error) as error:
+        sys.stderr.write(f"sandbox: cannot start with {given.database}: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""An order: what a member announced, and how far it has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+# Control characters would let one field of a signed text pretend to be two.
+_PLAIN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
+
+ShortText = Annotated[str, Meta(max_length=120, pattern=_PLAIN)]
+LongText = Annotated[str, Meta(max_length=500, pattern=_PLAIN)]
+Url = Annotated[str, Meta(max_length=2000, pattern=r"^https?://[^\s/?#@\\]+([/?#][^\s\\]*)?\Z")]
+Origin = Annotated[str, Meta(max_length=270, pattern=r"^https?://[A-Za-z0-9.\-\[\]:]+\Z")]
+OrderNo = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{6,40}\Z")]
+CancelNo = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{6,60}\Z")]
+Amount = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
+Time = Annotated[int, Meta(ge=0, le=32_503_680_000)]
+Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,40}\Z")]
+Months = Annotated[int, Meta(ge=0, le=60)]
+
+State = Literal[
+    "registered",
+    "authenticated",
+    "approved",
+    "waiting_deposit",
+    "deposited",
+    "cancelled",
+    "declined",
+    "failed",
+    "abandoned",
+    "closed",
+    "undone",
+]
+
+MethodKind = Literal["card", "trans", "vbank", "phone", "wallet"]
+
+MINIMUM_FOR_INSTALLMENTS_KRW = 50_000
+
+
+class Buyer(msgspec.Struct, frozen=True):
+    name: ShortText | None = None
+    email: LongText | None = None
+    tel: ShortText | None = None
+
+
+class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `POST /v1/orders`; amounts in the currency's smallest unit, times in seconds."""
+
+    order_no: OrderNo
+    amount: Amount
+    currency: Currency
+    tax_free: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] = 0
+    item_name: LongText
+    merchant_name: LongText
+    merchant_order_no: LongText
+    pay_method: Word
+    profile: Word
+    surface: Literal["pc", "mobile"] = "pc"
+    language: Literal["ko", "en", "zh", "ja"] = "ko"
+    return_url: Url | None = None  # null for an account without a window
+    notice_url: Url | None = None
+    frame_ancestors: Annotated[tuple[Origin, ...], Meta(max_length=10)] = ()
+    buyer: Buyer | None = None
+    installments: Annotated[tuple[Months, ...], Meta(max_length=61)] | None = None
+    vbank_due: Time | None = None
+    test: bool = True
+
+    @property
+    def method_kind(self) -> MethodKind:
+        """Words that are no method of a bank or a card company are the names of wallets."""
+        if self.pay_method in ("card", "trans", "vbank", "phone"):
+            return self.pay_method  # type: ignore[return-value]
+        return "wallet"
+
+    @property
+    def offered_months(self) -> list[int]:
+        """The months a buyer may choose; 0 is a lump sum.
+
+        Korean card companies split a payment from 50,000 won upwards, and only in won.
+        """
+        if self.currency != "KRW" or self.amount < MINIMUM_FOR_INSTALLMENTS_KRW:
+            return [0]
+        if self.installments is None:
+            return [0, *range(2, 13)]
+        return sorted({0 if months == 1 else months for months in self.installments}) or [0]
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What the buyer authenticated with: never a number, a password or a PIN in full."""
+
+    card_id: str | None = None
+    issuer_code: str | None = None
+    issuer_name: str | None = None
+    masked: str | None = None
+    debit: bool = False
+    installment_months: int = 0
+    bank_code: str | None = None
+    bank_name: str | None = None
+    holder: str | None = None
+    wallet: str | None = None
+    carrier: str | None = None
+    cash_receipt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A row of the ledger's orders."""
+
+    id: int
+    mid: str
+    order_no: str
+    window_id: str
+    announced: Announcement
+    state: State
+    created_at: int
+    expires_at: int
+    scenario: str | None
+    wrong_tries: int
+    means: Means | None
+    authenticated_at: int | None
+    auth_expires_at: int | None
+    code: str
+    message: str
+
+    @property
+    def amount(self) -> int:
+        return self.announced.amount
+
+    @property
+    def currency(self) -> str:
+        return self.announced.currency

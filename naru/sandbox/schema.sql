@@ -1,0 +1,212 @@
+-- The sandbox PG's ledger. Amounts in the smallest unit, times in UNIX seconds.
+
+CREATE TABLE IF NOT EXISTS vault (
+    -- Keys that were made at the first start: the pepper, the certificate authorities.
+    name TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS members (
+    mid TEXT PRIMARY KEY,
+    secret TEXT NOT NULL,
+    name TEXT NOT NULL,
+    profile TEXT NOT NULL,
+    joined_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS orders (
+    id INTEGER PRIMARY KEY,
+    mid TEXT NOT NULL REFERENCES members,
+    order_no TEXT NOT NULL,
+    window_id TEXT NOT NULL UNIQUE,
+    announced TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN (
+        'registered', 'authenticated', 'approved', 'waiting_deposit', 'deposited', 'cancelled',
+        'declined', 'failed', 'abandoned', 'closed', 'undone')),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    scenario TEXT,
+    wrong_tries INTEGER NOT NULL DEFAULT 0,
+    means TEXT,
+    authenticated_at INTEGER,
+    auth_expires_at INTEGER,
+    code TEXT NOT NULL DEFAULT '',
+    message TEXT NOT NULL DEFAULT '',
+    UNIQUE (mid, order_no)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS tombstones (
+    -- A net-cancelled number: no approval of it can succeed any more, even one still on its way.
+    mid TEXT NOT NULL,
+    order_no TEXT NOT NULL,
+    had_approved INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (mid, order_no)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS approvals (
+    -- The one answer to the one approval of an order; a repeated question reads it back.
+    mid TEXT NOT NULL,
+    order_no TEXT NOT NULL,
+    content TEXT NOT NULL,
+    result TEXT NOT NULL CHECK (result IN ('approved', 'account_issued', 'declined')),
+    answer TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (mid, order_no)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS charges (
+    -- Money of a buyer: what was taken and what was given back.
+    tid TEXT PRIMARY KEY,
+    mid TEXT NOT NULL,
+    order_no TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    taken INTEGER NOT NULL CHECK (taken >= 0),
+    returned INTEGER NOT NULL DEFAULT 0 CHECK (returned >= 0 AND returned <= taken),
+    UNIQUE (mid, order_no)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS cancels (
+    mid TEXT NOT NULL,
+    cancel_no TEXT NOT NULL,
+    content TEXT NOT NULL,
+    tid TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    result TEXT NOT NULL CHECK (result IN ('cancelled', 'refused')),
+    answer TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (mid, cancel_no)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS cancels_of_a_charge ON cancels (mid, tid);
+
+CREATE TABLE IF NOT EXISTS accounts (
+    number TEXT PRIMARY KEY,
+    mid TEXT NOT NULL,
+    order_no TEXT NOT NULL,
+    tid TEXT NOT NULL,
+    bank_code TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    issued_at INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    UNIQUE (mid, order_no)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS accounts_by_age ON accounts (issued_at);
+
+CREATE TABLE IF NOT EXISTS deposits (
+    id INTEGER PRIMARY KEY,
+    number TEXT NOT NULL REFERENCES accounts,
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    depositor TEXT NOT NULL,
+    deposited_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS deposits_of_an_account ON deposits (number);
+
+CREATE TABLE IF NOT EXISTS book (
+    -- Every movement of money, row by row, for an audit against the members' own books.
+    seq INTEGER PRIMARY KEY,
+    mid TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('charge', 'deposit', 'cancel', 'net_cancel')),
+    order_no TEXT NOT NULL,
+    tid TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    currency TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS book_of_a_member ON book (mid, seq);
+
+CREATE TABLE IF NOT EXISTS notices (
+    notice_id TEXT PRIMARY KEY,
+    mid TEXT NOT NULL,
+    order_no TEXT NOT NULL,
+    url TEXT NOT NULL,
+    body TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'given_up')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS notices_due ON notices (next_at) WHERE state = 'waiting';
+CREATE INDEX IF NOT EXISTS notices_of_an_order ON notices (mid, order_no);
+
+CREATE TABLE IF NOT EXISTS notice_attempts (
+    id INTEGER PRIMARY KEY,
+    notice_id TEXT NOT NULL REFERENCES notices,
+    at INTEGER NOT NULL,
+    outcome TEXT NOT NULL CHECK (outcome IN ('ok', 'refused', 'no_answer')),
+    http_status INTEGER,
+    detail TEXT NOT NULL,
+    duration_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS attempts_of_a_notice ON notice_attempts (notice_id);
+
+CREATE TABLE IF NOT EXISTS cards (
+    -- Numbers, CVCs and passwords are kept as peppered HMACs, PINs as argon2id.
+    id TEXT PRIMARY KEY,
+    number_mac BLOB NOT NULL UNIQUE,
+    secret_mac BLOB NOT NULL,
+    pin_hash TEXT,
+    password_tries INTEGER NOT NULL DEFAULT 0 CHECK (password_tries BETWEEN 0 AND 3),
+    pin_tries INTEGER NOT NULL DEFAULT 0 CHECK (pin_tries BETWEEN 0 AND 5)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS certificates (
+    serial TEXT PRIMARY KEY,
+    card_id TEXT NOT NULL REFERENCES cards,
+    pem TEXT NOT NULL,
+    not_after INTEGER NOT NULL,
+    revoked_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS challenges (
+    id TEXT PRIMARY KEY,
+    window_id TEXT NOT NULL,
+    serial TEXT NOT NULL REFERENCES certificates,
+    content BLOB NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS keypads (
+    session TEXT PRIMARY KEY,
+    window_id TEXT NOT NULL,
+    card_id TEXT NOT NULL REFERENCES cards,
+    layout TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS sms_codes (
+    window_id TEXT PRIMARY KEY,
+    carrier TEXT NOT NULL,
+    code_mac BLOB NOT NULL,
+    expires_at INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0 CHECK (tries BETWEEN 0 AND 5),
+    sends INTEGER NOT NULL DEFAULT 1 CHECK (sends BETWEEN 1 AND 5)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS inbox (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    recipient TEXT NOT NULL,
+    text TEXT NOT NULL
+) STRICT;
+
+-- What happened, happened: these tables only grow.
+CREATE TRIGGER IF NOT EXISTS book_stays BEFORE UPDATE ON book
+    BEGIN SELECT RAISE(ABORT, 'the book only grows'); END;
+CREATE TRIGGER IF NOT EXISTS book_keeps BEFORE DELETE ON book
+    BEGIN SELECT RAISE(ABORT, 'the book only grows'); END;
+CREATE TRIGGER IF NOT EXISTS deposits_stay BEFORE UPDATE ON deposits
+    BEGIN SELECT RAISE(ABORT, 'deposits only grow'); END;
+CREATE TRIGGER IF NOT EXISTS deposits_keep BEFORE DELETE ON deposits
+    BEGIN SELECT RAISE(ABORT, 'deposits only grow'); END;
+CREATE TRIGGER IF NOT EXISTS approvals_stay BEFORE UPDATE ON approvals
+    BEGIN SELECT RAISE(ABORT, 'approvals only grow'); END;
+CREATE TRIGGER IF NOT EXISTS approvals_keep BEFORE DELETE ON approvals
+    BEGIN SELECT RAISE(ABORT, 'approvals only grow'); END;
+CREATE TRIGGER IF NOT EXISTS cancels_stay BEFORE UPDATE ON cancels
+    BEGIN SELECT RAISE(ABORT, 'cancels only grow'); END;
+CREATE TRIGGER IF NOT EXISTS cancels_keep BEFORE DELETE ON cancels
+    BEGIN SELECT RAISE(ABORT, 'cancels only grow'); END;

@@ -17,8 +17,11 @@ LOG_BYTES = 5_000_000
 LINE_BYTES = 8_192
 BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 STEADY_SECONDS = 60.0  # A child that lived so long starts again without waiting.
-START_SECONDS = 60.0
+START_SECONDS = 40.0
+ERRORS_SHOWN = 4
+QUIET_SECONDS = 30.0
 ASK_SECONDS = 5.0
+_CONSEQUENCE = "Application startup failed"  # uvicorn's last words follow the reason
 _ERROR = re.compile(r"\b(ERROR|CRITICAL)\b|^Traceback |^[A-Za-z_.]+(Error|Exception)\b")
 
 
@@ -43,6 +46,7 @@ class Child:
         self._health = health_url
         self._process: asyncio.subprocess.Process | None = None
         self._last_lines: deque[str] = deque(maxlen=20)
+        self._shown: deque[float] = deque()
         self._stopping = False
         self._guard: asyncio.Task[None] | None = None
         self._pump: asyncio.Task[None] | None = None
@@ -152,7 +156,19 @@ class Child:
         )
         self._last_lines.append(text)
         if not self._stopping and _ERROR.search(text):
+            self._show_error(text)
+
+    def _show_error(self, text: str) -> None:
+        """A few lines at a time: an error that comes a hundred times a second is one piece of news."""
+        now = time.monotonic()
+        while self._shown and now - self._shown[0] > QUIET_SECONDS:
+            self._shown.popleft()
+        if len(self._shown) < ERRORS_SHOWN:
             self._say(f"{self.name}: {text[:300]}")
+        elif len(self._shown) == ERRORS_SHOWN:
+            self._say(f"{self.name}: more errors are in {self.log}")
+        if len(self._shown) <= ERRORS_SHOWN:
+            self._shown.append(now)
 
 
 class _Log:

@@ -70,7 +70,11 @@ class Demo:
         try:
             await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
-                await starting
+                try:
+                    await starting
+                except* CliError as errors:
+                    # One sentence is enough; the others are its consequences.
+                    raise _first(errors) from None
                 await self._look_after_postgres(stop)
             else:
                 starting.cancel()
@@ -95,10 +99,11 @@ class Demo:
         gateway = await self._gateway(url)
         worker = await self._worker(url)
         shop = await self._shop(merchant)
-        await sandbox.wait_until_ready()
-        await self._join_sandbox(url, merchant)
-        for child in (gateway, worker, shop):
-            await child.wait_until_ready()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sandbox_ready(sandbox, url, merchant))
+            for child in (gateway, shop):
+                group.create_task(child.wait_until_ready())
+        await worker.wait_until_ready()
         await self._welcome()
 
     def _make_home(self) -> None:
@@ -144,7 +149,8 @@ class Demo:
         finally:
             await store.close()
 
-    async def _join_sandbox(self, url: str, merchant: "Merchant") -> None:
+    async def _sandbox_ready(self, sandbox: Child, url: str, merchant: "Merchant") -> None:
+        await sandbox.wait_until_ready()
         from naru.cli import seed
         from naru.store import Store
 
@@ -171,7 +177,7 @@ class Demo:
         arguments += ["--port", str(self._settings.sandbox_port)]
         arguments += ["--database", str(self._settings.home / "sandbox.sqlite")]
         arguments += ["--public-url", self._sandbox_url]
-        return await self._child("sandbox PG", arguments, {}, self._settings.sandbox_port, "/")
+        return await self._child("sandbox PG", arguments, {}, self._settings.sandbox_port, "/cards")
 
     async def _shop(self, merchant: "Merchant") -> Child:
         from naru.cli import seed
@@ -264,6 +270,11 @@ class Demo:
         print(f"SDK         IMP.init('{seed.USER_CODES[0]}')")
         print(f"Data, logs  {home}")
         print("\nPress Ctrl-C to stop.", flush=True)
+
+
+def _first(errors: BaseExceptionGroup[CliError]) -> CliError:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _get_json(host: str, port: int) -> Any:

@@ -77,7 +77,9 @@ class Deliverer:
         lane = self._lanes[origin_of(delivery.url)]
         if lane.blocked:
             async with self._store.direct() as session:
-                wait = timedelta(seconds=self._chance.uniform(5, 15))
+                # Long enough that a long line costs little, short enough for the promise of five
+                # minutes after recovery; the first success hastens the line anyway.
+                wait = timedelta(seconds=self._chance.uniform(30, 240))
                 await session.outbox.release(delivery, wait)
             return
         async with self._leased(delivery), lane.free:

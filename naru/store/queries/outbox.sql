@@ -10,7 +10,7 @@ RETURNING id;
 -- Take a due delivery for one attempt, unless somebody else sends it or an earlier one of the same
 -- payment to the same address is still to be told.
 UPDATE webhook_deliveries d
-   SET leased_until = now() + $2, fence = fence + 1
+   SET leased_until = now() + $2::interval, fence = fence + 1
   FROM merchants m
  WHERE d.id = $1 AND m.id = d.merchant_id
    AND d.state = 'waiting' AND d.next_at <= now()
@@ -22,12 +22,12 @@ RETURNING d.*, m.webhook_secret;
 
 -- renew --
 -- Keep the lease of an attempt that takes long.
-UPDATE webhook_deliveries SET leased_until = now() + $3 WHERE id = $1 AND fence = $2
+UPDATE webhook_deliveries SET leased_until = now() + $3::interval WHERE id = $1 AND fence = $2
 RETURNING id;
 
 -- release --
 -- Give a claimed delivery back unsent, to be tried after a while; not an attempt.
-UPDATE webhook_deliveries SET leased_until = NULL, next_at = now() + $3
+UPDATE webhook_deliveries SET leased_until = NULL, next_at = now() + $3::interval
  WHERE id = $1 AND fence = $2 AND state = 'waiting'
 RETURNING id;
 
@@ -78,12 +78,12 @@ RETURNING id;
 UPDATE webhook_deliveries d SET next_at = now()
   FROM (SELECT DISTINCT ON (w.merchant_id, w.url) w.id
           FROM webhook_deliveries w
-         WHERE w.state = 'waiting' AND w.mode = 'ladder' AND w.attempts > 0 AND w.next_at > now() + $1
+         WHERE w.state = 'waiting' AND w.mode = 'ladder' AND w.attempts > 0 AND w.next_at > now() + $1::interval
            AND NOT EXISTS (SELECT 1 FROM webhook_deliveries b
                             WHERE b.merchant_id = w.merchant_id AND b.url = w.url AND b.state = 'waiting'
-                              AND b.next_at <= now() + $1)
+                              AND b.next_at <= now() + $1::interval)
            AND NOT EXISTS (SELECT 1 FROM webhook_attempts a
-                            WHERE a.delivery_id = w.id AND a.began_at > now() - $1)
+                            WHERE a.delivery_id = w.id AND a.began_at > now() - $1::interval)
          ORDER BY w.merchant_id, w.url, w.next_at) first
  WHERE d.id = first.id
 RETURNING d.id;
@@ -91,7 +91,7 @@ RETURNING d.id;
 -- due --
 -- Deliveries that should have left a while ago ($1) and that nobody sends, oldest first.
 SELECT d.id FROM webhook_deliveries d
- WHERE d.state = 'waiting' AND d.next_at <= now() - $1
+ WHERE d.state = 'waiting' AND d.next_at <= now() - $1::interval
    AND (d.leased_until IS NULL OR d.leased_until <= now())
    AND NOT EXISTS (SELECT 1 FROM webhook_deliveries e
                     WHERE e.imp_uid = d.imp_uid AND e.url = d.url AND e.version < d.version

@@ -1,0 +1,134 @@
+"""Jobs run, outlive their database connection and their worker, for naru/jobs/worker.py."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+import asyncpg
+from aiohttp import web
+
+from naru.domain.payment import Step
+from naru.payments.gateway import Gateway
+from naru.webhooks.announce import announce
+from tests.jobs.conftest import Working
+from tests.support.house import at, make_merchant, make_payment
+from tests.support.receiver import Receiver, Told
+
+WORKER = """
+import asyncio, sys
+from naru.jobs.worker import work
+from naru.payments.gateway import Gateway
+from naru.store import Store
+from naru.wire import Wire
+
+async def main() -> None:
+    async with Wire(allow_private=True, ports=None) as wire:
+        store = await Store.open(sys.argv[1])
+        await work(Gateway(store, wire, wire, "http://127.0.0.1:1", b"k" * 32), sys.argv[1], asyncio.Event())
+
+asyncio.run(main())
+"""
+
+
+async def announce_paid(gateway: Gateway, receiver: Receiver, count: int = 1) -> None:
+    merchant = await make_merchant(gateway.store, webhook_url=f"{receiver.url}/hook")
+    for _ in range(count):
+        payment = await make_payment(gateway.store, merchant)
+        async with gateway.store.begin() as session:
+            await announce(session, merchant, at(payment, Step.PAID, 3))
+
+
+async def states(database_url: str) -> dict[str, int]:
+    connection = await asyncpg.connect(database_url)
+    rows = await connection.fetch(
+        "SELECT state, count(*) AS n FROM webhook_deliveries GROUP BY state"
+    )
+    await connection.close()
+    return {row["state"]: row["n"] for row in rows}
+
+
+async def test_an_announced_webhook_leaves_soon(
+    gateway: Gateway, receiver: Receiver, working: Working, database_url: str
+) -> None:
+    async with working():
+        await announce_paid(gateway, receiver, 50)
+        began = time.monotonic()
+        await receiver.wait_for(50)
+        assert time.monotonic() - began < 5
+    assert len(receiver.told) == 50
+    assert await states(database_url) == {"delivered": 50}
+
+
+async def test_a_webhook_without_a_job_is_found_by_the_timetable(
+    gateway: Gateway, receiver: Receiver, working: Working, database_url: str
+) -> None:
+    await announce_paid(gateway, receiver)
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("DELETE FROM jobs")
+    await connection.execute("UPDATE webhook_deliveries SET next_at = now() - interval '1 min'")
+    await connection.close()
+    async with working():
+        await receiver.wait_for(1)
+
+
+async def test_a_worker_whose_connections_are_cut_goes_on(
+    gateway: Gateway, receiver: Receiver, working: Working, database_url: str
+) -> None:
+    async with working():
+        await announce_paid(gateway, receiver)
+        await receiver.wait_for(1)
+        connection = await asyncpg.connect(database_url)
+        cut = await connection.fetchval(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'naru worker'"
+        )
+        await connection.close()
+        assert cut == 1
+        await announce_paid(gateway, receiver)
+        await receiver.wait_for(2)
+
+
+async def test_a_worker_that_is_told_to_stop_finishes_what_it_sends(
+    gateway: Gateway, receiver: Receiver, working: Working, database_url: str
+) -> None:
+    async def slow(told: Told) -> web.StreamResponse:
+        await asyncio.sleep(0.5)
+        return web.Response(text="OK")
+
+    receiver.reply = slow
+    async with working() as stop:
+        await announce_paid(gateway, receiver)
+        await receiver.wait_for(1)
+        stop.set()
+    assert await states(database_url) == {"delivered": 1}
+
+
+async def test_the_work_of_a_killed_worker_is_taken_over_within_30_seconds(
+    gateway: Gateway, receiver: Receiver, working: Working, database_url: str
+) -> None:
+    """SIGKILL in the middle of an attempt: no goodbye, a lease still held, a job still picked."""
+    hang = asyncio.Event()
+
+    async def first_hangs(told: Told) -> web.StreamResponse:
+        if len(receiver.told) == 1:
+            await hang.wait()
+        return web.Response(text="OK")
+
+    receiver.reply = first_hangs
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, database_url)
+    try:
+        await announce_paid(gateway, receiver)
+        await receiver.wait_for(1)
+    finally:
+        process.kill()
+        await process.wait()
+    began = time.monotonic()
+    async with working():
+        await receiver.wait_for(2, seconds=30)
+    assert time.monotonic() - began < 30
+    hang.set()
+    first, second = receiver.told
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert await states(database_url) == {"delivered": 1}

@@ -47,6 +47,29 @@ async function goBack(page, button) {
   button.classList.remove("working");
 }
 
+/** Refusals that typing again cannot change. */
+const FINAL = new Set([
+  "CARD_REFUSED",
+  "CARD_EXPIRED",
+  "CARD_LOST",
+  "CARD_STOLEN",
+  "CARD_LOCKED",
+  "PIN_LOCKED",
+  "ACCOUNT_LOCKED",
+  "TOO_MANY_TRIES",
+  "TOO_MANY_CODES",
+  "CERTIFICATE_REVOKED",
+  "DUE_PASSED",
+  "WRONG_METHOD",
+]);
+
+/** Show a final refusal on a page of its own. @returns {object | null} any other refusal, to be shown where it arose */
+export function showIfFinal(page, refusal, otherWay) {
+  if (!refusal || !FINAL.has(refusal.code)) return refusal;
+  showRefusal(page, refusal, { otherWay });
+  return null;
+}
+
 /** A refusal that this card or account cannot get past: why, and the ways on. */
 export function showRefusal(page, refusal, { otherWay }) {
   page.show({
@@ -66,8 +89,8 @@ export function showRefusal(page, refusal, { otherWay }) {
         { class: "actions" },
         h(
           "button",
-          { class: "button quiet", type: "button", on: { click: () => page.askToCancel() } },
-          page.say("cancel.leave"),
+          { class: "button quiet", type: "button", on: { click: () => page.goBack() } },
+          page.say("back_to_merchant"),
         ),
         otherWay
           ? h("button", { class: "button", type: "button", on: { click: otherWay } }, page.say("other_way"))

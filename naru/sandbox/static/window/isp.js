@@ -11,7 +11,7 @@ import {
 } from "./certificates.js";
 import { cardSteps } from "./choose_card.js";
 import { buildForm, h, textField, tilesField } from "./elements.js";
-import { showRefusal } from "./endings.js";
+import { showIfFinal, showRefusal } from "./endings.js";
 
 /** The password of a certificate installed by one click; the page shows it. */
 const DEMO_PASSWORD = "demo1234!";
@@ -112,7 +112,7 @@ function chooser(page, store, certificates, { again, demo, backButton, back }) {
       password.control.value = "";
       if (isLocked(certificate)) return { code: "CERTIFICATE_PASSWORD_LOCKED" };
       const challenge = await page.ask("isp/challenge", { certificate_serial: certificate.serial });
-      if (!challenge.ok) return page.leaving ? null : challenge;
+      if (!challenge.ok) return page.leaving ? null : showIfFinal(page, challenge, back);
       let signature;
       try {
         signature = await sign(store, certificate, typed, fromBase64(challenge.bytes));
@@ -127,11 +127,7 @@ function chooser(page, store, certificates, { again, demo, backButton, back }) {
         certificate_pem: certificate.certificate_pem,
         installment_months: page.installmentMonths,
       });
-      if (refusal?.code?.includes("LOCKED")) {
-        showRefusal(page, refusal, { otherWay: back });
-        return null;
-      }
-      return refusal;
+      return showIfFinal(page, refusal, back);
     },
   });
 }

@@ -3,7 +3,7 @@
 import { brandOf, checkDigitFits, expiryProblem, groupNumber, lengthFits, shapeExpiry } from "./card_numbers.js";
 import { cardSteps } from "./choose_card.js";
 import { buildForm, h, textField } from "./elements.js";
-import { showRefusal } from "./endings.js";
+import { showIfFinal } from "./endings.js";
 
 const digitsOf = (text) => text.replace(/\D/g, "");
 
@@ -87,11 +87,7 @@ export function showMpi(page, { company, card, back }) {
       if (!refusal) return null;
       cvc.control.value = "";
       password.control.value = "";
-      if (refusal.attempts_left === 0 || refusal.code?.includes("LOCKED")) {
-        showRefusal(page, refusal, { otherWay: back });
-        return null;
-      }
-      return refusal;
+      return showIfFinal(page, refusal, back);
     },
   });
   number.node.after(h("div", { class: "pair" }, expiry.node, cvc.node));

@@ -6,9 +6,6 @@ import { NoAnswer, post, readContext } from "./wire.js";
 
 const RECONNECT_WAIT_MS = 2_000;
 
-/** Refusals after which the order itself can no longer be paid in this window. */
-const OVER = new Set(["EXPIRED", "WINDOW_EXPIRED", "ORDER_EXPIRED", "ALREADY_FINISHED"]);
-
 export class Page {
   busy = false;
   /** True once the browser is on its way back to the merchant. */
@@ -128,7 +125,7 @@ export class Page {
       this.context.return_form = answer.return_form ?? this.context.return_form;
       this.leaving = true;
       showEnding(this, "used");
-    } else if (OVER.has(answer.code)) {
+    } else if (answer.code === "SESSION_EXPIRED") {
       this.leaving = true;
       showEnding(this, "expired");
     }
@@ -189,6 +186,7 @@ export class Page {
   async goBack() {
     const answer = await this.ask("finish", {});
     if (answer.return_form) this.leave(answer.return_form);
+    else if (answer.code === "NOT_FINISHED") this.askToCancel();
     else this.notice.replaceChildren(h("div", { class: "note-box bad", role: "alert" }, refusalWords(this, answer)));
   }
 

@@ -1,6 +1,7 @@
 /** Phone bill: carrier and number, then the code that came by SMS. */
 
 import { buildForm, h, textField, tilesField } from "./elements.js";
+import { showIfFinal } from "./endings.js";
 
 const steps = (page) => [page.say("step.phone"), page.say("step.sms"), page.say("step.pay")];
 
@@ -44,7 +45,7 @@ export function showPhone(page) {
           page.carrier = carrier.chosen();
           page.phoneNumber = number.control.value;
           const answer = await requestCode(page);
-          if (!answer.ok) return page.leaving ? null : answer;
+          if (!answer.ok) return page.leaving ? null : showIfFinal(page, answer, null);
           showCode(page, answer.expires_at);
           return null;
         },
@@ -117,7 +118,7 @@ function showCode(page, expiresAt) {
         send: async () => {
           const refusal = await page.submit("phone/answer", { code: code.control.value });
           if (refusal) code.control.value = "";
-          return refusal;
+          return showIfFinal(page, refusal, null);
         },
       }),
     ],

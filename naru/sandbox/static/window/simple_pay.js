@@ -2,7 +2,7 @@
 
 import { cardSteps } from "./choose_card.js";
 import { h, refusalWords, tilesField } from "./elements.js";
-import { showRefusal } from "./endings.js";
+import { showIfFinal, showRefusal } from "./endings.js";
 
 const PIN_LENGTH = 6;
 
@@ -123,10 +123,7 @@ export async function showSimplePay(page, { company, card, back }) {
     });
     status.textContent = page.say("pin.hint");
     if (!refusal) return;
-    if (refusal.attempts_left === 0 || refusal.code?.includes("LOCKED")) {
-      showRefusal(page, refusal, { otherWay: back });
-      return;
-    }
+    if (!showIfFinal(page, refusal, back)) return;
     dots.classList.add("wrong");
     dots.addEventListener("animationend", () => dots.classList.remove("wrong"), { once: true });
     await newKeypad({ focus: true });

@@ -1,7 +1,7 @@
 /** Bank transfer: the buyer's bank, account number and account password. */
 
 import { buildForm, selectField, textField } from "./elements.js";
-import { showRefusal } from "./endings.js";
+import { showIfFinal } from "./endings.js";
 
 /** @param {import("./page.js").Page} page */
 export function showTrans(page, { account = null } = {}) {
@@ -46,11 +46,7 @@ export function showTrans(page, { account = null } = {}) {
           });
           if (!refusal) return null;
           password.control.value = "";
-          if (refusal.attempts_left === 0 || refusal.code?.includes("LOCKED")) {
-            showRefusal(page, refusal, { otherWay: null });
-            return null;
-          }
-          return refusal;
+          return showIfFinal(page, refusal, null);
         },
       }),
     ],

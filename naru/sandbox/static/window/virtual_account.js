@@ -1,6 +1,7 @@
 /** Virtual account: which bank, whose name, until when, and the cash receipt. */
 
 import { buildForm, h, selectField, textField, tilesField } from "./elements.js";
+import { showIfFinal } from "./endings.js";
 import { bankOptions } from "./trans.js";
 
 const digitsOf = (text) => text.replace(/\D/g, "");
@@ -67,13 +68,14 @@ export function showVirtualAccount(page) {
         ],
         label: page.say("vbank.issue"),
         working: page.say("vbank.issuing"),
-        send: () => {
+        send: async () => {
           const kind = korean ? receipt.chosen() : "none";
-          return page.submit("vbank", {
+          const refusal = await page.submit("vbank", {
             bank_code: bank.control.value,
             holder: holder.control.value.trim(),
             cash_receipt: kind === "none" ? null : { type: kind, identifier: digitsOf(identifier.control.value) },
           });
+          return showIfFinal(page, refusal, null);
         },
       }),
     ],

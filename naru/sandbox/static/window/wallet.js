@@ -1,6 +1,7 @@
 /** A wallet: the buyer is known there already and only confirms. Its own name, a neutral look. */
 
 import { buildForm, h } from "./elements.js";
+import { showIfFinal } from "./endings.js";
 
 const NAMES = {
   kakaopay: "kakaopay",
@@ -53,7 +54,7 @@ export function showWallet(page) {
           h("p", { class: "small-print" }, page.say("wallet.note", { wallet, merchant: page.order.merchant_name })),
         ],
         label: page.say("wallet.pay", { amount: page.money() }),
-        send: () => page.submit("wallet", {}),
+        send: async () => showIfFinal(page, await page.submit("wallet", {}), null),
       }),
     ],
   });

@@ -34,6 +34,21 @@ class Asked:
     token: str | None
 
 
+# The least SDK that is one: no window is seen, `StandInGateway.window` says what happened in it.
+SDK = """
+(function () {
+  var core = new URL(document.currentScript.src).origin;
+  window.IMP = {
+    init: function (code) { this.code = code; },
+    request_pay: function (param, callback) {
+      fetch(core + "/stand-in/window", { method: "POST", body: JSON.stringify(param) })
+        .then(function (answer) { return answer.json(); })
+        .then(callback);
+    },
+  };
+})();
+"""
+
 # A fault is done instead of the answer; it may write to the socket, or just close it.
 Fault = Callable[[BaseHTTPRequestHandler], None]
 
@@ -86,6 +101,8 @@ class StandInGateway:
         self.tokens: set[str] = set()
         self.token_life_seconds = LIFE_SECONDS
         self.clock_skew_seconds = 0
+        # What the stand-in's payment window does next: paid, failed, ready, closed or tampered.
+        self.window = "paid"
         self._lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -190,6 +207,14 @@ class StandInGateway:
         if fault is not None:
             fault(handler)
             return
+        if asked.path.startswith("/js/"):
+            send_raw(handler, 200, SDK.encode(), "text/javascript")
+            return
+        if asked.path == "/stand-in/window":
+            with self._lock:
+                result = self._open_window(asked.fields)
+            send(handler, 200, result)
+            return
         with self._lock:
             status, code, message, response = self._decide(asked)
         send(handler, status, {"code": code, "message": message, "response": response})
@@ -254,6 +279,24 @@ class StandInGateway:
                 channel = {"pg_provider": "kcp", "pg_id": "T0000", "type": "payment"}
                 return 200, 0, None, [channel | {"sandbox": True, "channel_key": "channel-key-1"}]
         return 404, -1, "알 수 없는 요청입니다.", None
+
+    def _open_window(self, param: dict[str, Any]) -> dict[str, Any]:
+        """What the buyer does in the window, at once; the answer is what the callback is given."""
+        merchant_uid, amount = param["merchant_uid"], param["amount"]
+        changes = {"currency": param.get("currency", "KRW"), "pay_method": param["pay_method"]}
+        said = {"merchant_uid": merchant_uid, "success": self.window != "failed"}
+        if self.window == "closed":
+            error = {"error_code": "F400", "error_msg": "결제창을 열 수 없습니다."}
+            return said | error | {"imp_uid": None, "success": False}
+        if self.window == "failed":
+            reason = "한도초과(3011)"
+            error = {"error_code": "3011", "error_msg": reason}
+            return said | error | {"imp_uid": self.fail(merchant_uid, amount, reason)}
+        if self.window == "ready" or param["pay_method"] == "vbank":
+            return said | {"imp_uid": self.issue_account(merchant_uid, amount)}
+        if self.window == "tampered":
+            amount = 100
+        return said | {"imp_uid": self.pay(merchant_uid, amount, **changes)}
 
     def _sign_in(self, fields: dict[str, Any]) -> tuple[int, int, str | None, Any]:
         if (fields.get("imp_key"), fields.get("imp_secret")) != (API_KEY, API_SECRET):
@@ -332,10 +375,16 @@ def send(handler: BaseHTTPRequestHandler, status: int, document: Any) -> None:
     send_raw(handler, status, json.dumps(document, sort_keys=True).encode())
 
 
-def send_raw(handler: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
-    """Answer with any bytes."""
+def send_raw(
+    handler: BaseHTTPRequestHandler,
+    status: int,
+    body: bytes,
+    content_type: str = "application/json",
+) -> None:
+    """Answer with any bytes. Pages of any origin may read it, as the stand-in's SDK must."""
     handler.send_response(status)
-    handler.send_header("Content-Type", "application/json")
+    handler.send_header("Content-Type", content_type)
+    handler.send_header("Access-Control-Allow-Origin", "*")
     handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()
     handler.wfile.write(body)

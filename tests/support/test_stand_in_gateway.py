@@ -69,3 +69,19 @@ def test_a_fault_replaces_one_answer_only(gateway: StandInGateway) -> None:
     statuses = [ask(gateway, "GET", "/payments/find/ORD-1", token).status for _ in range(2)]
 
     assert statuses == [503, 200]
+
+
+def test_the_window_does_what_the_test_says_and_the_payment_is_kept(
+    gateway: StandInGateway,
+) -> None:
+    param = {"merchant_uid": "ORD-1", "amount": 1004, "pay_method": "card"}
+    results = []
+    for gateway.window in ("paid", "failed", "ready", "closed", "tampered"):
+        results.append(ask(gateway, "POST", "/stand-in/window", **param).json())
+
+    assert [result["success"] for result in results] == [True, False, True, False, True]
+    assert [payment["status"] for payment in gateway.payments.values()] == [
+        *("paid", "failed", "ready", "paid")
+    ]
+    assert [payment["amount"] for payment in gateway.payments.values()] == [1004, 1004, 1004, 100]
+    assert b"request_pay" in ask(gateway, "GET", "/js/iamport.payment-1.2.0.js").data

@@ -1,0 +1,1 @@
+"""The demo shop: another company, built on the merchant kit and plain HTTP alone."""

@@ -62,10 +62,7 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 def _python() -> Finding:
-    version = sys.version.split()[0]
-    if sys.version_info < (3, 11):
-        return Finding("Python", version, bad=True, advice="Install Python 3.11 or newer.")
-    return Finding("Python", version)
+    return Finding("Python", sys.version.split()[0])
 
 
 async def _database(settings: Settings) -> list[Finding]:

@@ -244,8 +244,8 @@ class Postgres:
         pid = _server_pid(self.data)
         if pid is None:
             return
-        _end(pid, lambda: not _alive(pid))
-        if _alive(pid):
+        _end(pid, lambda: _server_pid(self.data) is None)
+        if _server_pid(self.data) is not None:
             raise PostgresError(
                 f"A PostgreSQL from an earlier run (process {pid}) does not stop: end it by hand."
             )
@@ -486,7 +486,7 @@ def _server_pid(data: Path) -> int | None:
     pid = int(lines[0])
     if pid == os.getpid() or not _alive(pid):
         return None
-    # After a reboot the number may belong to somebody else.
+    # After a reboot the number may belong to somebody else; a dead process has no command.
     command = Path(f"/proc/{pid}/cmdline")
     if command.exists() and b"postgres" not in command.read_bytes():
         return None

@@ -28,14 +28,20 @@ class Refused:
 
 
 async def ask_merchant(
-    wire: Wire, url: str, imp_uid: str, merchant_uid: str, amount: Money
+    wire: Wire,
+    url: str,
+    imp_uid: str,
+    merchant_uid: str,
+    amount: Money,
+    *,
+    timeouts: Timeouts = TIMEOUTS,
 ) -> Confirmed | Refused:
     """POST `{imp_uid, merchant_uid, amount}`; only HTTP 200 within ten seconds lets the approval go on."""
     try:
         answer = await wire.post_json(
             url,
             {"imp_uid": imp_uid, "merchant_uid": merchant_uid, "amount": amount.to_wire()},
-            timeouts=TIMEOUTS,
+            timeouts=timeouts,
         )
     except (NotSent, NoAnswer):
         return refused(_UNKNOWN)

@@ -15,8 +15,11 @@ from naru.store import Store
 _NUMBERS = itertools.count(1)
 
 
+PG_SECRET = "a secret shared with the sandbox PG, 32 and more"
+
+
 async def make_merchant(store: Store, **settings: object) -> Merchant:
-    """A merchant with these settings and one sandbox channel."""
+    """A merchant with these settings and one sandbox channel (secret: PG_SECRET)."""
     number = next(_NUMBERS)
     async with store.begin() as session:
         merchant_id = await session.merchants.add(
@@ -27,7 +30,13 @@ async def make_merchant(store: Store, **settings: object) -> Merchant:
         merchant = replace(merchant, **settings)  # type: ignore[arg-type]
         await session.merchants.change(merchant)
         await session.channels.add(
-            merchant_id, f"channel-key-{number}", "kcp", "T0000", "sandbox", test=True, settings={}
+            merchant_id,
+            f"channel-key-{number}",
+            "kcp",
+            f"T{number:04d}",
+            "sandbox",
+            test=True,
+            settings={"url": "http://127.0.0.1:1", "secret": PG_SECRET},
         )
     return merchant
 

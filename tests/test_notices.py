@@ -1,0 +1,271 @@
+"""The PG's server tells us of deposits over real HTTP, for naru/notices.py."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import io
+import json
+import socket
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+
+from naru import notices
+from naru.domain.channel import Channel
+from naru.domain.outcome import AccountIssued
+from naru.domain.payment import Payment, Step, VirtualAccount
+from naru.payments.gateway import Gateway
+from naru.store import Store
+from naru.wire import Answer, Wire
+from tests.support.house import PG_SECRET, make_merchant, make_payment
+
+
+@dataclass
+class Pg:
+    """The PG's side: it signs and posts."""
+
+    url: str
+    wire: Wire
+    gateway: Gateway
+    channel: Channel
+    payment: Payment
+
+    def notice(self, **changes: Any) -> dict[str, Any]:
+        amount = self.payment.amount.minor
+        return {
+            "notice_id": "n1",
+            "type": "deposited",
+            "mid": self.channel.mid,
+            "order_no": self.payment.pg_order_no,
+            "tid": "tid-1",
+            "amount": amount,
+            "total": amount,
+            "currency": "KRW",
+            "depositor": "홍길동",
+            "deposited_at": int(time.time()),
+        } | changes
+
+    async def post(
+        self,
+        notice: dict[str, Any] | bytes,
+        *,
+        secret: str = PG_SECRET,
+        stamp: int | None = None,
+        key: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        body = notice if isinstance(notice, bytes) else json.dumps(notice).encode()
+        stamped = str(stamp if stamp is not None else int(time.time()))
+        signature = hmac.new(
+            secret.encode(), stamped.encode() + b"." + body, hashlib.sha256
+        ).hexdigest()
+        return await self.wire.request(
+            "POST",
+            f"{self.url}/notices/{key or self.channel.channel_key}",
+            body=body,
+            headers={
+                "Content-Type": "application/json",
+                "X-Sandbox-Timestamp": stamped,
+                "X-Sandbox-Signature": signature,
+                **(headers or {}),
+            },
+        )
+
+    async def step(self) -> Step:
+        async with self.gateway.store.direct() as session:
+            found = await session.payments.get(self.payment.imp_uid)
+            assert found is not None
+            return found.step
+
+    async def announced(self) -> list[str]:
+        async with self.gateway.store.direct() as session:
+            rows = await session.outbox.of_merchant(self.payment.merchant_id)
+            return [row.status for row in rows]
+
+
+@pytest.fixture
+async def pg(database_url: str) -> AsyncIterator[Pg]:
+    store = await Store.open(database_url)
+    async with Wire(allow_private=True, ports=None) as wire:
+        gateway = Gateway(store, wire, wire, "http://127.0.0.1:1", b"k" * 32)
+        merchant = await make_merchant(store, webhook_url="http://127.0.0.1:1/hook")
+        payment = await wait_for_deposit(store, await make_payment(store, merchant))
+        async with store.direct() as session:
+            channel = await session.channels.get(payment.channel_id)
+        assert channel is not None
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    Starlette(routes=notices.routes(gateway)), log_config=None, lifespan="off"
+                )
+            )
+            serving = asyncio.create_task(server.serve([listener]))
+            yield Pg(f"http://127.0.0.1:{port}", wire, gateway, channel, payment)
+            server.should_exit = True
+            await serving
+    await store.close()
+
+
+async def wait_for_deposit(store: Store, payment: Payment) -> Payment:
+    """The payment with an account that waits for its amount."""
+    now = datetime.now(UTC)
+    account = VirtualAccount("004", "KB국민은행", "1234", "나루", now + timedelta(days=1), now)
+    async with store.begin() as session:
+        claimed = await session.payments.claim_for_approval(payment.imp_uid, now, now, "vbank", {})
+        assert claimed is not None
+        waiting = await session.payments.settle_account(
+            claimed, AccountIssued(payment.pg_order_no, payment.amount, "tid-1", account)
+        )
+        assert waiting is not None
+        return waiting
+
+
+async def deposits(database_url: str) -> list[tuple[str, str]]:
+    connection = await asyncpg.connect(database_url)
+    rows = await connection.fetch("SELECT notice_key, meaning FROM deposits ORDER BY notice_key")
+    await connection.close()
+    return [(row["notice_key"], row["meaning"]) for row in rows]
+
+
+async def test_an_exact_deposit_pays_and_is_acknowledged_in_the_pgs_words(pg: Pg) -> None:
+    answer = await pg.post(pg.notice())
+    assert (answer.status, answer.body) == (200, b"OK")
+    assert await pg.step() is Step.PAID
+    assert await pg.announced() == ["paid"]
+
+
+async def test_the_same_notice_sent_64_times_at_once_is_booked_once(
+    pg: Pg, database_url: str
+) -> None:
+    notice = pg.notice()
+    answers = await asyncio.gather(*(pg.post(notice) for _ in range(64)))
+    assert {(answer.status, answer.body) for answer in answers} == {(200, b"OK")}
+    assert await deposits(database_url) == [("n1", "exact")]
+    assert await pg.announced() == ["paid"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "meaning"),
+    [
+        ({"amount": 4}, "short"),
+        ({"amount": 2000}, "over"),
+        ({"order_no": "nobody-knows"}, "unknown_order"),
+        ({"deposited_at": int(time.time()) + 5 * 86_400}, "late"),
+        ({"tid": "another"}, "after_end"),
+    ],
+)
+async def test_what_does_not_fit_is_stored_and_acknowledged_but_does_not_pay(
+    pg: Pg, database_url: str, changes: dict[str, Any], meaning: str
+) -> None:
+    answer = await pg.post(pg.notice(**changes))
+    assert (answer.status, answer.body) == (200, b"OK")
+    assert await deposits(database_url) == [("n1", meaning)]
+    assert await pg.step() is Step.WAITING_DEPOSIT
+    assert await pg.announced() == []
+
+
+async def test_a_notice_that_asks_nothing_is_acknowledged(pg: Pg) -> None:
+    assert (await pg.post({"type": "hello"})).body == b"OK"
+    assert await pg.step() is Step.WAITING_DEPOSIT
+
+
+async def test_a_notice_without_proof_changes_nothing(pg: Pg, database_url: str) -> None:
+    now = int(time.time())
+    without_proof: list[dict[str, Any]] = [
+        {"secret": "another"},
+        {"stamp": now - 4000},
+        {"stamp": now + 4000},
+        {"headers": {"X-Sandbox-Signature": ""}},
+        {"headers": {"X-Sandbox-Signature": "ÿ"}},
+        {"headers": {"X-Sandbox-Timestamp": "²"}},
+    ]
+    for how in without_proof:
+        answer = await pg.post(pg.notice(), **how)
+        assert answer.status == 400, how
+        assert answer.body != b"OK", how
+    assert await pg.step() is Step.WAITING_DEPOSIT
+    assert await deposits(database_url) == []
+
+
+async def test_signed_garbage_is_not_acknowledged(pg: Pg) -> None:
+    deep = b'{"a":' * 5000
+    for body in (b"", b"{", b"\x00\xff", b"[]", b"null", b'{"type":1}', deep, b'{"a":"\\ud800"}'):
+        answer = await pg.post(body)
+        assert answer.status in (400, 503), body[:20]
+        assert answer.body != b"OK", body[:20]
+
+
+async def test_signed_nonsense_pays_nothing_and_is_never_an_error_of_ours(pg: Pg) -> None:
+    nonsense: list[dict[str, Any]] = [
+        {"amount": -1},
+        {"amount": 0},
+        {"amount": "1004"},
+        {"amount": 1.5},
+        {"amount": True},
+        {"amount": 2**70},
+        {"deposited_at": "today"},
+        {"deposited_at": 2**70},
+        {"mid": "another"},
+        {"order_no": None},
+        {"order_no": "\ud800"},
+        {"notice_id": "n\x001"},
+        {"currency": "ZZZ"},
+        {"currency": "K" * 3000},
+    ]
+    for changes in nonsense:
+        assert (await pg.post(pg.notice(**changes))).status != 500, changes
+        assert await pg.step() is Step.WAITING_DEPOSIT, changes
+    assert await pg.announced() == []
+
+
+async def test_another_merchants_pg_secret_does_not_open_this_channel(pg: Pg) -> None:
+    other = await make_merchant(pg.gateway.store)
+    async with pg.gateway.store.direct() as session:
+        [channel] = await session.channels.of_merchant(other.id)
+    answer = await pg.post(pg.notice(mid=channel.mid), key=channel.channel_key)
+    assert await pg.step() is Step.WAITING_DEPOSIT, "the order belongs to another channel"
+    assert answer.body == b"OK", "stored as a deposit for an unknown order"
+
+
+async def test_an_unknown_channel_is_not_found(pg: Pg) -> None:
+    for key in ("nobody", "%00", "%ff", "a" * 500, "%0d%0a"):
+        assert (await pg.post(pg.notice(), key=key)).status == 404, key
+
+
+async def test_a_notice_of_10_megabytes_is_refused(pg: Pg) -> None:
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.post(
+                f"{pg.url}/notices/{pg.channel.channel_key}", data=io.BytesIO(b"x" * 10_000_000)
+            ) as response:
+                assert response.status == 413
+        except aiohttp.ClientOSError:
+            pass  # it hung up while we were still talking, which is a refusal too
+    assert await pg.step() is Step.WAITING_DEPOSIT
+
+
+async def test_only_post_is_understood(pg: Pg) -> None:
+    assert (await pg.wire.get(f"{pg.url}/notices/{pg.channel.channel_key}")).status == 405
+
+
+async def test_without_a_database_nothing_is_acknowledged(pg: Pg, database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("ALTER TABLE deposits RENAME TO deposits_elsewhere")
+    answer = await pg.post(pg.notice())
+    assert (answer.status, answer.body) == (503, b"")
+    await connection.execute("ALTER TABLE deposits_elsewhere RENAME TO deposits")
+    await connection.close()
+    assert (await pg.post(pg.notice())).body == b"OK"
+    assert await pg.step() is Step.PAID

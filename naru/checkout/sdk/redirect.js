@@ -23,7 +23,7 @@ function goTo(url) {
  */
 function failureUrl(core, returnUrl, result) {
   var usable = typeof returnUrl === "string" && /^https?:\/\//i.test(returnUrl);
-  var url = usable ? String(returnUrl) : core + "/payments/fail";
+  var url = usable ? String(returnUrl) : core + "/checkout/fail";
   var hash = url.indexOf("#");
   var fragment = hash < 0 ? "" : url.slice(hash);
   var rest = hash < 0 ? url : url.slice(0, hash);

@@ -4,26 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 import uvicorn
+from yarl import URL
 
+from naru.domain.channel import Channel
 from naru.domain.ids import ImpUid, MerchantUid, hash_secret
+from naru.domain.merchant import Merchant
 from naru.domain.money import Money
 from naru.domain.outcome import AccountIssued, Approved, Cancelled
 from naru.domain.payment import Buyer, Card, Payment, Step, Surface, VirtualAccount
+from naru.domain.window import Redirect
+from naru.payments.approve import approve
 from naru.payments.gateway import Gateway
+from naru.payments.start import Opening, enter_window, start
 from naru.rest import Door, operations
+from naru.sandbox.app import create_app
 from naru.store import Store
 from naru.wire import Wire
 
+if TYPE_CHECKING:
+    from tests.support.postgres import Databases
+
+# One database serves every test of this room: each test has merchants of its own, as in life.
+NUMBERS = count(1)
 ROOT_KEY = b"a root key of the tests, 32 bytes and more"
 
 
@@ -44,10 +57,10 @@ class Clock:
 class Shop:
     """One merchant with an API key and a channel."""
 
-    merchant_id: int
+    merchant: Merchant
+    channel: Channel
     imp_key: str
     imp_secret: str
-    channel_id: int
     token: str = ""
 
 
@@ -80,7 +93,6 @@ class Desk:
     http: aiohttp.ClientSession
     shop: Shop
     stranger: Shop
-    numbers: count[int] = field(default_factory=lambda: count(1))
 
     async def ask(
         self,
@@ -103,12 +115,12 @@ class Desk:
     async def open(self, shop: Shop | None = None, **changes: Any) -> Payment:
         """A payment whose window is open."""
         shop = shop or self.shop
-        number = next(self.numbers)
+        number = next(NUMBERS)
         given: dict[str, Any] = {
             "imp_uid": ImpUid(f"imp_{number:012d}"),
-            "merchant_id": shop.merchant_id,
+            "merchant_id": shop.merchant.id,
             "merchant_uid": MerchantUid(f"order_{number}"),
-            "channel_id": shop.channel_id,
+            "channel_id": shop.channel.id,
             "pg_code": "kcp",
             "mid": "T0000",
             "sandbox": True,
@@ -152,6 +164,32 @@ class Desk:
             assert paid is not None
             return paid
 
+    async def buy(self, amount: int, *, merchant_uid: str | None = None) -> Payment:
+        """A payment that went the whole way: window, the buyer's wallet at the PG, approval."""
+        merchant_uid = merchant_uid or f"order_{next(NUMBERS)}"
+        opened, _ = await start(
+            self.gateway,
+            Opening(
+                merchant=self.shop.merchant,
+                channel=self.shop.channel,
+                merchant_uid=MerchantUid(merchant_uid),
+                amount=Money(amount),
+                surface=Surface.PC,
+                pay_method="kakaopay",
+            ),
+        )
+        window = await enter_window(self.gateway, opened, self.shop.merchant)
+        assert isinstance(window, Redirect)
+        origin = str(URL(window.url).origin())
+        async with self.http.post(
+            f"{window.url}/wallet", json={}, headers={"Origin": origin}
+        ) as answer:
+            said = await answer.json()
+        paid = await approve(self.gateway, opened.imp_uid, said["return_form"]["fields"])
+        assert paid is not None
+        assert paid.step is Step.PAID
+        return paid
+
     async def fail(self, shop: Shop | None = None, **changes: Any) -> Payment:
         """A payment that the buyer gave up."""
         payment = await self.open(shop, **changes)
@@ -187,7 +225,7 @@ class Desk:
         async with self.gateway.store.begin() as tx:
             current = await tx.payments.get(payment.imp_uid)
             assert current is not None
-            number = next(self.numbers)
+            number = next(NUMBERS)
             cancelled = Cancelled(
                 cancel_no=f"c{number:024d}",
                 amount=Money(amount, payment.amount.currency),
@@ -217,23 +255,30 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """The address of a uvicorn that serves this application on a free port."""
+async def serving(make_app: Callable[[str], Any], lifespan: str = "off") -> AsyncIterator[str]:
+    """The address of a uvicorn that serves an application on a free port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    config = uvicorn.Config(
+        make_app(address),
+        log_config=None,
+        lifespan=lifespan,  # type: ignore[arg-type]  # one of uvicorn's three words
+        timeout_graceful_shutdown=1,
+    )
     server = Server(config)
     serve = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await asyncio.wait_for(server.listening.wait(), 10)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield address
     finally:
         server.should_exit = True
         await serve
         listener.close()
 
 
-async def new_shop(store: Store, name: str, pg_url: str) -> Shop:
+async def new_shop(store: Store, pg_url: str) -> Shop:
     """A merchant with an API key and a default channel at the sandbox PG."""
+    name = f"shop{next(NUMBERS)}"
     secret = f"{name}-secret"
     async with store.begin() as tx:
         merchant_id = await tx.merchants.add(name, [f"imp_{name}"], live=False, webhook_secret=None)
@@ -249,30 +294,40 @@ async def new_shop(store: Store, name: str, pg_url: str) -> Shop:
             is_default=True,
             name=f"{name} KCP",
         )
-        channels = await tx.channels.of_merchant(merchant_id)
-    return Shop(merchant_id, f"{name}-key", secret, channels[0].id)
+        merchant = await tx.merchants.get(merchant_id)
+        [channel] = await tx.channels.of_merchant(merchant_id)
+    assert merchant is not None
+    return Shop(merchant, channel, f"{name}-key", secret)
 
 
-async def sign_in(desk: Desk, shop: Shop) -> str:
-    """The token of this merchant."""
+async def sign_in(desk: Desk, shop: Shop) -> None:
+    """Give this merchant the token that it has by now."""
     answer = await desk.ask(
         "POST",
         "/users/getToken",
         token=None,
         json={"imp_key": shop.imp_key, "imp_secret": shop.imp_secret},
     )
-    token: str = answer.response["access_token"]
-    return token
+    shop.token = answer.response["access_token"]
 
 
-MakeDesk = Callable[[str], Awaitable[Desk]]
+@pytest.fixture(scope="session")
+def rest_database(databases: Databases) -> Iterator[str]:
+    """The address of the one database of this room's tests."""
+    url = databases.new()
+    yield url
+    databases.drop(url)
 
 
 @pytest.fixture
-async def make_desk(database_url: str) -> AsyncIterator[MakeDesk]:
-    """Makes the desk of a test for a PG at some address."""
+def clock() -> Clock:
+    return Clock()
+
+
+@asynccontextmanager
+async def opening(database_url: str, clock: Clock, pg_url: str) -> AsyncIterator[Desk]:
+    """The door, open, with two merchants whose PG is at this address."""
     store = await Store.open(database_url, size=20)
-    clock = Clock()
     async with (
         Wire(allow_private=True, ports=None) as wire,
         aiohttp.ClientSession() as http,
@@ -285,26 +340,46 @@ async def make_desk(database_url: str) -> AsyncIterator[MakeDesk]:
             root_key=ROOT_KEY,
             now=clock,
         )
-        async with serving(Door(gateway, operations())) as address:
-
-            async def make(pg_url: str) -> Desk:
-                desk = Desk(
-                    gateway=gateway,
-                    clock=clock,
-                    address=address,
-                    http=http,
-                    shop=await new_shop(store, "shop", pg_url),
-                    stranger=await new_shop(store, "stranger", pg_url),
-                )
-                for shop in (desk.shop, desk.stranger):
-                    shop.token = await sign_in(desk, shop)
-                return desk
-
-            yield make
+        async with serving(lambda address: Door(gateway, operations())) as address:
+            desk = Desk(
+                gateway=gateway,
+                clock=clock,
+                address=address,
+                http=http,
+                shop=await new_shop(store, pg_url),
+                stranger=await new_shop(store, pg_url),
+            )
+            for shop in (desk.shop, desk.stranger):
+                await sign_in(desk, shop)
+            yield desk
     await store.close()
 
 
 @pytest.fixture
-async def desk(make_desk: MakeDesk) -> Desk:
-    """A desk whose PG cannot be reached: port 9 of this machine discards, and nobody listens."""
-    return await make_desk("http://127.0.0.1:9")
+async def desk(rest_database: str, clock: Clock) -> AsyncIterator[Desk]:
+    """A desk whose PG cannot be reached: nobody listens on the discard port of this machine."""
+    async with opening(rest_database, clock, "http://127.0.0.1:9") as desk:
+        yield desk
+
+
+@pytest.fixture
+async def desk_with_pg(rest_database: str, clock: Clock, tmp_path: Path) -> AsyncIterator[Desk]:
+    """A desk whose merchants are members of a running sandbox PG."""
+
+    def company(address: str) -> Any:
+        return create_app(tmp_path / "sandbox.db", address, lambda: clock().timestamp(), pace=0.01)
+
+    async with (
+        serving(company, "on") as pg_url,
+        opening(rest_database, clock, pg_url) as desk,
+    ):
+        for shop in (desk.shop, desk.stranger):
+            body = {
+                "secret": shop.channel.settings["secret"],
+                "name": shop.merchant.name,
+                "profile": shop.channel.pg_code,
+            }
+            member = f"{pg_url}/v1/members/{shop.channel.mid}"
+            async with desk.http.put(member, json=body) as answer:
+                assert answer.status == 200
+        yield desk

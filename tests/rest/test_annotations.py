@@ -5,20 +5,67 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+import naru.rest.annotations as said
 from naru.domain.money import Money
 from naru.domain.payment import Status
-from naru.rest import annotations
 from naru.rest.annotations import PaymentAnnotation, page_annotation, payment_annotation
 from tests.rest.conftest import Desk
 
 # The documented keys of a payment, and the type of each (null aside).
 KEYS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(
-        ["apply_num", "bank_code", "bank_name", "buyer_addr", "buyer_email", "buyer_name", "buyer_postcode", "buyer_tel", "cancel_reason", "card_code", "card_issuer_code", "card_issuer_name", "card_name", "card_number", "card_publisher_code", "card_publisher_name", "channel", "currency", "custom_data", "customer_uid", "customer_uid_usage", "emb_pg_provider", "fail_reason", "imp_uid", "merchant_uid", "name", "pay_method", "pg_id", "pg_provider", "pg_tid", "receipt_url", "status", "user_agent", "vbank_code", "vbank_holder", "vbank_name", "vbank_num"],
+        [
+            "apply_num",
+            "bank_code",
+            "bank_name",
+            "buyer_addr",
+            "buyer_email",
+            "buyer_name",
+            "buyer_postcode",
+            "buyer_tel",
+            "cancel_reason",
+            "card_code",
+            "card_issuer_code",
+            "card_issuer_name",
+            "card_name",
+            "card_number",
+            "card_publisher_code",
+            "card_publisher_name",
+            "channel",
+            "currency",
+            "custom_data",
+            "customer_uid",
+            "customer_uid_usage",
+            "emb_pg_provider",
+            "fail_reason",
+            "imp_uid",
+            "merchant_uid",
+            "name",
+            "pay_method",
+            "pg_id",
+            "pg_provider",
+            "pg_tid",
+            "receipt_url",
+            "status",
+            "user_agent",
+            "vbank_code",
+            "vbank_holder",
+            "vbank_name",
+            "vbank_num",
+        ],
         str,
     ),
     **dict.fromkeys(
-        ["cancelled_at", "card_quota", "card_type", "failed_at", "paid_at", "started_at", "vbank_date", "vbank_issued_at"],
+        [
+            "cancelled_at",
+            "card_quota",
+            "card_type",
+            "failed_at",
+            "paid_at",
+            "started_at",
+            "vbank_date",
+            "vbank_issued_at",
+        ],
         int,
     ),
     **dict.fromkeys(["amount", "cancel_amount"], (int, float)),
@@ -26,7 +73,31 @@ KEYS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(["cancel_history", "cancel_receipt_urls", "deposit_history"], list),
     "promotion": dict,
 }
-NEVER_NULL = ["amount", "cancel_amount", "cancel_history", "cancel_receipt_urls", "cancelled_at", "card_quota", "cash_receipt_issued", "channel", "currency", "deposit_history", "escrow", "failed_at", "imp_uid", "merchant_uid", "paid_at", "pay_method", "pg_id", "pg_provider", "sandbox", "started_at", "status", "vbank_date", "vbank_issued_at"]
+NEVER_NULL = [
+    "amount",
+    "cancel_amount",
+    "cancel_history",
+    "cancel_receipt_urls",
+    "cancelled_at",
+    "card_quota",
+    "cash_receipt_issued",
+    "channel",
+    "currency",
+    "deposit_history",
+    "escrow",
+    "failed_at",
+    "imp_uid",
+    "merchant_uid",
+    "paid_at",
+    "pay_method",
+    "pg_id",
+    "pg_provider",
+    "sandbox",
+    "started_at",
+    "status",
+    "vbank_date",
+    "vbank_issued_at",
+]
 
 
 def test_there_are_54_keys() -> None:
@@ -38,7 +109,7 @@ def test_there_are_54_keys() -> None:
     "annotation",
     [
         found
-        for found in vars(annotations).values()
+        for found in vars(said).values()
         if isinstance(found, type) and issubclass(found, msgspec.Struct)
         if found is not msgspec.Struct
     ],

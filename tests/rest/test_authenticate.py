@@ -110,8 +110,8 @@ async def test_a_revoked_key_takes_its_token_with_it(desk: Desk) -> None:
     assert (await get_token(desk, json=pair(desk.shop))).verdict == WRONG
 
 
-async def test_the_database_never_holds_a_token_or_a_secret(desk: Desk, database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
+async def test_the_database_never_holds_a_token_or_a_secret(desk: Desk, rest_database: str) -> None:
+    connection = await asyncpg.connect(rest_database)
     try:
         rows = await connection.fetch("SELECT * FROM api_keys")
     finally:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from naru.domain.money import Money
 from naru.domain.payment import Status
-from tests.rest.conftest import Answered, Desk
+from tests.rest.conftest import Answered, Desk, sign_in
 
 NO_PAYMENT = (404, -1, "존재하지 않는 결제정보입니다.")
 BAD_STATUS = (400, -1, "지원되지 않는 상태값입니다.")
@@ -48,8 +49,6 @@ async def test_the_path_names_the_payment_whatever_the_body_says(desk: Desk) -> 
     "imp_uid", ["imp_nothing", "imp_000000000000", "x" * 500, "%20", "a%2Fb", "'"]
 )
 async def test_an_unknown_payment_is_a_404_in_v1s_words(desk: Desk, imp_uid: str) -> None:
-    from yarl import URL
-
     address = URL(f"{desk.address}/payments/{imp_uid}", encoded=True)
     async with desk.http.get(address, headers={"Authorization": desk.shop.token}) as answer:
         body = await answer.json()
@@ -105,8 +104,6 @@ async def test_an_order_is_found_by_its_number_and_sorting(desk: Desk) -> None:
     path = "/payments/find/%EC%A3%BC%EB%AC%B8%2F1%20%3F"
 
     async def found(tail: str = "") -> str | None:
-        from yarl import URL
-
         address = URL(desk.address + path + tail, encoded=True)
         async with desk.http.get(address, headers={"Authorization": desk.shop.token}) as answer:
             body = await answer.json()
@@ -279,10 +276,10 @@ async def test_the_window_is_ninety_days_by_default_and_at_most(desk: Desk) -> N
     now = int(desk.clock().timestamp())
 
     desk.clock.advance(89 * days)
-    await refresh(desk)
+    await sign_in(desk, desk.shop)
     assert (await desk.ask("GET", "/payments/status/paid")).response["total"] == 1
     desk.clock.advance(2 * days)
-    await refresh(desk)
+    await sign_in(desk, desk.shop)
     assert (await desk.ask("GET", "/payments/status/paid")).response["total"] == 0
     for query, status in (
         (f"from={now}&to={now + 90 * days}", 200),
@@ -297,12 +294,6 @@ async def test_the_window_is_ninety_days_by_default_and_at_most(desk: Desk) -> N
     ):
         answer = await desk.ask("GET", f"/payments/status/all?{query}")
         assert answer.status == status, query
-
-
-async def refresh(desk: Desk) -> None:
-    from tests.rest.conftest import sign_in
-
-    desk.shop.token = await sign_in(desk, desk.shop)
 
 
 async def test_nothing_found_is_an_empty_first_page_but_no_second(desk: Desk) -> None:

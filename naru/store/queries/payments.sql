@@ -1,5 +1,5 @@
 -- open --
--- A new payment; its first event is written by trigger.
+-- A new payment; its first event is written by trigger. No row comes back when the id is taken.
 INSERT INTO payments (
     imp_uid, merchant_id, merchant_uid, channel_id, pg_code, mid, sandbox, surface, pay_method,
     step, event, amount, currency, tax_free, vat, name,
@@ -14,7 +14,8 @@ INSERT INTO payments (
     $20, $21, $22, $23, $24, $25, $26, $27,
     $28, $29, $30, $31, $32, $33, $34,
     $35, $36
-) RETURNING *;
+) ON CONFLICT (imp_uid) DO NOTHING
+RETURNING *;
 
 -- get --
 -- One payment by its id, whoever owns it (for the PG's and the clock's doors).
@@ -116,7 +117,7 @@ RETURNING *;
 UPDATE payments SET cancelled = cancelled + $3, version = version + 1,
        step = CASE WHEN cancelled + $3 = amount THEN 'cancelled' ELSE 'paid' END,
        event = CASE WHEN cancelled + $3 = amount THEN 'fully_cancelled' ELSE 'partly_cancelled' END,
-       cancelled_at = $4, cancel_reason = $5
+       cancelled_at = GREATEST($4, paid_at), cancel_reason = $5
  WHERE imp_uid = $1 AND version = $2 AND step = 'paid'
 RETURNING *;
 
@@ -126,11 +127,11 @@ SELECT * FROM payments WHERE imp_uid = $1 AND merchant_id = $2 FOR UPDATE;
 
 -- cancellations --
 -- What was given back of one payment, oldest first.
-SELECT * FROM cancellations WHERE imp_uid = $1 ORDER BY cancelled_at, cancellation_id;
+SELECT * FROM cancellations WHERE imp_uid = $1 ORDER BY place;
 
 -- cancellations_of_many --
 -- The same for a list of payments.
-SELECT * FROM cancellations WHERE imp_uid = ANY ($1) ORDER BY cancelled_at, cancellation_id;
+SELECT * FROM cancellations WHERE imp_uid = ANY ($1) ORDER BY place;
 
 -- add_cancellation --
 -- One row per cancel that succeeded.

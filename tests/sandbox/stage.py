@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from naru.sandbox.app import create_app
+from naru.sandbox.cards import CARDS
 from naru.sandbox.server import server
 
 Json = dict[str, Any]
@@ -53,9 +54,7 @@ class Member:
         return {
             "X-Sandbox-Mid": self.mid,
             "X-Sandbox-Timestamp": stamp,
-            "X-Sandbox-Signature": hmac.new(
-                self.secret.encode(), text, hashlib.sha256
-            ).hexdigest(),
+            "X-Sandbox-Signature": hmac.new(self.secret.encode(), text, hashlib.sha256).hexdigest(),
         }
 
     async def raw(
@@ -189,8 +188,6 @@ class Window:
         return await self.member.ask("POST", "/v1/approvals", self.approval(finished) | changes)
 
     async def pay_mpi(self, number: str, **changes: Any) -> Json:
-        from naru.sandbox.cards import CARDS
-
         card = next(card for card in CARDS if card.number == number.replace("-", ""))
         return await self.post(
             "/mpi",
@@ -259,7 +256,6 @@ async def running(database: Path, pace: float = 0.02) -> AsyncIterator[Pg]:
     clock = Clock()
     app = create_app(database, url, clock, pace)
     running_server = server(app, "127.0.0.1", 0)
-    running_server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(running_server.serve(sockets=[listening]))
     while not running_server.started:
         assert not task.done(), task.exception()

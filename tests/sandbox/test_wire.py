@@ -45,9 +45,11 @@ async def test_the_return_form_is_signed_by_the_words_of_the_contract(member: Me
     assert form["action"] == "http://127.0.0.1:9/return"
     assert fields["status"] == "authenticated"
     text = "\n".join(
-        ("return", fields["mid"], fields["order_no"], fields["status"], fields["auth_token"])
-        + (fields["amount"], fields["currency"], fields["pay_method"], fields["code"])
-        + (fields["message"], fields["expires_at"])
+        (
+            *("return", fields["mid"], fields["order_no"], fields["status"]),
+            *(fields["auth_token"], fields["amount"], fields["currency"], fields["pay_method"]),
+            *(fields["code"], fields["message"], fields["expires_at"]),
+        )
     )
     proof = hmac.new(member.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
     assert fields["signature"] == proof
@@ -296,7 +298,8 @@ async def test_each_magic_amount_declines_in_the_pgs_words(member: Member, name:
 
 
 @pytest.mark.parametrize(
-    ("name", "state"), [("approve_silent_done", "approved"), ("approve_silent_undone", "authenticated")]
+    ("name", "state"),
+    [("approve_silent_done", "approved"), ("approve_silent_undone", "authenticated")],
 )
 async def test_a_silent_pg_never_answers(member: Member, name: str, state: str) -> None:
     window, finished = await authenticated(member, name)

@@ -11,9 +11,14 @@ if TYPE_CHECKING:
 
 async def merchant(session: "Session", word: str) -> "Merchant":
     """The merchant with this id or 가맹점식별코드 (impXXXXXXXX). Raises CliError."""
-    found = await session.merchants.by_user_code(word)
+    found = await session.merchants.by_user_code(word) if is_plain(word) else None
     if found is None and word.isascii() and word.isdigit() and len(word) < 18:
         found = await session.merchants.get(int(word))
     if found is None:
         raise CliError(f"There is no merchant {word!r}: `naru merchant list` names them all.")
     return found
+
+
+def is_plain(word: str) -> bool:
+    """Could this be a name of ours? The database refuses NUL and broken UTF-8 with an error."""
+    return 0 < len(word) <= 100 and word.isascii() and word.isprintable()

@@ -103,9 +103,7 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
                 merchant = await find.merchant(session, arguments.merchant)
                 await _add_key(session, merchant.id)
             case "key revoke":
-                if not await session.merchants.revoke_key(arguments.imp_key, datetime.now(UTC)):
-                    raise CliError(f"There is no living key {arguments.imp_key!r}.")
-                print(f"{arguments.imp_key} is revoked")
+                await _revoke_key(session, arguments.imp_key)
             case "add-user-code":
                 await _add_user_code(session, arguments)
             case "set":
@@ -153,6 +151,13 @@ async def _add_key(session: "Session", merchant_id: int) -> None:
     print(f"imp_key         {imp_key}")
     print(f"imp_secret      {imp_secret}")
     print("Write the secrets down now: only their hashes are kept.")
+
+
+async def _revoke_key(session: "Session", imp_key: str) -> None:
+    now = datetime.now(UTC)
+    if not find.is_plain(imp_key) or not await session.merchants.revoke_key(imp_key, now):
+        raise CliError(f"There is no living key {imp_key!r}.")
+    print(f"{imp_key} is revoked")
 
 
 async def _list(session: "Session") -> None:

@@ -32,6 +32,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
+    if arguments.imp_uid is not None and not find.is_plain(arguments.imp_uid):
+        raise CliError(f"{arguments.imp_uid!r} is no imp_uid.")
     most = max(1, min(arguments.most, 10_000))
     async with database.open_store(settings) as store, store.direct() as session:
         merchant = await find.merchant(session, arguments.merchant)

@@ -34,7 +34,6 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
             return payment
         channel = await session.channels.get(payment.channel_id)
         merchant = await session.merchants.get(payment.merchant_id)
-        prepared = await session.prepared.get(payment.merchant_id, payment.merchant_uid)
     assert channel is not None
     assert merchant is not None
     connector = gateway.connector_of(channel)
@@ -42,12 +41,6 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
     back = connector.read_return(channel, payment, fields)
     if isinstance(back, Abandoned):
         return await abandon(gateway, imp_uid, back.code, back.message)
-    try:
-        # The merchant may have announced another amount while the window was open.
-        check_prepared(prepared, payment.amount)
-    except PreparedDiffers as differs:
-        return await abandon(gateway, imp_uid, "F400", differs.sentence)
-
     # The merchant's own setting wins: the buyer's browser cannot switch the question off (P18).
     confirm_url = merchant.confirm_url or payment.confirm_url
     if confirm_url is not None:
@@ -63,17 +56,23 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
 
     now = gateway.now()
     try:
-        async with gateway.store.direct() as session:
-            claimed = await session.payments.claim_for_approval(
+        async with gateway.store.begin() as tx:
+            # The merchant may have announced another amount while the window was open; from here
+            # on the announcement is held, and what was authenticated stays (P17).
+            prepared = await tx.prepared.hold(payment.merchant_id, payment.merchant_uid)
+            check_prepared(prepared, payment.amount)
+            claimed = await tx.payments.claim_for_approval(
                 imp_uid,
                 now,
                 now + FIRST_LOOK,
                 back.pay_method,
                 # The token is worth nothing without our signature, and dies within minutes.
-                {"token_dies_at": (now.timestamp() + connector.auth_token_seconds)},
+                {"token_dies_at": now.timestamp() + connector.auth_token_seconds},
             )
             if claimed is None:
-                return await session.payments.get(imp_uid)
+                return await tx.payments.get(imp_uid)
+    except PreparedDiffers as differs:
+        return await abandon(gateway, imp_uid, "F400", differs.sentence)
     except AlreadyPaid as paid:
         return await abandon(gateway, imp_uid, "F1002", paid.sentence)
 

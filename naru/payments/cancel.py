@@ -16,7 +16,7 @@ from naru.domain.errors import (
     PartialCancelUnsupported,
     PgRefused,
 )
-from naru.domain.outcome import Cancelled, CancelOrder, CancelOutcome, Declined
+from naru.domain.outcome import Cancelled, CancelOrder, CancelOutcome, Declined, Unknown
 from naru.domain.payment import Payment, Step
 from naru.payments.gateway import Gateway
 from naru.payments.settle import LADDER_SECONDS, merchant_of
@@ -46,13 +46,11 @@ async def cancel(
     outcome = await gateway.connector_of(channel).cancel(channel, order)
 
     settled = await settle_cancel(gateway, payment, order, intent, outcome)
-    match outcome:
-        case Cancelled():
-            return settled
-        case Declined(code=code, message=message):
-            raise PgRefused(code, message)
-        case _:
-            raise OutcomeUnknown
+    if isinstance(outcome, Declined):
+        raise PgRefused(outcome.code, outcome.message)
+    if all(one.cancellation_id != order.cancel_no for one in settled.cancellations):
+        raise OutcomeUnknown
+    return settled
 
 
 async def find_to_cancel(
@@ -81,10 +79,16 @@ async def settle_cancel(
     """Write down how a cancel ended. Returns the payment as it stands."""
     now = gateway.now()
     async with gateway.store.begin() as tx:
+        current = await tx.payments.lock(payment.imp_uid, payment.merchant_id) or payment
+        if any(one.cancellation_id == order.cancel_no for one in current.cancellations):
+            return current
+        if isinstance(outcome, Cancelled) and (why := _unbelievable(current, order, outcome)):
+            outcome = Unknown(why)
         match outcome:
             case Cancelled():
                 if not await tx.intents.end(intent.id, "done", now, None):
-                    return await tx.payments.get(payment.imp_uid) or payment
+                    # We had given it up, and the PG did it all the same: a fact, so it is booked.
+                    log.error("%s: cancel %s came late", payment.imp_uid, order.cancel_no)
                 if outcome.amount != order.amount:
                     # The books follow the PG, and somebody should look (RELIABILITY F3xWD).
                     log.error(
@@ -93,11 +97,10 @@ async def settle_cancel(
                         order.amount.text(),
                         outcome.amount.text(),
                     )
-                current = await tx.payments.lock(payment.imp_uid, payment.merchant_id) or payment
                 changed = await tx.payments.cancel(
                     current, outcome, order.reason, order.tax_free, order.vat
                 )
-                assert changed is not None, "an open intent keeps everybody else away"
+                assert changed is not None, "the row is held"
                 await announce(
                     tx,
                     await merchant_of(tx, changed),
@@ -118,7 +121,18 @@ async def settle_cancel(
                 next_try = now + timedelta(seconds=step)
                 await tx.intents.doubt(intent.id, "unknown", next_try, outcome.why)
                 await tx.queue.ask(SETTLE_PAYMENT, payment.imp_uid, after=next_try - now)
-        return await tx.payments.get(payment.imp_uid) or payment
+        return current
+
+
+def _unbelievable(payment: Payment, order: CancelOrder, cancelled: Cancelled) -> str | None:
+    """Why this answer cannot be booked, if so: it is about something else, or cannot be true."""
+    if cancelled.cancel_no != order.cancel_no:
+        return "the PG answered about another cancel"
+    if cancelled.amount.currency != payment.amount.currency:
+        return "the PG answered in another currency"
+    if not 0 < cancelled.amount.minor <= payment.balance.minor:
+        return "the PG cancelled more than there is"
+    return None
 
 
 async def _reserve(

@@ -12,6 +12,7 @@ from naru.domain.payment import Payment, Step
 from naru.payments.cancel import FIRST_LOOK
 from naru.payments.gateway import Gateway
 from naru.payments.settle import LADDER_SECONDS
+from naru.store.queue import SETTLE_PAYMENT
 
 log = logging.getLogger("naru.payments")
 
@@ -53,6 +54,9 @@ async def close_virtual_account(gateway: Gateway, merchant_id: int, imp_uid: str
             raise PgRefused(code, message)
         case Unknown():
             raise OutcomeUnknown
+        case Undone() if settled.step is not Step.FAILED:
+            # The deposit came first: the account is gone, the money is not.
+            raise NotWaiting
     return settled
 
 
@@ -66,17 +70,19 @@ async def settle_close(
     """Write down how the closing ended. Returns the payment as it stands."""
     now = gateway.now()
     async with gateway.store.begin() as tx:
+        current = await tx.payments.lock(payment.imp_uid, payment.merchant_id) or payment
         match outcome:
             case Undone():
                 if await tx.intents.end(intent_id, "done", now, None):
-                    current = await tx.payments.get(payment.imp_uid) or payment
                     # A deposit that was booked meanwhile wins: it is a fact.
-                    changed = await tx.payments.close_account(current, now, CLOSED)
-                    return changed or current
+                    return await tx.payments.close_account(current, now, CLOSED) or current
             case Declined(code=code):
                 await tx.intents.end(intent_id, "refused", now, code)
             case Unknown(why=why):
                 log.warning("%s: closing the account not answered: %s", payment.imp_uid, why)
-                step = LADDER_SECONDS[min(tries, len(LADDER_SECONDS) - 1)]
-                await tx.intents.doubt(intent_id, "unknown", now + timedelta(seconds=step), why)
-        return await tx.payments.get(payment.imp_uid) or payment
+                next_try = now + timedelta(
+                    seconds=LADDER_SECONDS[min(tries, len(LADDER_SECONDS) - 1)]
+                )
+                await tx.intents.doubt(intent_id, "unknown", next_try, why)
+                await tx.queue.ask(SETTLE_PAYMENT, payment.imp_uid, after=next_try - now)
+        return current

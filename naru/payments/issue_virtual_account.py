@@ -6,8 +6,15 @@ from datetime import datetime
 
 from naru.connectors import AccountOrder, Can
 from naru.domain.deadline import check_due
-from naru.domain.errors import AlreadyClaimed, BadRequest, OutcomeUnknown, PgRefused
+from naru.domain.errors import (
+    AlreadyClaimed,
+    AlreadyPaid,
+    BadRequest,
+    OutcomeUnknown,
+    PgRefused,
+)
 from naru.domain.payment import Payment, Step
+from naru.payments.abandon import abandon
 from naru.payments.approve import FIRST_LOOK
 from naru.payments.gateway import Gateway
 from naru.payments.settle import settle_approval
@@ -29,10 +36,15 @@ async def issue_virtual_account(
     check_due(due, gateway.now())
     payment, _ = await start(gateway, opening)
     now = gateway.now()
-    async with gateway.store.direct() as session:
-        claimed = await session.payments.claim_for_approval(
-            payment.imp_uid, now, now + FIRST_LOOK, None, {}
-        )
+    try:
+        async with gateway.store.direct() as session:
+            claimed = await session.payments.claim_for_approval(
+                payment.imp_uid, now, now + FIRST_LOOK, None, {}
+            )
+    except AlreadyPaid as paid:
+        # Another window of this order was faster by a moment; nobody else will end this payment.
+        await abandon(gateway, payment.imp_uid, "F1002", paid.sentence)
+        raise
     if claimed is None:
         raise AlreadyClaimed
 

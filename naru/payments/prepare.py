@@ -17,9 +17,9 @@ async def prepare(gateway: Gateway, merchant_id: int, prepared: Prepared) -> Non
 async def change_prepared(gateway: Gateway, merchant_id: int, prepared: Prepared) -> None:
     """Fix another amount. Raises NotPrepared, and AlreadyPaid once the order is being paid:
     the amount that was authenticated stays (RELIABILITY §2.2, A1xRO)."""
-    async with gateway.store.direct() as session:
-        if await session.prepared.change(merchant_id, prepared, gateway.now()):
+    async with gateway.store.begin() as tx:
+        if await tx.prepared.change(merchant_id, prepared, gateway.now()):
             return
-        if await session.prepared.get(merchant_id, prepared.merchant_uid) is None:
+        if await tx.prepared.get(merchant_id, prepared.merchant_uid) is None:
             raise NotPrepared
         raise AlreadyPaid

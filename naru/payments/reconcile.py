@@ -16,6 +16,7 @@ from naru.domain.outcome import (
     Cancelled,
     CancelOrder,
     Declined,
+    Inquired,
     NotFound,
     Undone,
     Unknown,
@@ -72,13 +73,16 @@ async def _finish_approval(
     if payment.step is not Step.APPROVING:
         return payment
     connector = gateway.connector_of(channel)
+    found: Inquired
     if intent.state == "undoing":
         return await undo(gateway, payment, channel, "결제 결과를 확인할 수 없어 취소하였습니다.")
-    found = (
-        await connector.inquire(channel, payment.pg_order_no)
-        if Can.INQUIRE_ORDER in connector.can
-        else Unknown("this PG cannot be asked")
-    )
+    if Can.INQUIRE_ORDER in connector.can:
+        found = await connector.inquire(channel, payment.pg_order_no)
+    elif Can.NET_CANCEL in connector.can:
+        # What cannot be asked about is undone, within the time that the PG gives for it.
+        found = NotFound()
+    else:
+        found = Unknown("this PG cannot be asked")
     if isinstance(found, NotFound):
         if Can.NET_CANCEL in connector.can:
             # A net-cancel also stops a request that is still on its way.

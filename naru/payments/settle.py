@@ -1,7 +1,8 @@
 """Write down how a claimed payment ended: paid, waiting for a deposit, failed, or not known yet.
 
 The one place that turns an outcome into a step, for the first answer (approve.py) and for later
-ones (reconcile.py). Whoever comes second loses by compare-and-swap and reads the truth.
+ones (reconcile.py). Whoever ends something holds the payment's row first, so ends come one after
+the other; whoever comes second finds the question ended, or the undoing decided, and reads the truth.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from naru.domain.outcome import (
 from naru.domain.payment import Payment
 from naru.payments.gateway import Gateway
 from naru.store import Session
+from naru.store.intents import Intent
 from naru.store.queue import SETTLE_PAYMENT
 from naru.webhooks.announce import announce
 
@@ -47,11 +49,13 @@ async def settle_approval(
             )
 
     async with gateway.store.begin() as tx:
-        settled = await _write(gateway, tx, payment, outcome)
-        if settled is None:
-            # Somebody decided meanwhile, or the outcome is not known: what stands, stands.
-            return await _read(tx, payment)
-    return settled
+        current = await _hold(tx, payment)
+        intent = await tx.intents.of_payment(payment.imp_uid)
+        if intent is None or (intent.state == "undoing" and not isinstance(outcome, Undone)):
+            # Somebody decided meanwhile. An approval that is being undone is not money.
+            log.warning("%s: came too late: %s", payment.imp_uid, type(outcome).__name__)
+            return current
+        return await _write(gateway, tx, current, intent, outcome) or current
 
 
 async def undo(gateway: Gateway, payment: Payment, channel: Channel, reason: str) -> Payment:
@@ -61,33 +65,31 @@ async def undo(gateway: Gateway, payment: Payment, channel: Channel, reason: str
     buyer is told that it is being checked, never that it failed.
     """
     async with gateway.store.begin() as tx:
+        current = await _hold(tx, payment)
         intent = await tx.intents.of_payment(payment.imp_uid)
-        if intent is None or not await tx.intents.doubt(
-            intent.id, "undoing", _next_try(gateway.now(), intent.tries), reason
-        ):
-            return await _read(tx, payment)
+        if intent is None:
+            return current
+        await tx.intents.doubt(intent.id, "undoing", _next_try(gateway.now(), intent.tries), reason)
 
     connector = gateway.connector_of(channel)
     undone = await connector.net_cancel(channel, payment.pg_order_no, reason)
 
     if not isinstance(undone, Undone):
         log.warning("%s: net-cancel not answered: %s", payment.imp_uid, undone.why)
-        async with gateway.store.begin() as tx:
-            return await _read(tx, payment)
+        return current
     async with gateway.store.begin() as tx:
-        failed = await tx.payments.settle_failed(payment, "undone", gateway.now(), "F500", reason)
+        current = await _hold(tx, payment)
+        failed = await tx.payments.settle_failed(current, "undone", gateway.now(), "F500", reason)
         if failed is None:
-            return await _read(tx, payment)
+            return current
         await tx.intents.end(intent.id, "undone", gateway.now(), reason)
         return failed
 
 
 async def _write(
-    gateway: Gateway, tx: Session, payment: Payment, outcome: Outcome | Undone
+    gateway: Gateway, tx: Session, payment: Payment, intent: Intent, outcome: Outcome | Undone
 ) -> Payment | None:
-    intent = await tx.intents.of_payment(payment.imp_uid)
-    if intent is None:
-        return None
+    """The payment after this outcome; None when it tells nothing. `payment` is held by `tx`."""
     now = gateway.now()
     match outcome:
         case Approved():
@@ -128,8 +130,9 @@ async def merchant_of(tx: Session, payment: Payment) -> Merchant:
     return merchant
 
 
-async def _read(tx: Session, payment: Payment) -> Payment:
-    return await tx.payments.get(payment.imp_uid) or payment
+async def _hold(tx: Session, payment: Payment) -> Payment:
+    """The payment as it stands, held until this transaction ends."""
+    return await tx.payments.lock(payment.imp_uid, payment.merchant_id) or payment
 
 
 def _next_try(now: datetime, tries: int) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from naru.connectors import WindowOrder
@@ -23,9 +23,12 @@ from naru.domain.outcome import Declined
 from naru.domain.payment import Buyer, Payment, Step, Surface
 from naru.domain.pg_profile import allowed_installments, profile
 from naru.domain.prepared import check_prepared
+from naru.domain.text import is_storable
 from naru.domain.window import WindowPlan
 from naru.payments.abandon import abandon
 from naru.payments.gateway import Gateway
+
+NAMES_TRIED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,9 @@ async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
         raise BadAmount
     if opening.vat is not None and opening.vat + tax_free > opening.amount:
         raise BadAmount("vat_amount 가 결제금액보다 클 수 없습니다.")
+    for name, value in _said(opening):
+        if not is_storable(value):
+            raise BadRequest(f"{name} 에 사용할 수 없는 문자가 있습니다.")
     manners = profile(channel.pg_code)
     if opening.amount.currency in manners.refuses_currency:
         raise BadRequest(
@@ -124,7 +130,13 @@ async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
         check_prepared(
             await session.prepared.get(merchant.id, opening.merchant_uid), opening.amount
         )
-        return await session.payments.open(payment, hash_secret(secret)), secret
+        for _ in range(NAMES_TRIED):
+            opened = await session.payments.open(payment, hash_secret(secret))
+            if opened is not None:
+                return opened, secret
+            # The ten-to-the-twelfth part of a chance, per payment that exists already.
+            payment = replace(payment, imp_uid=_new_uid(gateway, opening.surface))
+    raise RuntimeError("no free imp_uid")
 
 
 async def enter_window(gateway: Gateway, payment: Payment, merchant: Merchant) -> WindowPlan:
@@ -181,6 +193,15 @@ def _installments(payment: Payment) -> tuple[int, ...] | None:
 def _digits(month: int | str) -> bool:
     text = str(month)
     return text.isascii() and text.isdigit() and len(text) <= 3
+
+
+def _said(opening: Opening) -> list[tuple[str, Any]]:
+    """Everything in words that the merchant's page or the buyer's browser gave."""
+    given: dict[str, Any] = {each.name: getattr(opening, each.name) for each in fields(opening)}
+    buyer = {each.name: getattr(opening.buyer, each.name) for each in fields(opening.buyer)}
+    for other in ("merchant", "channel", "amount", "tax_free", "vat", "buyer"):
+        del given[other]
+    return [*given.items(), *(("buyer_" + name, value) for name, value in buyer.items())]
 
 
 def _new_uid(gateway: Gateway, surface: Surface) -> ImpUid:

@@ -39,8 +39,8 @@ class Payments:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def open(self, payment: Payment, window_secret_hash: bytes | None) -> Payment:
-        """Write a new payment (step opened, version 1). Raises asyncpg.UniqueViolationError for a used id."""
+    async def open(self, payment: Payment, window_secret_hash: bytes | None) -> Payment | None:
+        """Write a new payment (step opened, version 1). None: its imp_uid is taken."""
         row = await self._connection.fetchrow(
             Q["open"],
             payment.imp_uid,
@@ -80,8 +80,7 @@ class Payments:
             payment.customer_uid,
             payment.started_at,
         )
-        assert row is not None
-        return read_payment(row)
+        return None if row is None else read_payment(row)
 
     async def get(self, imp_uid: str) -> Payment | None:
         """One payment, whoever owns it. For the PG's and the clock's doors only."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import asyncpg
+
 from naru.domain.ids import MerchantUid
 from naru.domain.money import Money
 from naru.domain.prepared import Prepared
@@ -30,20 +32,31 @@ class PreparedAmounts:
         return row is not None
 
     async def change(self, merchant_id: int, prepared: Prepared, now: datetime) -> bool:
-        """Announce another amount. False: never announced, or the order is being paid."""
+        """Announce another amount. False: never announced, or the order is being paid.
+
+        Inside one transaction: first the row is held, so that no claim slips in between.
+        """
+        await self._connection.fetchrow(Q["hold_to_change"], merchant_id, prepared.merchant_uid)
         row = await self._connection.fetchrow(Q["change"], *_values(merchant_id, prepared), now)
         return row is not None
 
     async def get(self, merchant_id: int, merchant_uid: str) -> Prepared | None:
         """What was announced for this order."""
-        row = await self._connection.fetchrow(Q["get"], merchant_id, merchant_uid)
-        if row is None:
-            return None
-        return Prepared(
-            merchant_uid=MerchantUid(row["merchant_uid"]),
-            amount=Money(row["amount"], row["currency"]),
-            currency_fixed=row["currency_fixed"],
-        )
+        return _read(await self._connection.fetchrow(Q["get"], merchant_id, merchant_uid))
+
+    async def hold(self, merchant_id: int, merchant_uid: str) -> Prepared | None:
+        """What was announced for this order; it cannot change until this transaction ends."""
+        return _read(await self._connection.fetchrow(Q["hold"], merchant_id, merchant_uid))
+
+
+def _read(row: asyncpg.Record | None) -> Prepared | None:
+    if row is None:
+        return None
+    return Prepared(
+        merchant_uid=MerchantUid(row["merchant_uid"]),
+        amount=Money(row["amount"], row["currency"]),
+        currency_fixed=row["currency_fixed"],
+    )
 
 
 def _values(merchant_id: int, prepared: Prepared) -> tuple[int, str, int, str, bool]:

@@ -65,10 +65,11 @@ RETURNING (SELECT n.id FROM webhook_deliveries n
             ORDER BY n.version LIMIT 1) AS following;
 
 -- hasten --
--- An address answers again: what waited for a later rung may go now, a hundred at a time.
+-- An address answers again: what waited for a later rung may go now, a hundred at a time. Not in the
+-- modes that keep to i'mport's own rhythm.
 UPDATE webhook_deliveries SET next_at = now()
  WHERE id IN (SELECT id FROM webhook_deliveries
-               WHERE merchant_id = $1 AND url = $2 AND state = 'waiting' AND next_at > now()
+               WHERE merchant_id = $1 AND url = $2 AND state = 'waiting' AND mode = 'ladder' AND next_at > now()
                ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED)
 RETURNING id;
 

@@ -14,6 +14,14 @@ UPDATE prepared SET amount = $3, currency = $4, currency_fixed = $5, updated_at 
         WHERE p.merchant_id = $1 AND p.merchant_uid = $2 AND p.step IN ('approving', 'paid', 'cancelled'))
 RETURNING merchant_uid;
 
+-- hold --
+-- The same, kept from changing until this transaction ends; readers do not keep each other away.
+SELECT * FROM prepared WHERE merchant_id = $1 AND merchant_uid = $2 FOR SHARE;
+
+-- hold_to_change --
+-- The same, for who is about to change it: waits for approvals that are just being claimed.
+SELECT * FROM prepared WHERE merchant_id = $1 AND merchant_uid = $2 FOR UPDATE;
+
 -- get --
 -- What was announced for an order.
 SELECT * FROM prepared WHERE merchant_id = $1 AND merchant_uid = $2;

@@ -37,7 +37,7 @@ log = logging.getLogger("naru.wire")
 
 BODY_BYTES_MAX = 64 * 1024
 URL_CHARACTERS_MAX = 2048
-CONNECTIONS_MAX = 256
+CONNECTIONS_MAX = 800
 CONNECTIONS_PER_HOST_MAX = 64
 # Shorter than the idle time of common servers (uvicorn 5 s), so that a request rarely meets a
 # connection which the other side is closing: for a POST that would be a NoAnswer.

@@ -239,6 +239,39 @@ async def test_once_bytes_may_have_left_every_failure_is_no_answer_within_the_de
         assert len(raw.requests) == 1, "a POST is never sent a second time by itself"
 
 
+async def test_a_post_on_a_kept_connection_that_breaks_is_no_answer_and_is_not_repeated(
+    wire: Wire,
+) -> None:
+    """The other side may have read it before it hung up: a second approval could be a second charge."""
+
+    def answers_once(raw: RawServer) -> Behaviour:
+        async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await raw.read_request(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+            await raw.read_request(reader)
+
+        return behave
+
+    async with raw_server(answers_once) as (url, raw):
+        await wire.post_json(url, {"try": 1})
+        with pytest.raises(NoAnswer):
+            await wire.post_json(url, {"try": 2})
+        assert (raw.connections, len(raw.requests)) == (1, 2)
+
+
+async def test_a_cancelled_call_leaves_the_wire_usable(wire: Wire) -> None:
+    async with raw_server(never_answers) as (url, raw):
+        call = asyncio.create_task(wire.get(url))
+        while not raw.requests:
+            await asyncio.sleep(0.01)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    async with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as (url, _):
+        assert (await wire.get(url)).status == 200
+
+
 async def test_an_endless_body_is_cut_at_the_limit(wire: Wire) -> None:
     def endless(raw: RawServer) -> Behaviour:
         async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -20,11 +20,12 @@ from naru.store.queue import open_worker
 
 log = logging.getLogger("naru.jobs")
 
-AT_ONCE = 200
-BATCH = 20
-# A job whose worker gave no sign for so long is taken over. With the lease of a webhook (15 s) and
+# Most jobs wait for somebody's answer; one silent address holds at most a fifth (webhooks/deliver.py).
+AT_ONCE = 1000
+BATCH = 50
+# A job whose worker gave no sign for so long is taken over. With the lease of a webhook (12 s) and
 # the timetable's round, a dead worker's work goes on well within 30 s.
-SILENCE_MEANS_DEATH = timedelta(seconds=10)
+SILENCE_MEANS_DEATH = timedelta(seconds=8)
 POLL = timedelta(seconds=2)
 DRAIN_SECONDS = 8.0
 RECONNECT_SECONDS = (0.2, 1.0, 2.0, 5.0)

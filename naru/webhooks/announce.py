@@ -58,7 +58,10 @@ async def announce(
             mode=merchant.webhook_mode,
         )
         if delivery_id is not None:
-            await session.queue.ask(DELIVER_WEBHOOK, str(delivery_id))
+            # Named as the timetable names it, which then leaves a long line alone.
+            await session.queue.ask(
+                DELIVER_WEBHOOK, str(delivery_id), once=f"deliver {delivery_id}"
+            )
             laid += 1
     return laid
 

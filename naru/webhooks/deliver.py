@@ -30,9 +30,11 @@ from naru.wire import Answer, Wire
 log = logging.getLogger("naru.webhooks")
 
 # Shorter than the 30 s in which a dead worker's work must go on; long attempts renew it.
-LEASE = timedelta(seconds=15)
+LEASE = timedelta(seconds=12)
 ANSWER_BYTES_KEPT = 1024
+# To one address: so many at a time, and so many more that wait in this process for their turn.
 AT_ONCE_PER_ADDRESS = 32
+HELD_PER_ADDRESS = 200
 # An address that failed this often in a row gets a few attempts at a time until it answers again.
 FAILURES_MAKE_ILL = 3
 AT_ONCE_WHEN_ILL = 2
@@ -43,12 +45,19 @@ class _Lane:
     """The traffic to one origin, as this process sees it."""
 
     free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE_PER_ADDRESS))
+    held: int = 0
     running: int = 0
     failures: int = 0
 
     @property
-    def blocked(self) -> bool:
-        return self.failures >= FAILURES_MAKE_ILL and self.running >= AT_ONCE_WHEN_ILL
+    def ill(self) -> bool:
+        return self.failures >= FAILURES_MAKE_ILL
+
+    @property
+    def full(self) -> bool:
+        if self.ill:
+            return self.running >= AT_ONCE_WHEN_ILL
+        return self.held >= HELD_PER_ADDRESS
 
 
 class Deliverer:
@@ -75,19 +84,19 @@ class Deliverer:
         if delivery is None:
             return
         lane = self._lanes[origin_of(delivery.url)]
-        if lane.blocked:
-            async with self._store.direct() as session:
-                # Long enough that a long line costs little, short enough for the promise of five
-                # minutes after recovery; the first success hastens the line anyway.
-                wait = timedelta(seconds=self._chance.uniform(30, 240))
-                await session.outbox.release(delivery, wait)
+        if lane.full:
+            await self._postpone(delivery, lane)
             return
-        async with self._leased(delivery), lane.free:
-            lane.running += 1
-            try:
-                attempt = await self._attempt(delivery)
-            finally:
-                lane.running -= 1
+        lane.held += 1
+        try:
+            async with self._leased(delivery), lane.free:
+                # While we stood in line the address may have turned out to be ill.
+                attempt = None if lane.ill and lane.full else await self._attempt(delivery, lane)
+        finally:
+            lane.held -= 1
+        if attempt is None:
+            await self._postpone(delivery, lane)
+            return
         if attempt.answer_status is not None and is_delivered(attempt.answer_status):
             recovered = delivery.attempts > 0 or lane.failures > 0
             lane.failures = 0
@@ -96,7 +105,16 @@ class Deliverer:
             lane.failures += 1
             await self._fail(delivery, attempt)
 
-    async def _attempt(self, delivery: Delivery) -> Attempt:
+    async def _postpone(self, delivery: Delivery, lane: _Lane) -> None:
+        """Give the delivery back, so that one address cannot take every place of the worker."""
+        # For an ill one long enough that a long line costs little, and short enough for the promise
+        # of five minutes after recovery; its first success hastens the line anyway.
+        seconds = self._chance.uniform(30, 240) if lane.ill else self._chance.uniform(2, 10)
+        async with self._store.direct() as session:
+            await session.outbox.release(delivery, timedelta(seconds=seconds))
+
+    async def _attempt(self, delivery: Delivery, lane: _Lane) -> Attempt:
+        lane.running += 1
         began_at = self._now()
         began = time.monotonic()
         headers: dict[str, str] = {}
@@ -118,6 +136,8 @@ class Deliverer:
             error = f"no answer: {why}"
         except ValueError:
             error = "not sent: the merchant's webhook secret cannot be read"
+        finally:
+            lane.running -= 1
         return Attempt(
             began_at=began_at,
             duration_ms=int((time.monotonic() - began) * 1000),

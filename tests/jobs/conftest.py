@@ -41,7 +41,7 @@ def working(gateway: Gateway, database_url: str) -> Working:
     @asynccontextmanager
     async def worker() -> AsyncIterator[asyncio.Event]:
         stop = asyncio.Event()
-        task = asyncio.create_task(work(gateway, database_url, stop, drain_seconds=5))
+        task = asyncio.create_task(work(gateway, database_url, stop, drain_seconds=2))
         try:
             yield stop
         finally:

@@ -90,6 +90,28 @@ async def test_a_worker_whose_connections_are_cut_goes_on(
         await receiver.wait_for(2)
 
 
+async def test_an_address_that_never_answers_holds_up_nobody_else(
+    gateway: Gateway, receiver: Receiver, working: Working
+) -> None:
+    """More webhooks for it than one address may hold, all due before the healthy merchant's."""
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    black_hole = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    port = black_hole.sockets[0].getsockname()[1]
+    merchant = await make_merchant(gateway.store, webhook_url=f"http://127.0.0.1:{port}/")
+    for _ in range(250):
+        payment = await make_payment(gateway.store, merchant)
+        async with gateway.store.begin() as session:
+            await announce(session, merchant, at(payment, Step.PAID, 3))
+    await announce_paid(gateway, receiver, 20)
+    async with working():
+        await receiver.wait_for(20, seconds=10)
+    black_hole.close()
+
+
 async def test_a_worker_that_is_told_to_stop_finishes_what_it_sends(
     gateway: Gateway, receiver: Receiver, working: Working, database_url: str
 ) -> None:

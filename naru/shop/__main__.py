@@ -9,6 +9,7 @@ from pathlib import Path
 import uvicorn
 
 from naru.shop.app import Settings, create_app
+from naru.shop.sms import Inbox, Solapi
 
 
 def main() -> None:
@@ -32,7 +33,13 @@ def main() -> None:
         default=True,
         help="let play money count; this is the demo shop, so it does unless told otherwise",
     )
+    parser.add_argument("--solapi-key", help="send real text messages through Solapi")
+    parser.add_argument("--solapi-secret")
+    parser.add_argument("--solapi-from", help="the registered number messages come from")
     given = parser.parse_args()
+    solapi = given.solapi_key, given.solapi_secret, given.solapi_from
+    if any(solapi) and not all(solapi):
+        parser.error("Solapi needs --solapi-key, --solapi-secret and --solapi-from together")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     app = create_app(
         Settings(
@@ -44,7 +51,8 @@ def main() -> None:
             sdk_url=given.sdk_url,
             webhook_secret=given.webhook_secret,
             allow_sandbox=given.allow_sandbox,
-        )
+        ),
+        Solapi(*solapi) if all(solapi) else Inbox(),
     )
     uvicorn.run(app, host=given.host, port=given.port, access_log=False)
 

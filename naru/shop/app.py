@@ -157,10 +157,9 @@ class Shop:
         fields = await _form(request)
         product, quantity = _wanted(fields)
         values = {
-            key: fields.get(key, "").strip()
-            for key in ("name", "tel", "email", "addr", "postcode", "method")
+            key: fields.get(key, "").strip() for key in ("name", "tel", "email", "addr", "postcode")
         }
-        errors = _wrong_fields(values, product)
+        errors = _wrong_fields(values)
         if errors:
             return self._order_form(request, product, quantity, values=values, errors=errors)
         visitor = _visitor(request) or secrets.token_urlsafe(24)
@@ -173,8 +172,7 @@ class Shop:
                 quantity=quantity,
                 amount_minor=amount,
                 currency=product.currency,
-                buyer=Buyer(*(values[key] for key in ("name", "tel", "email", "addr", "postcode"))),
-                method=values["method"],
+                buyer=Buyer(**values),
             )
         )
         await run_in_threadpool(self._announce, merchant_uid, amount, product.currency)
@@ -294,6 +292,9 @@ class Shop:
     # Around the shop.
 
     async def inbox(self, request: Request) -> Response:
+        """Everybody's messages, so it is a page of the demonstration only."""
+        if not self.settings.allow_sandbox:
+            raise HTTPException(404)
         messages = await run_in_threadpool(self.orders.messages)
         return self._page(request, "inbox.html", messages=messages)
 
@@ -348,7 +349,6 @@ class Shop:
             product=product,
             quantity=quantity,
             amount_minor=goods.price(product, quantity),
-            methods=goods.methods_for(product.currency),
             values=values,
             errors=errors,
         )
@@ -362,23 +362,25 @@ class Shop:
         reason: str | None = None,
     ) -> Response:
         language = _language(request)
+        mine = _visitor(request) == order.visitor
         return self._page(
             request,
             "order.html",
             order=order,
             product=goods.PRODUCTS.get(order.product_key),
             methods=goods.methods_for(order.currency),
-            mine=_visitor(request) == order.visitor,
+            mine=mine,
             checking=checking,
             reason=reason or order.fail_reason,
             due=_due(order.account_due, language),
             paid_at=_moment(order.paid_at),
-            window=self._window(order, language),
+            window=self._window(order, language, mine),
             sdk_url=self.sdk_url,
         )
 
-    def _window(self, order: StoredOrder, language: Language) -> dict[str, Any]:
-        """What the page's script needs to open the payment window."""
+    def _window(self, order: StoredOrder, language: Language, mine: bool) -> dict[str, Any]:
+        """What the page's script needs to open the payment window. Only the buyer's own browser is
+        told who the buyer is."""
         amount = goods.to_wire(order.amount_minor, order.currency)
         due = datetime.now(KST) + timedelta(days=ACCOUNT_LIFE_DAYS)
         param = {
@@ -387,12 +389,15 @@ class Shop:
             "amount": int(amount) if order.currency == "KRW" else float(amount),
             "currency": order.currency,
             "language": language,
-            "buyer_name": order.buyer_name,
-            "buyer_tel": order.buyer_tel,
-            "buyer_email": order.buyer_email,
-            "buyer_addr": order.buyer_addr,
-            "buyer_postcode": order.buyer_postcode,
         }
+        if mine:
+            param |= {
+                "buyer_name": order.buyer_name,
+                "buyer_tel": order.buyer_tel,
+                "buyer_email": order.buyer_email,
+                "buyer_addr": order.buyer_addr,
+                "buyer_postcode": order.buyer_postcode,
+            }
         own: dict[str, dict[str, Any]] = {
             "phone": {"digital": False},
             "vbank": {"vbank_due": f"{due:%Y%m%d}"},
@@ -510,16 +515,14 @@ def _wanted(fields: Mapping[str, str]) -> tuple[goods.Product, int]:
     return product, int(quantity)
 
 
-def _wrong_fields(values: Mapping[str, str], product: goods.Product) -> list[str]:
+def _wrong_fields(values: Mapping[str, str]) -> list[str]:
     """The names of the fields that cannot stay as they are, in the order of the page."""
-    allowed = {method.key for method in goods.methods_for(product.currency)}
     fits = {
         "name": 1 <= len(values["name"]) <= 16,
         "tel": TEL.fullmatch(values["tel"]) is not None,
         "email": len(values["email"]) <= 64 and EMAIL.fullmatch(values["email"]) is not None,
         "addr": 1 <= len(values["addr"]) <= 128,
         "postcode": len(values["postcode"]) <= 8,
-        "method": values["method"] in allowed,
     }
     return [key for key, good in fits.items() if not good or CONTROL.search(values[key])]
 

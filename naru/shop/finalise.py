@@ -139,9 +139,9 @@ class Cashier:
             merchant_uid=order.merchant_uid,
             amount=goods.to_wire(order.amount_minor, order.currency),
             currency=order.currency,
-            # A failed try beside the payment that paid is no forgery, so it is not held against
-            # the bound one; it changes nothing either, because the order is paid.
-            imp_uid=order.imp_uid if payment.status != "failed" else None,
+            # Only a second payment that says "paid" is held against the bound one: a failed or
+            # abandoned try beside it is no forgery, and can change nothing in a paid order.
+            imp_uid=order.imp_uid if payment.status == "paid" else None,
             used_imp_uids=lambda imp_uid: self._orders.paid_for_another(
                 imp_uid, order.merchant_uid
             ),

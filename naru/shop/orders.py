@@ -31,7 +31,6 @@ CREATE TABLE IF NOT EXISTS orders (
     buyer_email      TEXT NOT NULL,
     buyer_addr       TEXT NOT NULL,
     buyer_postcode   TEXT NOT NULL,
-    method           TEXT NOT NULL,
     placed_at        INTEGER NOT NULL,
     status           TEXT NOT NULL DEFAULT 'placed'
                      CHECK (status IN ('placed', 'waiting_deposit', 'paid', 'cancelled')),
@@ -105,7 +104,6 @@ class StoredOrder:
     buyer_email: str
     buyer_addr: str
     buyer_postcode: str
-    method: str
     placed_at: int
     status: OrderStatus
     imp_uid: str | None
@@ -161,7 +159,6 @@ class Orders:
         amount_minor: int,
         currency: str,
         buyer: Buyer,
-        method: str,
     ) -> str:
         """Store a new order under a new number of our own. Returns the merchant_uid."""
         merchant_uid = new_order_number()
@@ -169,11 +166,11 @@ class Orders:
             database.execute(
                 "INSERT INTO orders (merchant_uid, visitor, product_key, quantity, amount_minor,"
                 " currency, buyer_name, buyer_tel, buyer_email, buyer_addr, buyer_postcode,"
-                " method, placed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " placed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(merchant_uid, visitor, product_key, quantity, amount_minor, currency),
                     *(buyer.name, buyer.tel, buyer.email, buyer.addr, buyer.postcode),
-                    *(method, int(time.time())),
+                    int(time.time()),
                 ),
             )
         return merchant_uid

@@ -130,7 +130,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "error_email": ("이메일 주소를 확인해 주세요.", "Please check the e-mail address."),
     "error_addr": ("주소를 128자 이내로 적어 주세요.", "An address of at most 128 characters."),
     "error_postcode": ("우편번호는 8자 이내입니다.", "A postcode has at most 8 characters."),
-    "error_method": ("결제 수단을 골라 주세요.", "Please choose how to pay."),
 }
 
 

@@ -30,7 +30,6 @@ FORM = {
     "email": BUYER.email,
     "addr": BUYER.addr,
     "postcode": BUYER.postcode,
-    "method": "card",
 }
 
 
@@ -57,7 +56,6 @@ class Till:
             amount_minor=amount,
             currency=currency,
             buyer=BUYER,
-            method="card",
         )
 
     def status(self, merchant_uid: str) -> str:

@@ -76,6 +76,17 @@
     pay.textContent = label;
   }
 
+  // We do not know yet: have the server ask the gateway, now and then, until it says something.
+  if (root.dataset.checking === "yes") {
+    var looks = 0;
+    var looking = setInterval(function () {
+      if (++looks > 20) return clearInterval(looking);
+      fetch(here + "/check", { method: "POST" }).then(function (answer) {
+        if (answer.ok && !/[?&]checking/.test(answer.url)) location.replace(here);
+      }).catch(function () { /* The network is away; the next look may find it. */ });
+    }, 4000);
+  }
+
   // A deposit, or a webhook that was faster than the browser, changes the order behind our back.
   if (root.dataset.status === "placed" || root.dataset.status === "waiting_deposit") {
     setInterval(function () {

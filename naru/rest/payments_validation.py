@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from naru.domain.errors import NotPrepared
 from naru.domain.ids import MerchantUid, is_merchant_uid
 from naru.domain.money import Money
 from naru.domain.prepared import Prepared
@@ -42,7 +43,10 @@ async def announce(call: Call, request: AnnouncedAmount) -> Answer:
 async def announce_again(call: Call, request: AnnouncedAmount) -> Answer:
     """Change an announced amount; 404 when there is none."""
     prepared = _prepared(request)
-    await change_prepared(call.gateway, call.merchant_id, prepared)
+    try:
+        await change_prepared(call.gateway, call.merchant_id, prepared)
+    except NotPrepared as error:
+        raise HttpRefusal(404, error.sentence) from None
     return success(prepare_annotation(prepared))
 
 

@@ -148,7 +148,6 @@ def _remembered(request: IssueAccount) -> dict[str, Any]:
         "product_type": request.product_type,
         "product_count": request.product_count,
         "business_registration_number": request.business_registration_number,
-        "vbank_due": request.vbank_due,
     }
     return {name: value for name, value in given.items() if value is not None}
 

@@ -139,7 +139,9 @@ class Desk:
             **changes,
         }
         async with self.gateway.store.begin() as tx:
-            return await tx.payments.open(Payment(**given), None)
+            opened = await tx.payments.open(Payment(**given), None)
+        assert opened is not None
+        return opened
 
     async def pay(self, shop: Shop | None = None, **changes: Any) -> Payment:
         """A payment that was paid by card."""

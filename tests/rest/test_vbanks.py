@@ -1,0 +1,161 @@
+"""naru/rest/vbanks.py against a running sandbox PG."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.rest.conftest import Answered, Desk
+
+NO_PAYMENT = (404, -1, "존재하지 않는 결제정보입니다.")
+
+
+async def issue(desk: Desk, **changes: Any) -> Answered:
+    due = int(desk.clock().timestamp()) + 86_400
+    fields = {
+        "merchant_uid": "order_v",
+        "amount": 1004,
+        "vbank_code": "004",
+        "vbank_due": due,
+        "vbank_holder": "나루 상점",
+        "name": "당근 10kg",
+        **changes,
+    }
+    return await desk.ask(
+        "POST", "/vbanks", json={name: value for name, value in fields.items() if value is not None}
+    )
+
+
+async def test_an_account_is_issued_and_waits(desk_with_pg: Desk) -> None:
+    desk = desk_with_pg
+    due = int(desk.clock().timestamp()) + 86_400
+
+    answer = await issue(
+        desk,
+        buyer_name="가" * 20,
+        custom_data={"색": 1},
+        notice_url="http://127.0.0.1:1/webhook",
+        channel_key=desk.shop.channel.channel_key,
+    )
+
+    assert answer.verdict == (200, 0, None)
+    payment = answer.response
+    assert payment["imp_uid"].startswith("imps_")
+    assert payment["status"] == "ready"
+    assert payment["channel"] == "api"
+    assert payment["pay_method"] == "vbank"
+    assert payment["vbank_code"] == "004"
+    assert payment["vbank_num"]
+    assert payment["vbank_date"] == due
+    assert payment["buyer_name"] == "가" * 16
+    assert payment["custom_data"] == '{"색":1}'
+    assert "aiohttp" in payment["user_agent"]
+    assert payment["paid_at"] == 0
+    assert (await desk.ask("GET", f"/payments/{payment['imp_uid']}")).response == payment
+
+
+async def test_a_form_issues_one_too_also_by_pg_code_and_bank_code_of_inicis(
+    desk_with_pg: Desk,
+) -> None:
+    due = int(desk_with_pg.clock().timestamp()) + 86_400
+
+    answer = await desk_with_pg.ask(
+        "POST",
+        "/vbanks/?pg_api_key=ignored",
+        data=f"merchant_uid=m&amount=5000&vbank_code=04&vbank_due={due}&pg=kcp&vbank_holder=x"
+        "&notice_url[]=https://a.example/1&notice_url[]=https://a.example/2",
+    )
+
+    assert answer.verdict == (200, 0, None)
+    assert answer.response["vbank_code"] == "004"
+
+
+async def test_several_accounts_may_wait_for_one_order(desk_with_pg: Desk) -> None:
+    first, second = await issue(desk_with_pg), await issue(desk_with_pg)
+
+    assert first.response["imp_uid"] != second.response["imp_uid"]
+    assert first.response["vbank_num"] != second.response["vbank_num"]
+
+
+async def test_a_paid_order_gets_no_account(desk: Desk) -> None:
+    payment = await desk.pay()
+
+    answer = await issue(desk, merchant_uid=payment.merchant_uid)
+
+    assert answer.verdict == (200, 1, "이미 결제가 이루어진 거래건입니다.")
+
+
+async def test_an_account_is_closed_once(desk_with_pg: Desk) -> None:
+    desk = desk_with_pg
+    imp_uid = (await issue(desk)).response["imp_uid"]
+
+    closed = await desk.ask("DELETE", f"/vbanks/{imp_uid}?pg_api_key=ignored")
+    again = await desk.ask("DELETE", f"/vbanks/{imp_uid}/")
+
+    assert closed.verdict == (200, 0, None)
+    assert closed.response["status"] == "failed"
+    assert closed.response["fail_reason"] == "가상계좌 말소"
+    assert again.status == 400
+    assert again.body["code"] == -1
+
+
+async def test_only_a_waiting_account_is_closed_or_changed(desk: Desk) -> None:
+    paid, waiting = await desk.pay(), await desk.wait_for_deposit()
+
+    for method in ("DELETE", "PUT"):
+        assert (await desk.ask(method, "/vbanks/imp_nothing")).verdict == NO_PAYMENT
+        assert (await desk.ask(method, f"/vbanks/{paid.imp_uid}")).status == 400
+    # Only settle could change one, and it is not among our PGs yet.
+    answer = await desk.ask("PUT", f"/vbanks/{waiting.imp_uid}", json={"amount": 5})
+    assert (answer.status, answer.body["code"], answer.response) == (400, -1, None)
+
+
+async def test_a_pg_that_cannot_be_reached_issues_nothing(desk: Desk) -> None:
+    answer = await issue(desk)
+
+    assert answer.status == 200
+    assert answer.body["code"] != 0
+    assert answer.response is None
+
+
+async def test_an_unknown_channel_key_is_a_business_refusal(desk: Desk) -> None:
+    answer = await issue(desk, channel_key=desk.stranger.channel.channel_key)
+
+    assert answer.verdict == (200, 1, "등록 된 PG 설정 정보를 찾을 수 없습니다.")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"merchant_uid": None},
+        {"merchant_uid": "x" * 41},
+        {"merchant_uid": "a\nb"},
+        {"amount": None},
+        {"amount": 0},
+        {"amount": -1},
+        {"amount": 1.5},
+        {"amount": "천원"},
+        {"amount": 1004, "tax_free": 1005},
+        {"amount": 1004, "vat_amount": 1005},
+        {"vbank_code": None},
+        {"vbank_code": "999"},
+        {"vbank_due": None},
+        {"vbank_due": 1},
+        {"vbank_due": "2030-01-01"},
+        {"vbank_due": 99_999_999_999},
+        {"vbank_num": "79959078731512"},
+        {"vbank_key": "fixed"},
+        {"notice_url": "javascript:alert(1)"},
+        {"notice_url": ["https://a.example"] * 11},
+        {"currency": "XXX"},
+    ],
+)
+async def test_what_is_unclear_is_refused_and_nothing_is_opened(
+    desk: Desk, changes: dict[str, Any]
+) -> None:
+    answer = await issue(desk, **changes)
+
+    assert answer.status == 400, answer.body
+    assert answer.body["code"] == -1
+    assert (await desk.ask("GET", "/payments/status/all")).response["total"] == 0

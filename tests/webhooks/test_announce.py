@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from datetime import UTC, datetime
 
 import asyncpg
@@ -121,3 +122,17 @@ async def test_the_merchants_format_and_mode_are_kept_with_the_delivery(store: S
         await announce(session, merchant, payment)
     [row] = await laid(store, merchant.id)
     assert (row.content_type, row.mode) == ("application/x-www-form-urlencoded", "v1")
+
+
+async def test_an_address_of_any_length_never_fails_the_payment(store: Store) -> None:
+    """What is announced shares the payment's transaction: it must always be possible to lay it."""
+    merchant = await make_merchant(store)
+    noise = random.Random(1)
+    urls = tuple(
+        "https://shop.example/" + "".join(noise.choices(letters, k=9000))
+        for letters in ("abcdefghijklmnopqrstuvwxyz0123456789", "가나다라마바사아자차카타파하")
+    )
+    payment = await make_payment(store, merchant, webhook_urls=urls)
+    async with store.begin() as session:
+        assert await announce(session, merchant, at(payment, Step.PAID, 3)) == 2
+    assert [row.url for row in await laid(store, merchant.id)] == list(urls)

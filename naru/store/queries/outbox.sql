@@ -1,9 +1,10 @@
 -- lay --
--- A webhook to one address, once per change of the payment; no row comes back for a repetition.
+-- A webhook to one address, once per change of the payment (its id is made from them); no row comes
+-- back for a repetition.
 INSERT INTO webhook_deliveries
        (webhook_id, merchant_id, imp_uid, version, status, cancellation_id, url, content_type, body, mode)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-ON CONFLICT (imp_uid, version, url) DO NOTHING
+ON CONFLICT (webhook_id) DO NOTHING
 RETURNING id;
 
 -- claim --

@@ -24,7 +24,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -99,6 +99,7 @@ def create_app(settings: Settings, sender: Sender | None = None) -> Starlette:
             Route("/inbox", shop.inbox, methods=get),
             Route("/samples", shop.samples, methods=get),
             Route("/samples/{name}.html", shop.sample, methods=get),
+            Route("/favicon.ico", shop.mark, methods=get),
             Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
         ],
         middleware=[Middleware(SafeHeaders, script_origin=_origin(shop.sdk_url))],
@@ -309,6 +310,10 @@ class Shop:
             sdk_url=self.sdk_url, user_code=self.settings.user_code
         )
         return HTMLResponse(text)
+
+    async def mark(self, request: Request) -> Response:
+        """Browsers ask for this address by themselves where a page names no icon, as the samples."""
+        return FileResponse(HERE / "static" / "mark.svg")
 
     async def refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

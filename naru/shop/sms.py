@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Protocol
+
+log = logging.getLogger(__name__)
 
 
 class Sender(Protocol):
@@ -39,6 +42,7 @@ class Solapi:
         self._base_url = base_url
 
     def send(self, receiver: str, text: str) -> None:
+        import pydantic  # a part of Solapi's library
         from solapi import SolapiMessageService
         from solapi.model import RequestMessage
 
@@ -48,6 +52,9 @@ class Solapi:
         message = RequestMessage(from_=_digits(self._from_number), to=_digits(receiver), text=text)
         try:
             service.send(message)
+        except pydantic.ValidationError:
+            # Solapi took the message; only its answer is new to the library. Not sent again.
+            log.warning("Solapi answered in a shape that its library does not know")
         except Exception as error:
             # The library has no root of its own errors and passes those of its HTTP client.
             raise SendFailed(f"Solapi: {type(error).__name__}") from error

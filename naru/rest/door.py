@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from naru.domain.errors import BadAmount, BadRequest, OutcomeUnknown, Refused
@@ -24,6 +25,8 @@ from naru.store import StoreUnavailable
 
 BODY_BYTES_MAX = 1_000_000
 BODY_SECONDS_MAX = 15.0
+LINGER_BYTES_MAX = 16_000_000
+LINGER_SECONDS_MAX = 3.0
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -65,7 +68,10 @@ class Door:
             reference = secrets.token_hex(6)
             _log.exception("unforeseen, reference %s, %s", reference, scope["method"])
             answer = refusal(messages.internal(reference), code=-1, status=500)
-        await _write(send, answer, with_body=scope["method"] != "HEAD")
+        await _write(send, answer, with_body=scope["method"] != "HEAD", ended=answer.status != 413)
+        if answer.status == 413:
+            await _let_finish(receive)
+            await send({"type": "http.response.body", "body": b""})
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         headers = _headers(scope["headers"])
@@ -141,7 +147,22 @@ async def _read(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
         raise HttpRefusal(408, messages.BODY_TOO_SLOW, ((b"connection", b"close"),)) from None
 
 
-async def _write(send: Send, answer: Answer, *, with_body: bool) -> None:
+async def _let_finish(receive: Receive) -> None:
+    """Throw away what a caller with too large a body still sends, within bounds.
+
+    To hang up at once would reset the line, and the caller would never read why.
+    """
+    left = LINGER_BYTES_MAX
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS_MAX):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return
+
+
+async def _write(send: Send, answer: Answer, *, with_body: bool, ended: bool) -> None:
     """One un-chunked write with its length: an old client parses only the first piece it receives."""
     await send(
         {
@@ -155,4 +176,5 @@ async def _write(send: Send, answer: Answer, *, with_body: bool) -> None:
             ],
         }
     )
-    await send({"type": "http.response.body", "body": answer.body if with_body else b""})
+    body = answer.body if with_body else b""
+    await send({"type": "http.response.body", "body": body, "more_body": not ended})

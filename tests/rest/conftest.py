@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 import uvicorn
 from yarl import URL
 
@@ -313,6 +314,45 @@ async def sign_in(desk: Desk, shop: Shop) -> None:
     shop.token = answer.response["access_token"]
 
 
+@dataclass
+class House:
+    """What all tests of this room share: a database, a door, a running sandbox PG. `clock` is the running test's."""
+
+    store: Store
+    wire: Wire
+    http: aiohttp.ClientSession
+    door: Door
+    address: str = ""
+    pg_url: str = ""
+    clock: Clock = field(default_factory=Clock)
+
+    def open_for_a_test(self) -> Gateway:
+        """New hands behind the door, with a new clock."""
+        self.clock = Clock()
+        self.door.gateway = self.gateway(self.store, self.wire)
+        self.door.gateway.now = self.clock
+        return self.door.gateway
+
+    @staticmethod
+    def gateway(store: Store, wire: Wire) -> Gateway:
+        return Gateway(
+            store=store,
+            wire=wire,
+            pg_wire=wire,
+            public_url="http://127.0.0.1:8800",
+            root_key=ROOT_KEY,
+        )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of this room share one event loop, because they share one server."""
+    for item in items:
+        if "tests/rest/" in item.path.as_posix() and inspect.iscoroutinefunction(
+            getattr(item, "function", None)
+        ):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
 @pytest.fixture(scope="session")
 def rest_database(databases: Databases) -> Iterator[str]:
     """The address of the one database of this room's tests."""
@@ -321,67 +361,62 @@ def rest_database(databases: Databases) -> Iterator[str]:
     databases.drop(url)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@asynccontextmanager
-async def opening(database_url: str, clock: Clock, pg_url: str) -> AsyncIterator[Desk]:
-    """The door, open, with two merchants whose PG is at this address."""
-    store = await Store.open(database_url, size=20)
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def house(
+    rest_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[House]:
+    store = await Store.open(rest_database, size=20)
     async with (
         Wire(allow_private=True, ports=None) as wire,
         aiohttp.ClientSession() as http,
     ):
-        gateway = Gateway(
-            store=store,
-            wire=wire,
-            pg_wire=wire,
-            public_url="http://127.0.0.1:8800",
-            root_key=ROOT_KEY,
-            now=clock,
-        )
-        async with serving(lambda address: Door(gateway, operations())) as address:
-            desk = Desk(
-                gateway=gateway,
-                clock=clock,
-                address=address,
-                http=http,
-                shop=await new_shop(store, pg_url),
-                stranger=await new_shop(store, pg_url),
-            )
-            for shop in (desk.shop, desk.stranger):
-                await sign_in(desk, shop)
-            yield desk
+        house = House(store, wire, http, Door(House.gateway(store, wire), operations()))
+        ledger = tmp_path_factory.mktemp("sandbox") / "sandbox.db"
+
+        def company(address: str) -> Any:
+            return create_app(ledger, address, lambda: house.clock().timestamp(), pace=0.01)
+
+        async with (
+            serving(lambda address: house.door) as house.address,
+            serving(company, "on") as house.pg_url,
+        ):
+            yield house
     await store.close()
 
 
-@pytest.fixture
-async def desk(rest_database: str, clock: Clock) -> AsyncIterator[Desk]:
+async def make_desk(house: House, pg_url: str) -> Desk:
+    """Two new merchants whose PG is at this address, signed in."""
+    gateway = house.open_for_a_test()
+    desk = Desk(
+        gateway=gateway,
+        clock=house.clock,
+        address=house.address,
+        http=house.http,
+        shop=await new_shop(house.store, pg_url),
+        stranger=await new_shop(house.store, pg_url),
+    )
+    for shop in (desk.shop, desk.stranger):
+        await sign_in(desk, shop)
+    return desk
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(house: House) -> Desk:
     """A desk whose PG cannot be reached: nobody listens on the discard port of this machine."""
-    async with opening(rest_database, clock, "http://127.0.0.1:9") as desk:
-        yield desk
+    return await make_desk(house, "http://127.0.0.1:9")
 
 
-@pytest.fixture
-async def desk_with_pg(rest_database: str, clock: Clock, tmp_path: Path) -> AsyncIterator[Desk]:
-    """A desk whose merchants are members of a running sandbox PG."""
-
-    def company(address: str) -> Any:
-        return create_app(tmp_path / "sandbox.db", address, lambda: clock().timestamp(), pace=0.01)
-
-    async with (
-        serving(company, "on") as pg_url,
-        opening(rest_database, clock, pg_url) as desk,
-    ):
-        for shop in (desk.shop, desk.stranger):
-            body = {
-                "secret": shop.channel.settings["secret"],
-                "name": shop.merchant.name,
-                "profile": shop.channel.pg_code,
-            }
-            member = f"{pg_url}/v1/members/{shop.channel.mid}"
-            async with desk.http.put(member, json=body) as answer:
-                assert answer.status == 200
-        yield desk
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk_with_pg(house: House) -> Desk:
+    """A desk whose merchants are members of the running sandbox PG."""
+    desk = await make_desk(house, house.pg_url)
+    for shop in (desk.shop, desk.stranger):
+        body = {
+            "secret": shop.channel.settings["secret"],
+            "name": shop.merchant.name,
+            "profile": shop.channel.pg_code,
+        }
+        member = f"{house.pg_url}/v1/members/{shop.channel.mid}"
+        async with desk.http.put(member, json=body) as answer:
+            assert answer.status == 200
+    return desk

@@ -16,6 +16,7 @@ import pytest
 from yarl import URL
 
 from naru.domain.errors import NaruError
+from naru.domain.ids import ImpUid, MerchantUid
 from naru.domain.payment import Payment
 from naru.rest import Operation, operations
 from naru.rest.door import BODY_BYTES_MAX
@@ -37,7 +38,7 @@ SAMPLES: dict[str, Fields] = {
     "GET /payments/findAll/{merchant_uid}/{payment_status}": {"limit": 5},
     "GET /payments/status/{payment_status}": {},
     "POST /payments/cancel": {"imp_uid": "{imp_uid}", "merchant_uid": "{merchant_uid}"},
-    "POST /payments/prepare": {"merchant_uid": "new_order", "amount": 1004},
+    "POST /payments/prepare": {"merchant_uid": "{merchant_uid}", "amount": 1004},
     "PUT /payments/prepare": {"merchant_uid": "{merchant_uid}", "amount": 1},
     "GET /payments/prepare/{merchant_uid}": {},
     "POST /vbanks": {
@@ -120,10 +121,7 @@ async def test_a_trailing_slash_counts_for_nothing(desk: Desk, operation: Operat
     plain = await call(desk, operation, await desk.pay())
     slashed = await call(desk, operation, await desk.pay(), tail="/")
 
-    if key_of(operation) == "POST /payments/prepare":
-        assert (plain.body["code"], slashed.body["code"]) == (0, 1)  # announced by the first call
-    else:
-        assert slashed.verdict == plain.verdict
+    assert slashed.verdict == plain.verdict
 
 
 @every_signed_in_operation
@@ -181,7 +179,9 @@ async def test_another_merchants_payment_answers_like_none(
         token=desk.stranger.token,
         json={"merchant_uid": foreign.merchant_uid, "amount": 77_777},
     )
-    nobody = replace(foreign, imp_uid="imp_999999999999", merchant_uid="order_of_nobody")
+    nobody = replace(
+        foreign, imp_uid=ImpUid("imp_999999999999"), merchant_uid=MerchantUid("order_of_nobody")
+    )
     nobody_path, nobody_fields = about(operation, nobody)
     path, fields = about(operation, foreign)
 
@@ -192,7 +192,7 @@ async def test_another_merchants_payment_answers_like_none(
     unknown = await desk.ask(operation.method, nobody_path, **how(nobody_fields))  # type: ignore[arg-type]
 
     assert asked.verdict == unknown.verdict
-    for secret in (foreign.imp_uid, foreign.merchant_uid, "77777", str(foreign.pg_tid)):
+    for secret in ("77777", str(foreign.pg_tid), str(foreign.approval_number)):
         assert secret.encode() not in asked.raw
     still = await desk.ask("GET", f"/payments/{foreign.imp_uid}", token=desk.stranger.token)
     assert (still.response["status"], still.response["cancel_amount"]) == ("paid", 0)
@@ -309,17 +309,19 @@ async def test_a_chunked_body_is_read_and_counted(desk: Desk) -> None:
     body = b'{"merchant_uid": "chunked", "amount": 1}'
 
     read = await raw(desk, head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
-    endless = await raw(desk, head + (b"10000\r\n" + b"x" * 0x10000 + b"\r\n") * 16)
+    endless = await raw(desk, head + (b"10000\r\n" + b"x" * 0x10000 + b"\r\n") * 16 + b"0\r\n\r\n")
 
     assert status_of(read) == 200
     assert status_of(endless) == 413
 
 
-async def test_a_body_over_one_megabyte_is_refused_before_it_is_read(desk: Desk) -> None:
+async def test_a_body_over_one_megabyte_is_refused_and_the_caller_can_read_why(desk: Desk) -> None:
     answer = await raw(
         desk,
         b"POST /payments/cancel HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-        b"Authorization: %s\r\nContent-Length: 10000000\r\n\r\n" % desk.shop.token.encode(),
+        b"Authorization: %s\r\nContent-Length: 10000000\r\n\r\n"
+        % desk.shop.token.encode()
+        + b"x" * 10_000_000,
     )
     fits = await desk.ask("POST", "/payments/cancel", data=b"a=" + b"x" * (BODY_BYTES_MAX - 2))
     over = await desk.ask("POST", "/payments/cancel", data=b"a=" + b"x" * (BODY_BYTES_MAX - 1))

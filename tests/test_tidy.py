@@ -59,7 +59,7 @@ def places(pattern: re.Pattern[str], *, where: str = "") -> list[str]:
 def modules() -> Iterator[tuple[str, ast.Module]]:
     """Every module of the house."""
     for name, text in texts():
-        if name.endswith(".py") and name.startswith(("naru/", "tools/")):
+        if name.endswith(".py") and name.startswith("naru/"):
             yield name, ast.parse(text)
 
 
@@ -134,16 +134,10 @@ def test_every_module_is_used_by_somebody() -> None:
             "connectors",
         ):
             continue  # found by name at run time
-        if name.startswith("tools/"):
-            known = f"tools/{path.name}" in everything
-        else:
-            dotted = ".".join(path.with_suffix("").parts)
-            package = ".".join(path.parent.parts)
-            known = dotted in everything or bool(
-                re.search(rf"from {package} import [^\n]*\b{path.stem}\b", everything)
-                or re.search(rf"from {package} import \([^)]*\b{path.stem}\b", everything)
-            )
-        if not known:
+        dotted = ".".join(path.with_suffix("").parts)
+        package = ".".join(path.parent.parts)
+        named = rf"from {package} import (?:[^\n(]*|\([^)]*)\b{path.stem}\b"
+        if dotted not in everything and not re.search(named, everything):
             lonely.append(name)
     assert lonely == []
 

@@ -115,7 +115,8 @@ def _install(arguments: list[str], packages: int) -> None:
 def _installer() -> list[str]:
     """Uv when the machine has it, for it is many times faster; else pip."""
     if uv := _uv():
-        return [uv, "pip", "install", "--python", str(PYTHON)]
+        # Like pip, compile now: else the demo's processes would all do it at their first start.
+        return [uv, "pip", "install", "--compile-bytecode", "--python", str(PYTHON)]
     if not _works([str(PYTHON), "-m", "pip", "--version"]) and not _works(
         [str(PYTHON), "-m", "ensurepip"]
     ):

@@ -60,6 +60,7 @@ class Child:
     async def start(self) -> None:
         """Start it, once, without waiting for it to answer."""
         self.log.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
+        self._last_lines.clear()
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             env=self._environ,
@@ -88,11 +89,10 @@ class Child:
                 return
         if self._pump is not None and process.returncode is not None:
             await self._pump
-        last = next(
-            (line for line in reversed(self._last_lines) if line.strip()), "it said nothing"
-        )
         why = _ending(process.returncode) if process.returncode is not None else "no answer in time"
-        raise CliError(f"The {self.name} does not start ({why}): {last[:300]} (see {self.log}).")
+        raise CliError(
+            f"The {self.name} does not start ({why}): {self._last_words()} (see {self.log})."
+        )
 
     async def stop(self, seconds: float) -> None:
         """Ask it to end, wait, then end it and whatever it has started."""
@@ -129,9 +129,14 @@ class Child:
                 tries = 0
             wait = BACK_OFF_SECONDS[min(tries, len(BACK_OFF_SECONDS) - 1)]
             tries += 1
-            self._say(f"the {self.name} ended ({_ending(ended)}); starting it again in {wait:g} s")
+            why = _ending(ended) if ended < 0 else f"{_ending(ended)}: {self._last_words()}"
+            self._say(f"the {self.name} ended ({why}); starting it again in {wait:g} s")
             await asyncio.sleep(wait)
             await self.start()
+
+    def _last_words(self) -> str:
+        said = [line for line in self._last_lines if line.strip() and _CONSEQUENCE not in line]
+        return ([line for line in said if _ERROR.search(line)] or said or ["no words"])[-1][:300]
 
     async def _keep_log(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None

@@ -1,8 +1,10 @@
 """Commands run in this process, against a database of the test's own."""
 
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,3 +60,13 @@ def sandbox_pg(tmp_path: Path) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
     process.terminate()
     process.wait(10)
+
+
+@pytest.fixture
+def cli_home() -> Iterator[Path]:
+    """A NARU_HOME that the embedded server's user can pass through, whoever we are."""
+    folder = Path(tempfile.mkdtemp(prefix="naru-home-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree((folder / "postgres").resolve(), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)

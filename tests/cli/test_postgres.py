@@ -1,11 +1,9 @@
 """The embedded PostgreSQL survives what happens to servers, and says clearly what it cannot do."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,19 +18,9 @@ AS_ROOT = os.geteuid() == 0
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
-    """A folder that the server's user can pass through."""
-    folder = Path(tempfile.mkdtemp(prefix="naru-pg-"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree((folder / "postgres").resolve(), ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def server(home: Path) -> Iterator[Postgres]:
+def server(cli_home: Path) -> Iterator[Postgres]:
     """A durable server, started."""
-    with Postgres(home) as started:
+    with Postgres(cli_home) as started:
         started.create_database("naru")
         yield started
 
@@ -110,38 +98,38 @@ def test_as_root_the_server_runs_as_somebody_else(server: Postgres) -> None:
 
 
 async def test_a_second_supervisor_of_the_same_folder_is_refused(
-    server: Postgres, home: Path
+    server: Postgres, cli_home: Path
 ) -> None:
     with pytest.raises(PostgresError, match="Another naru is using"):
-        Postgres(home).start()
+        Postgres(cli_home).start()
     assert await ask(server.url(), "SELECT 1") == 1
 
 
-def test_a_server_whose_parent_was_killed_dies_and_the_next_start_works(home: Path) -> None:
+def test_a_server_whose_parent_was_killed_dies_and_the_next_start_works(cli_home: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from naru.cli.postgres import Postgres\n"
         "server = Postgres(Path(sys.argv[1])); server.start(); print(server.pid, flush=True)\n"
         "time.sleep(60)"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", script, str(home)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, str(cli_home)], stdout=subprocess.PIPE, text=True
     )
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
-    assert running_url(home) is not None
+    assert running_url(cli_home) is not None
 
     parent.kill()
     parent.wait()
     parent.stdout.close()
 
     assert ended(pid)
-    with Postgres(home) as server:
+    with Postgres(cli_home) as server:
         assert server.pid not in (None, pid)
-    assert running_url(home) is None
+    assert running_url(cli_home) is None
 
 
-async def test_a_server_that_outlived_its_parent_is_replaced(home: Path) -> None:
-    lost = Postgres(home)
+async def test_a_server_that_outlived_its_parent_is_replaced(cli_home: Path) -> None:
+    lost = Postgres(cli_home)
     lost.start()
     orphan = lost.pid
     assert orphan is not None
@@ -149,63 +137,63 @@ async def test_a_server_that_outlived_its_parent_is_replaced(home: Path) -> None
     assert lost._lock is not None
     os.close(lost._lock)
 
-    with Postgres(home) as server:
+    with Postgres(cli_home) as server:
         assert server.pid != orphan
         assert await ask(server.url("postgres"), "SELECT 1") == 1
     lost._lock = None
     lost.stop()
 
 
-def test_a_first_start_that_was_interrupted_leaves_nothing_in_the_way(home: Path) -> None:
-    half = home / "postgres" / "data.new"
+def test_a_first_start_that_was_interrupted_leaves_nothing_in_the_way(cli_home: Path) -> None:
+    half = cli_home / "postgres" / "data.new"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
 
-    with Postgres(home, durable=False) as server:
+    with Postgres(cli_home, durable=False) as server:
         assert server.pid is not None
 
 
-def test_data_of_another_version_are_left_alone(home: Path) -> None:
-    data = home / "postgres" / "data"
+def test_data_of_another_version_are_left_alone(cli_home: Path) -> None:
+    data = cli_home / "postgres" / "data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("12\n")
 
     with pytest.raises(PostgresError, match="PostgreSQL 12 and this naru brings"):
-        Postgres(home).start()
+        Postgres(cli_home).start()
     assert [path.name for path in data.iterdir()] == ["PG_VERSION"]
 
 
-def test_a_folder_with_other_things_in_it_is_left_alone(home: Path) -> None:
-    data = home / "postgres" / "data"
+def test_a_folder_with_other_things_in_it_is_left_alone(cli_home: Path) -> None:
+    data = cli_home / "postgres" / "data"
     data.mkdir(parents=True)
     (data / "diary.txt").write_text("dear diary")
 
     with pytest.raises(PostgresError, match="is not a PostgreSQL data folder"):
-        Postgres(home).start()
+        Postgres(cli_home).start()
     assert (data / "diary.txt").read_text() == "dear diary"
 
 
-def test_spoilt_data_give_one_sentence_and_no_process(home: Path) -> None:
-    with Postgres(home, durable=False) as server:
+def test_spoilt_data_give_one_sentence_and_no_process(cli_home: Path) -> None:
+    with Postgres(cli_home, durable=False) as server:
         data = server.data
     control = data / "global" / "pg_control"
     control.write_bytes(b"\0" * control.stat().st_size)
 
-    spoilt = Postgres(home)
+    spoilt = Postgres(cli_home)
     with pytest.raises(PostgresError, match="did not start") as refusal:
         spoilt.start()
     assert "\n" not in str(refusal.value)
     assert spoilt.pid is None
     # And nothing is locked: the person may repair it and try again.
     with pytest.raises(PostgresError, match="did not start"):
-        Postgres(home).start()
+        Postgres(cli_home).start()
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root lends the server another user")
 async def test_as_root_a_closed_folder_stays_closed_and_the_data_live_elsewhere(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere = home / "state"
+    elsewhere = cli_home / "state"
     monkeypatch.setattr(postgres, "STATE_OF_ROOT", elsewhere)
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
@@ -219,8 +207,8 @@ async def test_as_root_a_closed_folder_stays_closed_and_the_data_live_elsewhere(
         assert await ask(server.url(), "SELECT count(*) FROM kept") == 0
 
 
-async def test_a_very_long_path_still_gets_a_socket(home: Path) -> None:
-    deep = home / ("a" * 120)
+async def test_a_very_long_path_still_gets_a_socket(cli_home: Path) -> None:
+    deep = cli_home / ("a" * 120)
     deep.mkdir(mode=0o711)
 
     with Postgres(deep, durable=False) as server:

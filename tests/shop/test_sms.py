@@ -87,7 +87,7 @@ def test_a_message_leaves_through_solapis_own_library(
 
     ((path, authorization, document),) = solapi.asked
     assert path == "/messages/v4/send-many/detail"
-    assert authorization.startswith("HMAC-SHA256 apiKey=key")
+    assert authorization.startswith("HMAC-SHA256 ApiKey=key")
     assert "the-secret" not in authorization
     (message,) = document["messages"]
     assert (message["to"], message["from"], message["text"]) == (

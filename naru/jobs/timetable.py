@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from naru.payments.gateway import Gateway
 from naru.payments.reconcile import due as due_questions
+from naru.store import StoreUnavailable
 from naru.store.queue import DELIVER_WEBHOOK, SETTLE_PAYMENT
 
 log = logging.getLogger("naru.jobs")
@@ -75,8 +76,10 @@ async def _walk(each: Round, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             await each.walk()
+        except StoreUnavailable as error:
+            log.warning("the round %r was not walked: %s", each.name, error)
         except Exception:
-            # Whatever it was, most likely the database: the next round finds the same rows.
+            # A mistake of ours, perhaps in one row. The next round finds the same rows.
             log.exception("the round %r failed", each.name)
         # Not all workers at the same instant.
         wait = each.every * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing

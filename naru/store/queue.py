@@ -136,7 +136,7 @@ async def open_worker(dsn: str) -> tuple[PgQueuer, asyncpg.Connection[asyncpg.Re
     """
     connection = await asyncpg.connect(
         dsn,
-        timeout=10,
+        timeout=5,
         command_timeout=30,
         server_settings={"application_name": "naru worker", "timezone": "UTC"},
     )

@@ -34,7 +34,7 @@ class Receiver:
     reply: Reply | None = None
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def wait_for(self, count: int, seconds: float = 10.0) -> list[Told]:
+    async def wait_for(self, count: int, seconds: float = 20.0) -> list[Told]:
         """The requests, once there are `count` of them. Raises TimeoutError."""
         async with asyncio.timeout(seconds):
             while len(self.told) < count:

@@ -15,7 +15,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Request,
+    async_playwright,
+    expect,
+)
 
 from naru.sandbox import signing
 from naru.sandbox.cards import CARD_BY_ID, DEMO_ACCOUNT, MPI_PASSWORD, SIMPLE_PIN
@@ -459,9 +467,12 @@ async def test_a_pin_is_pressed_by_mouse_and_only_places_are_sent(
     street: Street, page: Page
 ) -> None:
     bodies: list[Json] = []
-    page.on(
-        "request", lambda r: bodies.append(r.post_data_json) if "/simple/pin" in r.url else None
-    )
+
+    def keep(request: Request) -> None:
+        if "/simple/pin" in request.url:
+            bodies.append(request.post_data_json or {})
+
+    page.on("request", keep)
     await page.goto(street.address(await street.order()))
     await choose(page, "090")
     await press_pin(page, SIMPLE_PIN[:2])

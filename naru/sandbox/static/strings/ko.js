@@ -43,11 +43,11 @@ export default {
   "cancel.leave": "결제 그만두기",
 
   "ending.leaving.title": "인증이 끝났습니다",
-  "ending.leaving.text": "{merchant}(으)로 돌아가 결제를 요청합니다. 창을 닫지 말고 기다려 주세요.",
+  "ending.leaving.text": "가맹점으로 돌아가 결제를 요청합니다. 창을 닫지 말고 기다려 주세요.",
   "ending.arrived.title": "이미 접수되었습니다",
   "ending.arrived.text": "요청이 잘 도착했습니다. 다시 결제하지 말고 가맹점으로 돌아가 결과를 확인해 주세요.",
   "ending.cancelled.title": "결제를 취소했습니다",
-  "ending.cancelled.text": "결제된 금액은 없습니다. {merchant}(으)로 돌아갑니다.",
+  "ending.cancelled.text": "결제된 금액은 없습니다. 가맹점으로 돌아갑니다.",
   "ending.expired.title": "결제 시간이 지났습니다",
   "ending.expired.text": "안전을 위해 결제창은 30분 동안만 열려 있습니다. 결제된 금액은 없습니다. 가맹점에서 다시 시작해 주세요.",
   "ending.used.title": "이미 처리된 주문입니다",
@@ -140,7 +140,7 @@ export default {
   "phone_code.title": "인증번호 입력",
   "phone_code.why": "문자로 보낸 6자리 숫자를 입력해 주세요. 3분 동안 쓸 수 있습니다.",
   sms_code: "인증번호",
-  "sms_code.hint": "{number}(으)로 보냈습니다.",
+  "sms_code.hint": "{number} 번호로 보냈습니다.",
   "sms_code.over": "시간 초과",
   "missing.carrier": "통신사를 선택해 주세요",
   "wrong.phone_number": "휴대폰 번호를 확인해 주세요",
@@ -168,7 +168,7 @@ export default {
 
   "wallet.title": "{wallet} 결제 확인",
   "wallet.why": "{wallet}에 등록한 결제수단으로 결제합니다. 금액을 확인해 주세요.",
-  "wallet.note": "결제하기를 누르면 {wallet}에서 {merchant}(으)로 인증 결과를 보냅니다.",
+  "wallet.note": "결제하기를 누르면 {wallet}에서 {merchant}에 인증 결과를 보냅니다.",
   "wallet.pay": "{amount} 결제하기",
 
   "dev.title": "개발자 도구",

@@ -13,7 +13,7 @@ export const cardSteps = (page) => [page.say("step.card"), page.say("step.authen
 /** Go on with a card company by one of its ways; `card` fills the form with a test card. */
 export function authenticate(page, company, way, card = null) {
   page.company = company;
-  WAYS[way](page, { company, card, back: () => showCardChoice(page) });
+  return WAYS[way](page, { company, card, back: () => showCardChoice(page) });
 }
 
 /** The field for the months, or null when only a lump sum is offered. */
@@ -68,7 +68,11 @@ export function showCardChoice(page) {
     legend: page.say("card_company"),
     missing: page.say("missing.company"),
     value: companies.some(({ code }) => code === remembered) ? remembered : undefined,
-    onChange: showWays,
+    onChange: (code) => {
+      showWays(code);
+      // On a small screen the new question would be hidden under the button.
+      wayField?.node.scrollIntoView({ block: "nearest" });
+    },
     options: companies.map(({ code, name, auth }) => ({
       value: code,
       // "신한카드" is "신한" on a tile: under the heading of card companies the rest is noise.
@@ -78,26 +82,26 @@ export function showCardChoice(page) {
   });
   showWays(company.chosen());
 
+  const form = buildForm(page, {
+    fields: installments ? [company, installments] : [company],
+    label: page.say("next"),
+    send: async () => {
+      if (installments) page.installmentMonths = Number(installments.control.value);
+      const chosen = companies.find(({ code }) => code === company.chosen());
+      remember(chosen.code);
+      await authenticate(page, chosen, wayField?.chosen() ?? chosen.auth[0]);
+      return null;
+    },
+  });
+  company.node.after(holder);
+
   page.show({
     name: "choose-card",
     title: page.say("choose_card.title"),
     why: page.say("choose_card.why"),
     steps: cardSteps(page),
     at: 0,
-    body: [
-      buildForm(page, {
-        fields: installments ? [company, installments] : [company],
-        rest: [holder],
-        label: page.say("next"),
-        send: async () => {
-          if (installments) page.installmentMonths = Number(installments.control.value);
-          const chosen = companies.find(({ code }) => code === company.chosen());
-          remember(chosen.code);
-          authenticate(page, chosen, wayField?.chosen() ?? chosen.auth[0]);
-          return null;
-        },
-      }),
-    ],
+    body: [form],
   });
 }
 

@@ -60,7 +60,12 @@ export async function showSimplePay(page, { company, card, back }) {
     lockKeys(true);
     const wanted = chosen.id;
     const made = await page.ask("simple/keypad", { card_id: wanted });
-    if (page.leaving || wanted !== chosen.id || !keypad.isConnected) return;
+    // Another request is on its way; when it ends, it sees which card is wanted now.
+    if (page.leaving || made.code === "BUSY" || !keypad.isConnected) return;
+    if (wanted !== chosen.id) {
+      await newKeypad({ focus });
+      return;
+    }
     if (!made.ok) {
       if (made.code === "NETWORK_LOST") {
         tell(made);
@@ -149,7 +154,14 @@ export async function showSimplePay(page, { company, card, back }) {
     at: 1,
     dispose: () => document.removeEventListener("keydown", onKey),
     body: [
-      picker.node,
+      cards.length > 1
+        ? picker.node
+        : h(
+            "p",
+            { class: "one-card" },
+            h("strong", {}, page.sayOr(`company.${chosen.issuer_code}`, chosen.issuer_name)),
+            h("span", { class: "number small-print" }, chosen.masked),
+          ),
       trouble,
       h("div", {}, dots, keypad),
       status,

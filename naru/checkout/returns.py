@@ -46,6 +46,8 @@ class Returns:
         """The PG's browser return: a form POST, or GET for PGs that redirect."""
         gateway = self._gateway
         imp_uid = request.path_params["imp_uid"]
+        # Before anything that takes time: once the buyer closes the window, it cannot be read.
+        fields = await _read_fields(request)
         payment = channel = None
         if is_imp_uid(imp_uid):
             async with gateway.store.direct() as session:
@@ -53,7 +55,6 @@ class Returns:
                 channel = await session.channels.get(payment.channel_id) if payment else None
         if payment is None or channel is None:
             return page("message.html", title="no_window", hint="no_window_hint", status=404)
-        fields = await _read_fields(request)
         try:
             if fields is None:
                 raise ForgedReturn("not a form")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext
 
 from tests.checkout.browser import Pages, StandIn, open_browser, serve
+from tests.checkout.gate import Gate, open_gate
+from tests.sandbox.stage import running
+from tests.support.postgres import Databases
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -46,3 +51,32 @@ async def core(stand_in: StandIn) -> AsyncIterator[str]:
 async def shop_url(shop: Pages) -> AsyncIterator[str]:
     async with serve(shop.app()) as origin:
         yield origin
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def pg_first_start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sandbox PG after its first start: making keys and hashing PINs once is enough."""
+    path = tmp_path_factory.mktemp("pg") / "sandbox.sqlite3"
+    async with running(path):
+        pass
+    return path
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def gate(
+    databases: Databases, pg_first_start: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Gate]:
+    """The real door, with the real sandbox PG behind it; shared by tests that leave it as it was."""
+    path = tmp_path_factory.mktemp("gate") / "sandbox.sqlite3"
+    shutil.copy(pg_first_start, path)
+    async with open_gate(databases.new(), path) as gate:
+        yield gate
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_gate(database_url: str, pg_first_start: Path, tmp_path: Path) -> AsyncIterator[Gate]:
+    """A door that a test may break."""
+    path = tmp_path / "sandbox.sqlite3"
+    shutil.copy(pg_first_start, path)
+    async with open_gate(database_url, path) as gate:
+        yield gate

@@ -126,6 +126,8 @@ class Cancellation:
     pg_tid: str
     cancelled_at: datetime
     receipt_url: str | None = None
+    tax_free: Money | None = None
+    vat: Money | None = None  # None: the PG worked it out from the taxable part
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from naru.domain.channel import Channel
+from naru.domain.money import Money
 from naru.domain.payment import Cancellation, Payment, Status, Step, Surface, public_status
 from naru.domain.prepared import Prepared
 
@@ -132,6 +133,36 @@ class PgSettingAnnotation(msgspec.Struct, frozen=True):
     pg_provider: str
     sandbox: bool
     type: str
+
+
+class PaymentBalanceAnnotation(msgspec.Struct, frozen=True):
+    """One kind of money of a payment, by its taxation; all negative in the history of a cancel."""
+
+    service: Amount
+    supply: Amount
+    tax_free: Amount
+    vat: Amount
+
+
+class PaymentBalanceHistoriesAnnotation(msgspec.Struct, frozen=True):
+    """The approval or one cancel."""
+
+    cash_receipt: PaymentBalanceAnnotation
+    created: int
+    discount: PaymentBalanceAnnotation
+    primary: PaymentBalanceAnnotation
+    secondary: PaymentBalanceAnnotation
+
+
+class PaymentBalanceResponseAnnotation(msgspec.Struct, frozen=True):
+    """What is left of a payment, and how it came to that; `amount` is what was first paid."""
+
+    amount: Amount
+    cash_receipt: PaymentBalanceAnnotation
+    discount: PaymentBalanceAnnotation
+    histories: list[PaymentBalanceHistoriesAnnotation]
+    primary: PaymentBalanceAnnotation
+    secondary: PaymentBalanceAnnotation
 
 
 class StandardCodeAnnotation(msgspec.Struct, frozen=True):
@@ -261,3 +292,53 @@ def channel_annotation(channel: Channel, name: str) -> PgSettingAnnotation:
         sandbox=channel.test,
         type=channel.kind,
     )
+
+
+def balance_annotation(payment: Payment) -> PaymentBalanceResponseAnnotation:
+    """What is left of a paid payment, by taxation. All of it was paid by the method itself (`primary`).
+
+    Without the merchant's own word VAT is an eleventh of the taxable part, rounded (REST §5); the cancel
+    that takes the last won takes the last of the VAT as well, so that the histories add up.
+    """
+    currency = payment.amount.currency
+
+    def shares(minor: int, tax_free: int, vat: int, sign: int = 1) -> PaymentBalanceAnnotation:
+        # Money is never negative, and the history of a cancel is: the sign is put before the number.
+        supply, free, tax = (
+            sign * Money(part, currency).to_wire()
+            for part in (minor - tax_free - vat, tax_free, vat)
+        )
+        return PaymentBalanceAnnotation(service=0, supply=supply, tax_free=free, vat=tax)
+
+    def entry(
+        moment: datetime | None, primary: PaymentBalanceAnnotation
+    ) -> PaymentBalanceHistoriesAnnotation:
+        return PaymentBalanceHistoriesAnnotation(nothing, unix(moment), nothing, primary, nothing)
+
+    nothing = shares(0, 0, 0)
+    left, free = payment.amount.minor, payment.tax_free.minor
+    tax = _vat_of(left - free) if payment.vat is None else payment.vat.minor
+    histories = [entry(payment.paid_at, shares(left, free, tax))]
+    for cancel in payment.cancellations:
+        back = cancel.amount.minor
+        back_free = min(free, cancel.tax_free.minor if cancel.tax_free else 0)
+        if back == left:
+            back_free, back_tax = free, tax
+        elif cancel.vat is not None:
+            back_tax = min(tax, cancel.vat.minor)
+        else:
+            back_tax = min(tax, _vat_of(back - back_free))
+        histories.append(entry(cancel.cancelled_at, shares(back, back_free, back_tax, -1)))
+        left, free, tax = left - back, free - back_free, tax - back_tax
+    return PaymentBalanceResponseAnnotation(
+        amount=payment.amount.to_wire(),
+        cash_receipt=nothing,
+        discount=nothing,
+        histories=histories,
+        primary=shares(left, free, tax),
+        secondary=nothing,
+    )
+
+
+def _vat_of(taxable: int) -> int:
+    return (taxable * 2 + 11) // 22

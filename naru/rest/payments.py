@@ -12,10 +12,10 @@ from naru.domain.cancellation import CancelRequest
 from naru.domain.errors import NoSuchPayment
 from naru.domain.money import Money
 from naru.domain.outcome import RefundAccount
-from naru.domain.payment import Payment, Status
+from naru.domain.payment import Payment, Status, Step
 from naru.payments.cancel import cancel, find_to_cancel
 from naru.rest import messages
-from naru.rest.annotations import page_annotation, payment_annotation
+from naru.rest.annotations import balance_annotation, page_annotation, payment_annotation
 from naru.rest.codes import bank_code
 from naru.rest.coerce import Text, flag, malformed, number, texts, whole
 from naru.rest.envelope import Answer, HttpRefusal, success
@@ -154,6 +154,17 @@ async def list_by_status(call: Call, request: PaymentsOfStatus) -> Answer:
     return _page(call, page, cut)
 
 
+async def show_balance(call: Call, request: OnePayment) -> Answer:
+    """What is left of a PAYCO payment by taxation; 404 for any other PG, as i'mport serves no other."""
+    async with call.gateway.store.direct() as session:
+        payment = await session.payments.get_of_merchant(request.imp_uid, call.merchant_id)
+    if payment is None:
+        raise HttpRefusal(404, messages.NO_PAYMENT)
+    if payment.pg_code != "payco" or payment.step not in (Step.PAID, Step.CANCELLED):
+        raise HttpRefusal(404, messages.NO_BALANCE)
+    return success(balance_annotation(payment))
+
+
 async def give_back(call: Call, request: CancelPayment) -> Answer:
     """Give back all that is left, or a part. Refusals are business answers: HTTP 200, code not 0."""
     imp_uid = await find_to_cancel(
@@ -248,6 +259,14 @@ def _money(amount: str | int | Decimal | None, currency: str) -> Money | None:
 
 OPERATIONS = (
     Operation("GET", "/payments/{imp_uid}", OnePayment, "결제내역 단건조회", "payments", show),
+    Operation(
+        "GET",
+        "/payments/{imp_uid}/balance",
+        OnePayment,
+        "결제 상세내역 조회",
+        "payments",
+        show_balance,
+    ),
     Operation("GET", "/payments", ManyPayments, "결제내역 복수조회", "payments", show_many),
     Operation(
         "GET",

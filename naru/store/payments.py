@@ -264,14 +264,17 @@ class Payments:
         found: dict[str, list[Cancellation]] = {}
         currency = {payment.imp_uid: payment.amount.currency for payment in payments}
         for row in await self._connection.fetch(Q["cancellations_of_many"], ids):
+            unit = currency[row["imp_uid"]]
             found.setdefault(row["imp_uid"], []).append(
                 Cancellation(
                     cancellation_id=row["cancellation_id"],
-                    amount=Money(row["amount"], currency[row["imp_uid"]]),
+                    amount=Money(row["amount"], unit),
                     reason=row["reason"],
                     pg_tid=row["pg_tid"],
                     cancelled_at=row["cancelled_at"],
                     receipt_url=row["receipt_url"],
+                    tax_free=Money(row["tax_free"], unit),
+                    vat=None if row["vat"] is None else Money(row["vat"], unit),
                 )
             )
         return [

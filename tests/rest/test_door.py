@@ -31,6 +31,7 @@ SAMPLES: dict[str, Fields] = {
     "POST /users/getToken": {"imp_key": "k", "imp_secret": "s"},
     "GET /users/pg": {},
     "GET /payments/{imp_uid}": {},
+    "GET /payments/{imp_uid}/balance": {},
     "GET /payments": {"imp_uid[]": "{imp_uid}", "merchant_uid[]": "{merchant_uid}"},
     "GET /payments/find/{merchant_uid}": {},
     "GET /payments/find/{merchant_uid}/{payment_status}": {},

@@ -312,3 +312,37 @@ async def test_custom_data_comes_back_as_it_was_stored(desk: Desk) -> None:
 
     assert answer.response["custom_data"] == text
     assert answer.raw.isascii()
+
+
+async def test_the_balance_of_a_payco_payment_adds_up(desk: Desk) -> None:
+    payment = await desk.pay(pg_code="payco", amount=Money(1_000), tax_free=Money(120))
+
+    async def balance() -> Any:
+        return (await desk.ask("GET", f"/payments/{payment.imp_uid}/balance")).response
+
+    whole = await balance()
+    await desk.cancel(payment, 330)
+    part = await balance()
+    await desk.cancel(payment, 670)
+    empty = await balance()
+
+    zero = {"service": 0, "supply": 0, "tax_free": 0, "vat": 0}
+    assert whole["primary"] == {"service": 0, "supply": 800, "tax_free": 120, "vat": 80}
+    assert whole["amount"] == part["amount"] == empty["amount"] == 1_000
+    assert part["histories"][1]["primary"] == {
+        "service": 0,
+        "supply": -300,
+        "tax_free": 0,
+        "vat": -30,
+    }
+    assert part["primary"] == {"service": 0, "supply": 500, "tax_free": 120, "vat": 50}
+    assert empty["primary"] == empty["secondary"] == zero
+    for name in zero:
+        assert sum(entry["primary"][name] for entry in empty["histories"]) == 0
+    assert empty["histories"][0]["created"] == int(desk.clock().timestamp())
+
+
+async def test_the_balance_is_served_for_payco_only(desk: Desk) -> None:
+    for payment in (await desk.pay(), await desk.open(pg_code="payco")):
+        answer = await desk.ask("GET", f"/payments/{payment.imp_uid}/balance")
+        assert (answer.status, answer.body["code"], answer.response) == (404, -1, None)

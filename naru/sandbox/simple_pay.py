@@ -40,7 +40,8 @@ class PinAsk(msgspec.Struct):
 
 
 async def list_cards(request: Request) -> Response:
-    await window.read_window(request, window.Nothing)
+    company, window_id, _ = await window.read_window(request, window.Nothing)
+    company.ledger.read(window.find_order, window_id)
     listed: list[window.SimpleCard] = [
         {
             "id": card.id,

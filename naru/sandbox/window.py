@@ -209,16 +209,15 @@ def refuse_page_call(refusal: Refusal) -> Response:
 
 
 async def read_window(request: Request, shape: type[_T]) -> tuple[Company, str, _T]:
-    """Who calls (by the window id in the path) and what they say. Raises Refusal."""
+    """The window id of the path and what its page says. Raises Refusal when it is no page of ours."""
     company = company_of(request)
     window_id = request.path_params["window_id"]
-    ask = await read_page_json(request, shape)
-    find_order(company, window_id)
-    return company, window_id, ask
+    return company, window_id, await read_page_json(request, shape)
 
 
-def find_order(company: Company, window_id: str) -> Order:
-    order = company.ledger.read(Book.order_of_window, window_id)
+def find_order(book: Book, window_id: str) -> Order:
+    """The order behind a window. Raises Refusal 404; accounts without a window have none."""
+    order = book.order_of_window(window_id)
     if order is None or order.announced.return_url is None:
         raise Refusal(404, "NOT_FOUND", "존재하지 않는 결제창입니다.")
     return order
@@ -229,8 +228,7 @@ def find_order(company: Company, window_id: str) -> Order:
 
 def open_order(book: Book, window_id: str, kind: MethodKind, now: int) -> Order | Refused:
     """The order of a window that may still be authenticated by this kind of method."""
-    order = book.order_of_window(window_id)
-    assert order is not None
+    order = find_order(book, window_id)
     if order.state != "registered":
         return Refused("ALREADY_FINISHED", "이미 처리가 끝난 결제입니다.")
     if now >= order.expires_at:
@@ -325,33 +323,32 @@ class ScenarioChoice(msgspec.Struct):
 
 async def show(request: Request) -> Response:
     company = company_of(request)
-    order = find_order(company, request.path_params["window_id"])
+    order = company.ledger.read(find_order, request.path_params["window_id"])
     ancestors = " ".join(order.announced.frame_ancestors) or "'none'"
     return render(company, "window.html", context_of(company, order), ancestors)
 
 
 async def read_context(request: Request) -> Response:
     company = company_of(request)
-    return json_response(context_of(company, find_order(company, request.path_params["window_id"])))
+    return json_response(
+        context_of(company, company.ledger.read(find_order, request.path_params["window_id"]))
+    )
 
 
 async def choose_scenario(request: Request) -> Response:
     company, window_id, choice = await read_window(request, ScenarioChoice)
-    verdict = await company.ledger.write(
-        _choose, window_id, choice.scenario, find_order(company, window_id).announced.test
-    )
+    verdict = await company.ledger.write(_choose, window_id, choice.scenario)
     if verdict is not None:
         return answer(company, verdict, window_id)
     return json_response({"ok": True, "scenario": choice.scenario})
 
 
-def _choose(book: Book, window_id: str, scenario: str | None, test: bool) -> Refused | None:
-    if not test:
+def _choose(book: Book, window_id: str, scenario: str | None) -> Refused | None:
+    order = find_order(book, window_id)
+    if not order.announced.test:
         return Refused("TEST_ONLY", "테스트 주문에서만 선택할 수 있습니다.")
     if scenario is not None and scenario not in magic.BY_NAME:
         return Refused("UNKNOWN_SCENARIO", "없는 시나리오입니다.")
-    order = book.order_of_window(window_id)
-    assert order is not None
     if not book.choose_scenario(order, scenario):
         return Refused("ALREADY_FINISHED", "이미 처리가 끝난 결제입니다.")
     return None
@@ -364,8 +361,7 @@ async def cancel(request: Request) -> Response:
 
 
 def _cancel(book: Book, window_id: str) -> Verdict:
-    order = book.order_of_window(window_id)
-    assert order is not None
+    order = find_order(book, window_id)
     if not book.advance(order, ("registered",), "abandoned", *user_cancel(order)):
         return Refused("ALREADY_FINISHED", "이미 처리가 끝난 결제입니다.")
     return book.order_of_window(window_id) or order
@@ -378,8 +374,7 @@ async def finish(request: Request) -> Response:
 
 
 def _finish(book: Book, window_id: str, now: int) -> Verdict:
-    order = book.order_of_window(window_id)
-    assert order is not None
+    order = find_order(book, window_id)
     if order.state == "registered":
         if now >= order.expires_at:
             words = ("SESSION_EXPIRED", "결제 가능 시간이 지났습니다.")

@@ -288,18 +288,23 @@ class ApprovalAsk(msgspec.Struct, frozen=True):
 async def approve(call: Call) -> Answer | Response:
     ask = call.read(ApprovalAsk)
     company, mid = call.company, call.member.mid
-    order = company.ledger.read(Book.order, mid, ask.order_no)
-    scenario = None if order is None else magic.scenario_of(order.scenario, order.amount)
-    manner = magic.manner_at(scenario, "approval")
 
-    async def deed() -> Answer:
+    async def deed(manner: magic.Manner) -> Answer | magic.Manner:
         return await company.ledger.write(
-            _approve, company.vault, company.address, mid, ask, manner.amount_off, company.now()
+            _approve, company.vault, company.address, mid, ask, manner, company.now()
         )
 
-    if manner is magic.PLAIN:
-        return await deed()
-    return await misbehave(call, manner, deed)
+    first = await deed(magic.PLAIN)
+    if not isinstance(first, magic.Manner):
+        return first
+    manner = first
+
+    async def deed_in_its_manner() -> Answer:
+        answer = await deed(manner)
+        assert not isinstance(answer, magic.Manner)
+        return answer
+
+    return await misbehave(call, manner, deed_in_its_manner)
 
 
 def declined(order_no: str, code: str, message: str) -> Answer:
@@ -307,13 +312,28 @@ def declined(order_no: str, code: str, message: str) -> Answer:
 
 
 def _approve(
-    book: Book, vault: Vault, address: str, mid: str, ask: ApprovalAsk, amount_off: int, now: int
-) -> Answer:
+    book: Book,
+    vault: Vault,
+    address: str,
+    mid: str,
+    ask: ApprovalAsk,
+    manner: magic.Manner,
+    now: int,
+) -> Answer | magic.Manner:
+    """Deed: the one approval of an order.
+
+    An order whose scenario wants bad manners gets nothing at first: the manner is the answer, and
+    the deed is asked for again from within it. Plain orders, nearly all, need one look only.
+    """
     if book.tombstone(mid, ask.order_no) is not None:
         return declined(ask.order_no, "NET_CANCELLED", "망취소된 주문입니다.")
     order = book.order(mid, ask.order_no)
     if order is None:
         return declined(ask.order_no, "ORDER_NOT_FOUND", "등록되지 않은 주문번호입니다.")
+    scenario = magic.scenario_of(order.scenario, order.amount)
+    wanted = magic.manner_at(scenario, "approval")
+    if manner == magic.PLAIN != wanted:
+        return wanted
     content = fingerprint(ask)
     earlier = book.approval(mid, ask.order_no)
     if earlier is not None:
@@ -326,7 +346,7 @@ def _approve(
         answer = virtual_account.issue(book, order, new_tid(now), now)
         book.advance(order, ("authenticated",), "waiting_deposit", "", "")
     else:
-        answer = _take_money(book, address, order, order.amount + amount_off, now)
+        answer = _take_money(book, address, order, order.amount + manner.amount_off, now)
         book.advance(order, ("authenticated",), "approved", "", "")
     book.keep_approval(mid, ask.order_no, content, answer, now)
     return answer

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from naru.sandbox.virtual_account import default_due
-from tests.sandbox.stage import Json, Member, Pg
+from tests.sandbox.stage import Json, Member, Pg, running
 
 REFUND = {"bank_code": "004", "number": "1101234", "holder": "김나루"}
 
@@ -246,3 +246,15 @@ def test_the_default_due_is_the_last_second_of_a_korean_day() -> None:
     due = default_due(now)
     assert (due + 9 * 3600) % 86400 == 86399
     assert 7 * 86400 <= due - now < 8 * 86400
+
+
+async def test_a_restart_goes_on_with_the_notices_that_wait(
+    pg: Pg, member: Member, shop: Shop
+) -> None:
+    shop.answers = [(503, "closed")]
+    await pay_in(pg, await issued(member, notice_url=shop.url), 1000)
+    first = await shop.next()
+    async with running(pg.database) as again:
+        again.clock.ahead += 61
+        again.app.state.company.notices_waiting.set()
+        assert await shop.next() == first

@@ -30,7 +30,12 @@ class Finding:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The doctor takes no arguments; it changes nothing."""
+    """The doctor only looks; it changes nothing."""
+    parser.add_argument(
+        "--database-url",
+        action="store_true",
+        help='print the database\'s address and nothing else: psql "$(naru doctor --database-url)"',
+    )
     parser.epilog = (
         "Exit status 0: nothing must be done. ✓ good, ✗ must be changed, – worth knowing."
     )
@@ -38,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Print the table; 1 when something must be changed."""
+    if arguments.database_url:
+        print(database.address(settings))
+        return 0
     findings = asyncio.run(examine(settings))
     for each in findings:
         sign = "✗" if each.bad else "–" if each.advice else "✓"

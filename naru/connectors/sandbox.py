@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from naru.connectors import AccountOrder, Can, Connector, WindowOrder
 from naru.domain.channel import Channel
 from naru.domain.errors import ForgedReturn, NoAnswer, NotSent
-from naru.domain.money import Money
+from naru.domain.money import MINOR_DIGITS, MINOR_MAX, Money
 from naru.domain.outcome import (
     Abandoned,
     AccountIssued,
@@ -39,6 +39,7 @@ from naru.domain.outcome import (
     Unknown,
 )
 from naru.domain.payment import Bank, Card, Payment, VirtualAccount
+from naru.domain.text import clean
 from naru.domain.window import Redirect, WindowPlan
 from naru.wire import Answer, Timeouts, Wire
 
@@ -46,6 +47,8 @@ log = logging.getLogger("naru.connectors.sandbox")
 
 TIMEOUTS = Timeouts(connect=5.0, read=10.0, total=10.0)
 NOTICE_SKEW_SECONDS = 300
+NAME_CHARACTERS_MAX = 100
+SECONDS_MAX = 253_402_300_800  # the year 10000, where datetime ends
 
 
 class Sandbox(Connector):
@@ -91,7 +94,7 @@ class Sandbox(Connector):
             case {"result": "registered", "window_url": str(url)}:
                 return Redirect(url)
             case {"code": str(code), "message": str(message)}:
-                return Declined(code, message)
+                return Declined(clean(code), clean(message))
             case _:
                 # No money question was asked yet: a window that cannot open is a plain failure.
                 return Declined("WINDOW_FAILED", "결제 창 호출에 실패하였습니다.")
@@ -123,17 +126,16 @@ class Sandbox(Connector):
             str(payment.amount.minor),
             payment.amount.currency,
         )
-        theirs = (fields["mid"], fields["order_no"], fields["amount"], fields["currency"])
+        theirs = tuple(fields.get(name) for name in ("mid", "order_no", "amount", "currency"))
         if ours != theirs:
             raise ForgedReturn("it speaks of another order, amount or currency")
-        if fields["status"] != "authenticated":
-            return Abandoned(fields["code"], fields["message"])
-        if (
-            not fields["expires_at"].isdigit()
-            or int(fields["expires_at"]) < self._now().timestamp()
-        ):
+        if fields.get("status") != "authenticated":
+            return Abandoned(clean(fields.get("code", "")), clean(fields.get("message", "")))
+        if _seconds(fields.get("expires_at", "")) < self._now().timestamp():
             return Abandoned("AUTH_EXPIRED", "인증 유효시간이 지났습니다. 다시 시도해주세요.")
-        return Authenticated(fields["auth_token"], fields["pay_method"] or None)
+        return Authenticated(
+            fields.get("auth_token", ""), clean(fields.get("pay_method", "")) or None
+        )
 
     # --- approve ------------------------------------------------------------------------------
 
@@ -144,7 +146,9 @@ class Sandbox(Connector):
             "amount": ticket.amount.minor,
             "currency": ticket.amount.currency,
         }
-        return _read_approval(await self._ask(channel, "POST", "/v1/approvals", body))
+        return _read_approval(
+            await self._ask(channel, "POST", "/v1/approvals", body), ticket.order_no
+        )
 
     # --- cancel -------------------------------------------------------------------------------
 
@@ -171,8 +175,11 @@ class Sandbox(Connector):
         match answer:
             case {"result": "error", "code": "NOT_FOUND"}:
                 return None
-            case _:
+            case {"result": "cancelled" | "refused"}:
                 return _read_cancel(answer, order.amount.currency)
+            case _:
+                # A question that failed, even one that never left us, says nothing about the cancel.
+                return Unknown(_why(answer))
 
     # --- net-cancel ---------------------------------------------------------------------------
 
@@ -191,7 +198,8 @@ class Sandbox(Connector):
         match answer:
             case {"result": "error", "code": "NOT_FOUND"}:
                 return NotFound()
-            case {"result": "order", "state": "undone"}:
+            case {"result": "order", "state": "undone" | "cancelled"}:
+                # Undone by us, or given back whole by the PG's own staff: no approval stands.
                 return Undone()
             case {"result": "order", "state": "registered" | "authenticated"}:
                 # The question may still be on its way to them.
@@ -201,14 +209,14 @@ class Sandbox(Connector):
                 "state": "approved" | "deposited" | "waiting_deposit",
                 "approval": dict(approval),
             }:
-                return _read_approval(approval)
+                return _read_approval(approval, order_no)
             case {
                 "result": "order",
                 "state": "declined" | "failed" | "abandoned" | "closed",
                 "code": str(code),
                 "message": str(message),
             }:
-                return Declined(code, message)
+                return Declined(clean(code), clean(message))
             case _:
                 return Unknown(_why(answer))
 
@@ -236,7 +244,8 @@ class Sandbox(Connector):
             },
             "test": channel.test,
         }
-        outcome = _read_approval(await self._ask(channel, "POST", "/v1/virtual-accounts", body))
+        answer = await self._ask(channel, "POST", "/v1/virtual-accounts", body)
+        outcome = _read_approval(answer, order.order_no)
         if isinstance(outcome, Approved):
             return Unknown("an approval in answer to a virtual account")
         return outcome
@@ -246,7 +255,7 @@ class Sandbox(Connector):
             case {"result": "closed"}:
                 return Undone()
             case {"result": "refused", "code": str(code), "message": str(message)}:
-                return Declined(code, message)
+                return Declined(clean(code), clean(message))
             case answer:
                 return Unknown(_why(answer))
 
@@ -260,7 +269,7 @@ class Sandbox(Connector):
         expected = _hmac(channel, stamp.encode("utf-8", "replace") + b"." + body)
         if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
             raise ForgedReturn("signature")
-        if not stamp.isdigit() or abs(self._now().timestamp() - int(stamp)) > NOTICE_SKEW_SECONDS:
+        if abs(self._now().timestamp() - _seconds(stamp)) > NOTICE_SKEW_SECONDS:
             raise ForgedReturn("the notice is too old or too new")
         match _read_json(body):
             case {
@@ -274,15 +283,17 @@ class Sandbox(Connector):
                 "deposited_at": int(deposited_at),
                 **rest,
             } if mid == channel.mid and amount > 0:
-                depositor = rest.get("depositor")
-                return Deposited(
-                    notice_key=notice_key,
-                    order_no=order_no,
-                    pg_tid=tid,
-                    amount=Money(amount, currency),
-                    depositor=depositor if isinstance(depositor, str) else None,
-                    deposited_at=_time(deposited_at),
-                )
+                try:
+                    return Deposited(
+                        notice_key=_name(notice_key),
+                        order_no=_name(order_no),
+                        pg_tid=_name(tid),
+                        amount=_money(amount, currency),
+                        depositor=_text(rest.get("depositor")),
+                        deposited_at=_time(deposited_at),
+                    )
+                except _Unreadable as error:
+                    raise ForgedReturn(str(error)) from None
             case {"type": str()}:
                 return None
             case _:
@@ -333,7 +344,19 @@ def connector(wire: Wire, now: Callable[[], datetime]) -> Connector:
 # --- readers ----------------------------------------------------------------------------------
 
 
-def _read_approval(answer: Any) -> Outcome:
+class _Unreadable(ValueError):
+    """The PG's words have the right shape and an impossible content."""
+
+
+def _read_approval(answer: Any, asked: str) -> Outcome:
+    """What became of the order `asked`. A refusal of another order says nothing about ours."""
+    try:
+        return _approval(answer, asked)
+    except _Unreadable as error:
+        return Unknown(str(error))
+
+
+def _approval(answer: Any, asked: str) -> Outcome:
     match answer:
         case {
             "result": "approved",
@@ -345,9 +368,9 @@ def _read_approval(answer: Any) -> Outcome:
             **rest,
         }:
             return Approved(
-                order_no=order_no,
-                amount=Money(amount, currency),
-                pg_tid=tid,
+                order_no=_name(order_no),
+                amount=_money(amount, currency),
+                pg_tid=_name(tid),
                 approved_at=_time(approved_at),
                 pay_method=_text(rest.get("pay_method")),
                 hub_pg_code=_text(rest.get("wallet")),
@@ -373,13 +396,13 @@ def _read_approval(answer: Any) -> Outcome:
             },
         }:
             return AccountIssued(
-                order_no=order_no,
-                amount=Money(amount, currency),
-                pg_tid=tid,
+                order_no=_name(order_no),
+                amount=_money(amount, currency),
+                pg_tid=_name(tid),
                 account=VirtualAccount(
-                    bank_code=bank_code,
-                    bank_name=bank_name,
-                    number=number,
+                    bank_code=clean(bank_code),
+                    bank_name=clean(bank_name),
+                    number=_name(number),
                     holder=_text(account.get("holder")),
                     due=_time(due),
                     issued_at=_time(issued_at),
@@ -392,8 +415,9 @@ def _read_approval(answer: Any) -> Outcome:
             "result": "declined" | "not_sent" | "error",
             "code": str(code),
             "message": str(message),
-        }:
-            return Declined(code, message)
+            **rest,
+        } if rest.get("order_no", asked) == asked:
+            return Declined(clean(code), clean(message))
         case _:
             return Unknown(_why(answer))
 
@@ -408,13 +432,16 @@ def _read_cancel(answer: Any, currency: str) -> CancelOutcome:
             "cancelled_at": int(cancelled_at),
             **rest,
         }:
-            return Cancelled(
-                cancel_no=cancel_no,
-                amount=Money(amount, currency),
-                pg_tid=cancel_tid,
-                cancelled_at=_time(cancelled_at),
-                receipt_url=_text(rest.get("receipt_url")),
-            )
+            try:
+                return Cancelled(
+                    cancel_no=_name(cancel_no),
+                    amount=_money(amount, currency),
+                    pg_tid=_name(cancel_tid),
+                    cancelled_at=_time(cancelled_at),
+                    receipt_url=_text(rest.get("receipt_url")),
+                )
+            except _Unreadable as error:
+                return Unknown(str(error))
         case {"result": "error", "code": "CONFLICT"}:
             return Unknown(_why(answer))
         case {
@@ -422,7 +449,7 @@ def _read_cancel(answer: Any, currency: str) -> CancelOutcome:
             "code": str(code),
             "message": str(message),
         }:
-            return Declined(code, message)
+            return Declined(clean(code), clean(message))
         case _:
             return Unknown(_why(answer))
 
@@ -436,8 +463,8 @@ def _read_card(card: Any) -> Card | None:
         issuer_code=_text(card.get("issuer_code")),
         issuer_name=_text(card.get("issuer_name")),
         number=_text(card.get("number")),
-        installment_months=months if isinstance(months, int) else 0,
-        type=kind if isinstance(kind, int) else None,
+        installment_months=months if isinstance(months, int) and 0 <= months <= 99 else 0,
+        type=int(kind) if kind in (0, 1) else None,
     )
 
 
@@ -448,11 +475,31 @@ def _read_bank(bank: Any) -> Bank | None:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    return clean(value) if isinstance(value, str) else None
+
+
+def _name(text: str) -> str:
+    """A number or id of the PG, as it is: cleaning would make another one of it."""
+    if not text or clean(text) != text or len(text) > NAME_CHARACTERS_MAX:
+        raise _Unreadable("an id that is none")
+    return text
+
+
+def _money(minor: int, currency: str) -> Money:
+    if isinstance(minor, bool) or not 0 < minor <= MINOR_MAX or currency not in MINOR_DIGITS:
+        raise _Unreadable("an amount that is none")
+    return Money(minor, currency)
 
 
 def _time(seconds: int) -> datetime:
+    if isinstance(seconds, bool) or not 0 < seconds < SECONDS_MAX:
+        raise _Unreadable("a time that is none")
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _seconds(text: str) -> int:
+    """UNIX seconds in digits; 0, which is long ago, for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else 0
 
 
 def _hmac(channel: Channel, message: bytes) -> str:
@@ -462,17 +509,17 @@ def _hmac(channel: Channel, message: bytes) -> str:
 def _read_json(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
 def _signed_json(channel: Channel, answer: Answer) -> Any:
     """The JSON of an answer that carries the PG's signature; else Unknown: it may be anybody's."""
     stamp = answer.headers.get("X-Sandbox-Timestamp", "")
-    expected = _hmac(channel, stamp.encode() + b"." + answer.body)
+    expected = _hmac(channel, stamp.encode("utf-8", "surrogateescape") + b"." + answer.body)
     signature = answer.headers.get("X-Sandbox-Signature", "")
     if not answer.whole or not hmac.compare_digest(
-        expected.encode(), signature.encode("utf-8", "replace")
+        expected.encode(), signature.encode("utf-8", "surrogateescape")
     ):
         return Unknown(f"HTTP {answer.status} without the PG's signature")
     read = _read_json(answer.body)

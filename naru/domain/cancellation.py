@@ -41,12 +41,17 @@ def plan_cancellation(payment: Payment, request: CancelRequest, cancel_no: str) 
     if request.checksum is not None and request.checksum != payment.balance:
         raise BalanceChanged
     amount = request.amount if request.amount else payment.balance
+    asked = (request.amount, request.tax_free, request.vat)
+    if any(each is not None and each.currency != payment.amount.currency for each in asked):
+        raise BadAmount("결제된 통화와 다른 통화로 취소할 수 없습니다.")
+    if any(each is not None and each.minor < 0 for each in asked):
+        raise BadAmount
     if amount > payment.balance:
         raise ExceedsBalance
     tax_free = request.tax_free or Money(0, amount.currency)
     if tax_free > amount:
         raise BadAmount("tax_free 가 취소 금액보다 클 수 없습니다.")
-    if request.vat is not None and request.vat > amount:
+    if request.vat is not None and request.vat + tax_free > amount:
         raise BadAmount("vat_amount 가 취소 금액보다 클 수 없습니다.")
     return CancelOrder(
         pg_tid=payment.pg_tid,

@@ -52,7 +52,8 @@ def choose_channel(
     """The channel that i'mport would take (sdk.md §3.3, rest.md §1.5).
 
     channelKey wins and must exist. `pg`: exact provider and MID; then the default if it is that
-    provider; then any of that provider; an unknown `pg` silently means the default channel.
+    provider; then, when no MID was named, any of that provider; an unknown `pg` silently means the
+    default channel.
     Raises NoChannel when the merchant has none of that kind, or the channelKey is unknown.
     """
     candidates = [channel for channel in channels if channel.kind == kind]
@@ -73,4 +74,5 @@ def choose_channel(
         return exact[0]
     if default in same_pg:
         return default
-    return same_pg[0] if same_pg else default
+    # A MID that nobody has is an unknown `pg`: another contract is not guessed.
+    return same_pg[0] if same_pg and selector.mid is None else default

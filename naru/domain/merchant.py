@@ -34,19 +34,25 @@ class Merchant:
 
 
 def origin_of(url: str) -> str | None:
-    """`https://host[:port]` of an http(s) address without credentials; None for anything else."""
+    """`https://host[:port]` of an http(s) address, as a browser writes it; None for anything else.
+
+    Refused are credentials, backslashes, blanks and control characters, hosts beyond ASCII (a
+    browser says them in punycode) and percent signs: two readers could disagree about them.
+    """
+    if re.search(r"[\x00-\x20\x7f\\]", url):
+        return None
     try:
         parts = urlsplit(url)
         port = parts.port
+        host = parts.hostname or ""
+        if ":" in host:
+            host = f"[{ipaddress.IPv6Address(host).compressed}]"
     except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
         return None
-    if re.search(r"[\x00-\x20\x7f\\]", url):
+    if not host.isascii() or "%" in host or port == 0:
         return None
-    host = parts.hostname
-    if ":" in host:
-        host = f"[{host}]"
     default = {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{host}" + ("" if port in (None, default) else f":{port}")
 
@@ -63,12 +69,15 @@ def is_loopback(origin: str) -> bool:
 
 
 def allows(allowed: tuple[str, ...], origin: str | None) -> bool:
-    """Is this origin on the merchant's list?"""
-    if origin is None:
+    """Is this origin on the merchant's list? Lists may be written with default ports or in capitals."""
+    if origin == NULL_ORIGIN:
+        return NULL_ORIGIN in allowed
+    read = None if origin is None else origin_of(origin)
+    if read is None:
         return False
-    if origin in allowed:
+    if any(read == origin_of(each) for each in allowed):
         return True
-    return LOOPBACK in allowed and origin != NULL_ORIGIN and is_loopback(origin)
+    return LOOPBACK in allowed and is_loopback(read)
 
 
 def allows_page(merchant: Merchant, origin: str | None) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 
 from naru.domain.errors import AmountTooFine, BadAmount, UnknownCurrency
 
@@ -62,7 +63,8 @@ class Money:
         Raises UnknownCurrency, BadAmount (not a finite number, negative, beyond 10^12 minor units)
         and AmountTooFine (100.5 won). Booleans are not numbers. 0 is read; who needs more says so.
         """
-        currency = currency.upper()
+        # Only ASCII: other letters may have an ASCII capital (dotless i).
+        currency = currency.upper() if isinstance(currency, str) and currency.isascii() else ""
         digits = MINOR_DIGITS.get(currency)
         if digits is None:
             raise UnknownCurrency
@@ -84,7 +86,10 @@ class Money:
 
     def text(self) -> str:
         """For people: `64,900원`, `$12.50`, `1,000 JPY`."""
-        digits = MINOR_DIGITS[self.currency]
+        digits = MINOR_DIGITS.get(self.currency)
+        if digits is None:
+            # A PG may speak of a currency that we do not take; its words must still be logged.
+            return f"{self.minor} {self.currency} (minor units)"
         number = f"{Decimal(self.minor).scaleb(-digits):,.{digits}f}"
         if self.currency == "KRW":
             return f"{number}원"
@@ -117,7 +122,8 @@ class Money:
 
 
 def _scaled(number: int | str | float | Decimal, digits: int) -> int:
-    if isinstance(number, bool):
+    # Decimal() also reads booleans, tuples and lists of digits.
+    if isinstance(number, bool) or not isinstance(number, int | str | float | Decimal):
         raise BadAmount
     if isinstance(number, str):
         text = number.strip()
@@ -132,9 +138,10 @@ def _scaled(number: int | str | float | Decimal, digits: int) -> int:
         value = Decimal(number)
     except (InvalidOperation, TypeError, ValueError):
         raise BadAmount from None
-    if not value.is_finite() or value.adjusted() > 15:
+    if not value.is_finite() or not -30 < value.adjusted() <= 15:
         raise BadAmount
-    scaled = value.scaleb(digits)
-    if scaled != scaled.to_integral_value():
+    # Exact for any number of digits; the decimal context would round what is very fine.
+    scaled = Fraction(value) * 10**digits
+    if scaled.denominator != 1:
         raise AmountTooFine
     return int(scaled)

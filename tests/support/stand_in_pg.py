@@ -1,0 +1,302 @@
+"""A small PG for faults that the sandbox cannot make: true HTTP, its own book, answers on command.
+
+It speaks docs/reference/sandbox-wire.md as far as verbs need it. A test says per operation what to
+do with the next requests (`pg.next["approvals"].append(...)`); without a word it behaves.
+`pg.peek`, when set, is awaited while a request is being served: the moment between the gateway's
+commit and its knowledge of the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import itertools
+import json
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+SECRET = "s" * 32
+MID = "T0000"
+
+Act = Callable[["Asked", dict[str, Any]], Awaitable[web.StreamResponse | dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as it arrived."""
+
+    operation: str
+    method: str
+    path: str
+    body: dict[str, Any]
+    request: web.Request = field(repr=False)
+
+
+@dataclass
+class StandInPg:
+    """What was asked, and the book: orders by their number, cancels by theirs."""
+
+    url: str = ""
+    asked: list[Asked] = field(default_factory=list)
+    next: dict[str, list[Act]] = field(default_factory=lambda: defaultdict(list))
+    orders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cancels: dict[str, dict[str, Any]] = field(default_factory=dict)
+    peek: Callable[[Asked], Awaitable[None]] | None = None
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def count(self, operation: str) -> int:
+        """How often this operation was asked for."""
+        return sum(1 for asked in self.asked if asked.operation == operation)
+
+    def taken(self) -> int:
+        """The money in this PG's book: approved, less what was given back."""
+        return sum(
+            order["amount"] - order["cancelled"]
+            for order in self.orders.values()
+            if order["state"] in ("approved", "deposited")
+        )
+
+    def returned(self, order_no: str, **changes: str) -> dict[str, str]:
+        """What the browser brings back after authentication, signed; `changes` are signed too."""
+        fields = {
+            "mid": MID,
+            "order_no": order_no,
+            "status": "authenticated",
+            "auth_token": f"auth-{order_no}",
+            "amount": "1004",
+            "currency": "KRW",
+            "pay_method": "card",
+            "code": "",
+            "message": "",
+            "expires_at": str(int(time.time()) + 600),
+            **changes,
+        }
+        signed = "return\n" + "\n".join(fields.values())
+        return {**fields, "signature": _hmac(signed.encode())}
+
+    # --- the deeds -----------------------------------------------------------------------------
+
+    def do_approvals(self, asked: Asked) -> dict[str, Any]:
+        body = asked.body
+        order = self.orders.get(body["order_no"])
+        if order is not None and order["state"] == "undone":
+            return {
+                "result": "declined",
+                "order_no": body["order_no"],
+                "code": "NET_CANCELLED",
+                "message": "망취소된 주문",
+            }
+        if order is None:
+            answer = {
+                "result": "approved",
+                "order_no": body["order_no"],
+                "tid": f"tid{next(self._numbers):08d}",
+                "amount": body["amount"],
+                "currency": body["currency"],
+                "pay_method": "card",
+                "approval_number": "30012345",
+                "approved_at": int(time.time()),
+                "receipt_url": "https://pg.example/receipt",
+                "card": {
+                    "issuer_code": "366",
+                    "issuer_name": "신한카드",
+                    "number": "536510******1234",
+                    "installment_months": 0,
+                    "type": 0,
+                },
+                "bank": None,
+                "wallet": None,
+                "cash_receipt_issued": False,
+            }
+            order = self._write("approved", body, answer)
+        approval: dict[str, Any] = order["approval"]
+        return approval
+
+    def do_net_cancel(self, asked: Asked) -> dict[str, Any]:
+        number = asked.path.split("/")[3]
+        order = self.orders.setdefault(
+            number, {"state": "undone", "amount": 0, "cancelled": 0, "approval": None}
+        )
+        had = order["state"] == "approved"
+        order["state"] = "undone"
+        return {"result": "undone", "order_no": number, "had_approved": had}
+
+    def do_orders(self, asked: Asked) -> dict[str, Any] | None:
+        if asked.method == "POST":
+            return {
+                "result": "registered",
+                "order_no": asked.body["order_no"],
+                "window_url": f"{self.url}/window/{asked.body['order_no']}",
+                "expires_at": int(time.time()) + 1800,
+            }
+        order = self.orders.get(asked.path.split("/")[3])
+        return None if order is None else {"result": "order", "code": "", "message": "", **order}
+
+    def do_cancels(self, asked: Asked) -> dict[str, Any] | None:
+        if asked.method == "GET":
+            return self.cancels.get(asked.path.split("/")[3])
+        body = asked.body
+        [order] = [
+            o for o in self.orders.values() if (o["approval"] or {}).get("tid") == body["tid"]
+        ]
+        if body["balance_before"] != order["amount"] - order["cancelled"]:
+            return {"result": "refused", "code": "BALANCE_DIFFERS", "message": "잔액 불일치"}
+        order["cancelled"] += body["amount"]
+        self.cancels[body["cancel_no"]] = {
+            "result": "cancelled",
+            "cancel_no": body["cancel_no"],
+            "cancel_tid": f"ctid{next(self._numbers):08d}",
+            "tid": body["tid"],
+            "amount": body["amount"],
+            "balance": order["amount"] - order["cancelled"],
+            "cancelled_at": int(time.time()),
+            "receipt_url": None,
+        }
+        return self.cancels[body["cancel_no"]]
+
+    def do_virtual_accounts(self, asked: Asked) -> dict[str, Any]:
+        if asked.method == "DELETE":
+            return {"result": "closed"}
+        number = next(self._numbers)
+        answer = {
+            "result": "account_issued",
+            "order_no": asked.body["order_no"],
+            "tid": f"tid{number:08d}",
+            "amount": asked.body["amount"],
+            "currency": asked.body["currency"],
+            "virtual_account": {
+                "bank_code": asked.body["bank_code"],
+                "bank_name": "국민은행",
+                "number": f"7995{number:010d}",
+                "holder": asked.body["holder"],
+                "due": asked.body["due"],
+                "issued_at": int(time.time()),
+            },
+        }
+        self._write("waiting_deposit", asked.body, answer)
+        return answer
+
+    def _write(self, state: str, body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        order = {
+            "state": state,
+            "amount": body["amount"],
+            "cancelled": 0,
+            "currency": body["currency"],
+            "approval": answer,
+        }
+        self.orders[body["order_no"]] = order
+        return order
+
+    # --- the line ------------------------------------------------------------------------------
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        stamp = request.headers.get("X-Sandbox-Timestamp", "")
+        message = f"{stamp}.{request.method}.{request.path_qs}.".encode() + raw
+        if request.headers.get("X-Sandbox-Signature") != _hmac(message):
+            return self.say({"result": "error", "code": "UNAUTHENTICATED", "message": "?"}, 401)
+        operation = "net_cancel" if "net-cancel" in request.path else request.path.split("/")[2]
+        asked = Asked(
+            operation.replace("-", "_"),
+            request.method,
+            request.path,
+            json.loads(raw) if raw else {},
+            request,
+        )
+        self.asked.append(asked)
+        if self.peek is not None:
+            await self.peek(asked)
+        waiting = self.next[f"{asked.method} {asked.operation}"] or self.next[asked.operation]
+        if waiting:
+            answer = await waiting.pop(0)(asked, {})
+            return answer if isinstance(answer, web.StreamResponse) else self.say(answer)
+        return self.say(self.do(asked))
+
+    def do(self, asked: Asked) -> dict[str, Any]:
+        """The deed that was asked for, and its answer."""
+        answer = getattr(self, f"do_{asked.operation}")(asked)
+        return answer or {"result": "error", "code": "NOT_FOUND", "message": "없음"}
+
+    def say(self, answer: dict[str, Any] | bytes, status: int = 200) -> web.Response:
+        """A signed answer."""
+        raw = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        stamp = str(int(time.time()))
+        headers = {
+            "X-Sandbox-Timestamp": stamp,
+            "X-Sandbox-Signature": _hmac(stamp.encode() + b"." + raw),
+            "Content-Type": "application/json",
+        }
+        return web.Response(status=status, body=raw, headers=headers)
+
+    # --- what a test may order -------------------------------------------------------------------
+
+    def answer(self, operation: str, answer: dict[str, Any] | bytes, status: int = 200) -> None:
+        """The next request of this kind does nothing and gets this signed answer."""
+
+        async def act(asked: Asked, _: dict[str, Any]) -> web.StreamResponse:
+            return self.say(answer, status)
+
+        self.next[operation].append(act)
+
+    def change(self, operation: str, **changes: Any) -> None:
+        """The next request is done, and its answer is changed by these fields."""
+
+        async def act(asked: Asked, _: dict[str, Any]) -> dict[str, Any]:
+            return {**self.do(asked), **changes}
+
+        self.next[operation].append(act)
+
+    def hang_up(self, operation: str, *, done: bool) -> None:
+        """The connection is cut without a word; the deed is done or not."""
+
+        async def act(asked: Asked, _: dict[str, Any]) -> web.StreamResponse:
+            if done:
+                self.do(asked)
+            assert asked.request.transport is not None
+            asked.request.transport.abort()
+            return web.Response()
+
+        self.next[operation].append(act)
+
+    def hold(self, operation: str, *, done_first: bool) -> tuple[asyncio.Event, asyncio.Event]:
+        """The next request waits: (it has arrived, let it go on). The deed comes before or after."""
+        arrived, go_on = asyncio.Event(), asyncio.Event()
+
+        async def act(asked: Asked, _: dict[str, Any]) -> dict[str, Any]:
+            answer = self.do(asked) if done_first else None
+            arrived.set()
+            await go_on.wait()
+            return answer or self.do(asked)
+
+        self.next[operation].append(act)
+        return arrived, go_on
+
+
+def _hmac(message: bytes) -> str:
+    return hmac.new(SECRET.encode(), message, hashlib.sha256).hexdigest()
+
+
+@asynccontextmanager
+async def standing_in() -> AsyncIterator[StandInPg]:
+    """A stand-in PG on a free port of this machine."""
+    pg = StandInPg()
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", pg.serve)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    assert site._server is not None
+    port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    pg.url = f"http://127.0.0.1:{port}"
+    try:
+        yield pg
+    finally:
+        await runner.cleanup()

@@ -121,7 +121,7 @@ def read_secret(home: Path) -> bytes | None:
     path = home / "secret"
     try:
         text = path.read_text("ascii").strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The root key in {path} cannot be read: {error}.") from error

@@ -32,6 +32,12 @@ LOCKS = {"demo": "requirements.txt", "dev": "requirements-dev.txt"}
 STARTED = time.monotonic()
 
 
+_NO_VENV = (
+    "this Python has neither venv nor pip: install them "
+    "(Debian and Ubuntu: apt-get install python3-venv) and try again."
+)
+
+
 class SetupError(Exception):
     """One sentence that says what is missing and what to do."""
 
@@ -49,6 +55,8 @@ def main() -> None:
         sys.exit(f"naru: {error}")
     except OSError as error:
         sys.exit(f"naru: setting up failed: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _set_up(wanted: str) -> None:
@@ -69,18 +77,15 @@ def _make_venv() -> None:
         return
     _say(f"making .venv with Python {sys.version_info[0]}.{sys.version_info[1]}")
     shutil.rmtree(VENV, ignore_errors=True)
-    bare = ["--without-pip"] if _uv() else []
+    # Installing pip with it takes longer than all the rest, and somebody else's will mostly do.
     done = subprocess.run(
-        [sys.executable, "-m", "venv", *bare, str(VENV)], capture_output=True, text=True
+        [sys.executable, "-m", "venv", "--without-pip", str(VENV)], capture_output=True, text=True
     )
     if done.returncode:
         shutil.rmtree(VENV, ignore_errors=True)
         words = (done.stdout + done.stderr).strip()
-        if "ensurepip" in words or "No module named venv" in words:
-            raise SetupError(
-                "this Python has no venv module: install it "
-                "(Debian and Ubuntu: apt-get install python3-venv) and try again."
-            )
+        if "No module named venv" in words:
+            raise SetupError(_NO_VENV)
         last = words.splitlines()[-1] if words else "no reason was given"
         raise SetupError(f".venv could not be made: {last}")
 
@@ -93,11 +98,15 @@ def _install(arguments: list[str], packages: int) -> None:
     assert process.stdout is not None
     words: list[str] = []
     seen = 0
-    for line in process.stdout:
-        words.append(line.strip())
-        if line.startswith(("Collecting ", "Downloading ")):
-            seen += line.startswith("Collecting ")
-            _progress(seen, packages)
+    try:
+        for line in process.stdout:
+            words.append(line.strip())
+            if line.startswith("Collecting "):
+                seen += 1
+                _progress(seen, packages)
+    finally:
+        if process.poll() is None and sys.exc_info()[0] is not None:
+            process.terminate()
     _progress(0, packages)
     if process.wait():
         wrong = [line for line in words if "error" in line.lower()] or words[-1:]
@@ -113,15 +122,20 @@ def _install(arguments: list[str], packages: int) -> None:
 
 
 def _installer() -> list[str]:
-    """Uv when the machine has it, for it is many times faster; else pip."""
+    """Uv when the machine has it, for it is many times faster; else a pip."""
     if uv := _uv():
         # Like pip, compile now: else the demo's processes would all do it at their first start.
         return [uv, "pip", "install", "--compile-bytecode", "--python", str(PYTHON)]
-    if not _works([str(PYTHON), "-m", "pip", "--version"]) and not _works(
-        [str(PYTHON), "-m", "ensurepip"]
-    ):
-        raise SetupError("this Python has no pip: install it (Debian: apt-get install python3-pip)")
-    return [str(PYTHON), "-m", "pip", "install", "--no-input", "--progress-bar=off", "--retries=2"]
+    inside, outside = ([str(PYTHON), "-m", "pip"], [sys.executable, "-m", "pip"])
+    outside += ["--python", str(PYTHON)]
+    for pip in (inside, outside):
+        if _works([*pip, "--version"]):
+            break
+    else:
+        if not _works([str(PYTHON), "-m", "ensurepip"]):
+            raise SetupError(_NO_VENV)
+        pip = inside
+    return [*pip, "install", "--no-input", "--progress-bar=off", "--retries=2"]
 
 
 def _uv() -> str | None:

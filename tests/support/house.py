@@ -48,7 +48,7 @@ async def make_payment(
     number = next(_NUMBERS)
     async with store.begin() as session:
         [channel] = await session.channels.of_merchant(merchant.id)
-        return await session.payments.open(
+        opened = await session.payments.open(
             Payment(
                 imp_uid=ImpUid(f"imp_{number:012d}"),
                 merchant_id=merchant.id,
@@ -71,6 +71,8 @@ async def make_payment(
             ),
             None,
         )
+    assert opened is not None
+    return opened
 
 
 def at(payment: Payment, step: Step, version: int) -> Payment:

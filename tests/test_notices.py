@@ -9,10 +9,10 @@ import io
 import json
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import asyncpg
@@ -29,12 +29,16 @@ from naru.store import Store
 from naru.wire import Answer, Wire
 from tests.support.house import PG_SECRET, make_merchant, make_payment
 
+if TYPE_CHECKING:
+    from tests.support.postgres import Databases
+
 
 @dataclass
 class Pg:
     """The PG's side: it signs and posts."""
 
     url: str
+    database_url: str
     wire: Wire
     gateway: Gateway
     channel: Channel
@@ -87,10 +91,27 @@ class Pg:
             assert found is not None
             return found.step
 
+    async def deposits(self) -> list[tuple[str, str]]:
+        """What was booked for this channel: the PG's key and what it meant to us."""
+        connection = await asyncpg.connect(self.database_url)
+        rows = await connection.fetch(
+            "SELECT notice_key, meaning FROM deposits WHERE channel_id = $1", self.channel.id
+        )
+        await connection.close()
+        return [(row["notice_key"], row["meaning"]) for row in rows]
+
     async def announced(self) -> list[str]:
         async with self.gateway.store.direct() as session:
             rows = await session.outbox.of_merchant(self.payment.merchant_id)
             return [row.status for row in rows]
+
+
+@pytest.fixture(scope="module")
+def database_url(databases: Databases) -> Iterator[str]:
+    """One database for the file: every test has a merchant, a channel and a payment of its own."""
+    url = databases.new()
+    yield url
+    databases.drop(url)
 
 
 @pytest.fixture
@@ -112,7 +133,7 @@ async def pg(database_url: str) -> AsyncIterator[Pg]:
                 )
             )
             serving = asyncio.create_task(server.serve([listener]))
-            yield Pg(f"http://127.0.0.1:{port}", wire, gateway, channel, payment)
+            yield Pg(f"http://127.0.0.1:{port}", database_url, wire, gateway, channel, payment)
             server.should_exit = True
             await serving
     await store.close()
@@ -132,13 +153,6 @@ async def wait_for_deposit(store: Store, payment: Payment) -> Payment:
         return waiting
 
 
-async def deposits(database_url: str) -> list[tuple[str, str]]:
-    connection = await asyncpg.connect(database_url)
-    rows = await connection.fetch("SELECT notice_key, meaning FROM deposits ORDER BY notice_key")
-    await connection.close()
-    return [(row["notice_key"], row["meaning"]) for row in rows]
-
-
 async def test_an_exact_deposit_pays_and_is_acknowledged_in_the_pgs_words(pg: Pg) -> None:
     answer = await pg.post(pg.notice())
     assert (answer.status, answer.body) == (200, b"OK")
@@ -146,13 +160,11 @@ async def test_an_exact_deposit_pays_and_is_acknowledged_in_the_pgs_words(pg: Pg
     assert await pg.announced() == ["paid"]
 
 
-async def test_the_same_notice_sent_64_times_at_once_is_booked_once(
-    pg: Pg, database_url: str
-) -> None:
+async def test_the_same_notice_sent_64_times_at_once_is_booked_once(pg: Pg) -> None:
     notice = pg.notice()
     answers = await asyncio.gather(*(pg.post(notice) for _ in range(64)))
     assert {(answer.status, answer.body) for answer in answers} == {(200, b"OK")}
-    assert await deposits(database_url) == [("n1", "exact")]
+    assert await pg.deposits() == [("n1", "exact")]
     assert await pg.announced() == ["paid"]
 
 
@@ -167,11 +179,11 @@ async def test_the_same_notice_sent_64_times_at_once_is_booked_once(
     ],
 )
 async def test_what_does_not_fit_is_stored_and_acknowledged_but_does_not_pay(
-    pg: Pg, database_url: str, changes: dict[str, Any], meaning: str
+    pg: Pg, changes: dict[str, Any], meaning: str
 ) -> None:
     answer = await pg.post(pg.notice(**changes))
     assert (answer.status, answer.body) == (200, b"OK")
-    assert await deposits(database_url) == [("n1", meaning)]
+    assert await pg.deposits() == [("n1", meaning)]
     assert await pg.step() is Step.WAITING_DEPOSIT
     assert await pg.announced() == []
 
@@ -181,7 +193,7 @@ async def test_a_notice_that_asks_nothing_is_acknowledged(pg: Pg) -> None:
     assert await pg.step() is Step.WAITING_DEPOSIT
 
 
-async def test_a_notice_without_proof_changes_nothing(pg: Pg, database_url: str) -> None:
+async def test_a_notice_without_proof_changes_nothing(pg: Pg) -> None:
     now = int(time.time())
     without_proof: list[dict[str, Any]] = [
         {"secret": "another"},
@@ -196,7 +208,7 @@ async def test_a_notice_without_proof_changes_nothing(pg: Pg, database_url: str)
         assert answer.status == 400, how
         assert answer.body != b"OK", how
     assert await pg.step() is Step.WAITING_DEPOSIT
-    assert await deposits(database_url) == []
+    assert await pg.deposits() == []
 
 
 async def test_signed_garbage_is_not_acknowledged(pg: Pg) -> None:

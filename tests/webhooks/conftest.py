@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,17 @@ from naru.store import Store
 from naru.webhooks.deliver import Deliverer
 from naru.wire import Wire
 from tests.support.receiver import Receiver, receiving
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Databases
+
+
+@pytest.fixture(scope="module")
+def database_url(databases: Databases) -> Iterator[str]:
+    """One database for a whole file: every test has a merchant of its own, and looks at no other."""
+    url = databases.new()
+    yield url
+    databases.drop(url)
 
 
 @pytest.fixture

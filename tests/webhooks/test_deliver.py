@@ -101,8 +101,10 @@ async def test_the_next_try_is_asked_for_in_the_same_transaction(
     await deliverer.deliver(delivery_id)
     connection = await asyncpg.connect(database_url)
     waiting = await connection.fetchval(
-        "SELECT count(*) FROM jobs j, webhook_deliveries d WHERE j.execute_after = d.next_at"
-        " AND d.next_at - now() BETWEEN '55 s' AND '60 s' AND convert_from(j.payload, 'UTF8')::bigint = d.id"
+        "SELECT count(*) FROM jobs j, webhook_deliveries d"
+        " WHERE d.id = $1 AND convert_from(j.payload, 'UTF8') = $1::text"
+        " AND j.execute_after = d.next_at AND d.next_at - now() BETWEEN '50 s' AND '60 s'",
+        delivery_id,
     )
     await connection.close()
     assert waiting == 1
@@ -346,7 +348,7 @@ async def test_a_silent_address_is_probed_before_its_rung_but_not_all_the_time(
     await connection.close()
     async with store.direct() as session:
         assert await session.outbox.probe(timedelta(minutes=4)) == []
-        assert await session.outbox.probe(timedelta(0)) == [delivery_id]
+        assert delivery_id in await session.outbox.probe(timedelta(0))
 
 
 def test_an_answer_is_kept_readable_and_without_long_numbers() -> None:

@@ -58,6 +58,10 @@ async def choose(page: Page, issuer_code: str, way: str | None = None) -> None:
         await page.check(f"input[name=way][value='{way}']")
 
 
+async def never_answer(_: Any) -> None:
+    """A route handler that leaves its request hanging."""
+
+
 async def company(page: Page) -> None:
     await choose(page, "366")
 
@@ -84,10 +88,7 @@ async def mpi_wrong(page: Page) -> None:
 
 
 async def checking(page: Page) -> None:
-    async def hold(_: Any) -> None:
-        await asyncio.Event().wait()
-
-    await page.route("**/mpi", hold)
+    await page.route("**/mpi", never_answer)
     await mpi(page)
     await page.fill("#card-cvc", "111")
     await page.fill("#card-password", MPI_PASSWORD)
@@ -168,10 +169,7 @@ async def drawer(page: Page) -> None:
 
 
 async def skeleton(page: Page) -> None:
-    async def hold(_: Any) -> None:
-        await asyncio.Event().wait()
-
-    await page.route("**/main.js", hold)
+    await page.route("**/main.js", never_answer)
     await page.reload(wait_until="commit")
     await page.wait_for_selector(".skeleton")
 

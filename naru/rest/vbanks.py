@@ -20,7 +20,7 @@ from naru.payments.start import Opening
 from naru.rest import messages
 from naru.rest.annotations import payment_annotation
 from naru.rest.codes import bank_code
-from naru.rest.coerce import Text, json_text, malformed, number, texts, whole
+from naru.rest.coerce import Text, flag, json_text, malformed, number, texts, whole
 from naru.rest.envelope import Answer, HttpRefusal, success
 from naru.rest.operation import Call, Operation
 
@@ -38,6 +38,7 @@ class IssueAccount(msgspec.Struct):
     vbank_holder: Annotated[str, Text(16, cut=True)] | None = None
     vbank_num: Annotated[str, Text(32)] | None = None
     vbank_key: Annotated[str, Text(13)] | None = None
+    fixed_unlimited_vbank: Annotated[bool, flag] = False
     channel_key: Annotated[str, Text(100)] | None = None
     pg: Annotated[str, Text(80)] | None = None
     currency: Annotated[str, Text(3)] = "KRW"
@@ -74,7 +75,7 @@ async def issue(call: Call, request: IssueAccount) -> Answer:
     """Issue an account; the payment is `ready` until its deposit."""
     if not is_merchant_uid(request.merchant_uid):
         raise malformed("merchant_uid")
-    if request.vbank_num or request.vbank_key:
+    if request.vbank_num or request.vbank_key or request.fixed_unlimited_vbank:
         # To issue another number than the one that was asked for would be worse than to refuse.
         raise BadRequest(messages.FIXED_ACCOUNT_UNSUPPORTED)
     if not 0 < request.vbank_due < _YEAR_2100:

@@ -146,6 +146,7 @@ async def test_an_unknown_channel_key_is_a_business_refusal(desk: Desk) -> None:
         {"vbank_due": 99_999_999_999},
         {"vbank_num": "79959078731512"},
         {"vbank_key": "fixed"},
+        {"fixed_unlimited_vbank": "true"},
         {"notice_url": "javascript:alert(1)"},
         {"notice_url": ["https://a.example"] * 11},
         {"currency": "XXX"},

@@ -1,0 +1,103 @@
+"""`naru doctor` finds what is wrong, and says so in a way that can be acted on."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from naru.cli.doctor import Finding, examine
+from naru.cli.main import main
+from naru.config import Settings
+from tests.support.postgres import Databases, postgres_server
+
+Say = Callable[..., tuple[int, str, str]]
+
+
+def one(findings: list[Finding], what: str) -> Finding:
+    """The only finding about this."""
+    [found] = [each for each in findings if each.what == what]
+    return found
+
+
+async def test_a_forgetful_server_is_found_and_everything_else_is_well(
+    database_url: str, tmp_path: Path
+) -> None:
+    # The tests' own server has durability off: exactly what the doctor is there to find.
+    findings = await examine(
+        Settings(database_url=database_url, home=tmp_path, secret=b"s" * 32, port=1024)
+    )
+
+    assert one(findings, "database").found.startswith("PostgreSQL ")
+    assert one(findings, "migrations").found == "up to date"
+    assert not one(findings, "clock").bad
+    assert one(findings, "durability").bad
+    assert "power cut" in one(findings, "durability").advice
+    assert [each.what for each in findings if each.bad] == ["durability"]
+
+
+async def test_a_durable_server_is_not_complained_of(tmp_path: Path) -> None:
+    with postgres_server(durable=True) as server:
+        databases = Databases(server)
+        try:
+            findings = await examine(
+                Settings(database_url=databases.new(), home=tmp_path, secret=b"s" * 32)
+            )
+        finally:
+            databases.close()
+    assert [each for each in findings if each.bad] == []
+
+
+async def test_missing_migrations_are_found(empty_database_url: str, tmp_path: Path) -> None:
+    findings = await examine(Settings(database_url=empty_database_url, home=tmp_path))
+
+    assert one(findings, "migrations").bad
+    assert one(findings, "migrations").advice == "Run `naru migrate`."
+
+
+async def test_each_mistake_has_its_advice(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        findings = await examine(
+            Settings(
+                database_url="postgresql://u:hunter2@127.0.0.1:1/naru",
+                home=tmp_path / "not" / "there",
+                port=port,
+                public_url="http://pay.example.com",
+                allow_private_addresses=True,
+            )
+        )
+
+    assert one(findings, "database").bad
+    assert one(findings, "root key").bad
+    assert one(findings, "public URL").bad
+    assert one(findings, f"port {port}").found == "in use"
+    assert one(findings, "private addresses").advice
+    assert not one(findings, "disk").bad
+    assert all(each.advice for each in findings if each.bad)
+    assert "hunter2" not in str(findings)
+
+
+async def test_a_root_key_that_others_can_read_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NARU_SECRET", raising=False)
+    (tmp_path / "secret").write_text("s" * 64)
+    (tmp_path / "secret").chmod(0o644)
+
+    findings = await examine(Settings.read({"NARU_HOME": str(tmp_path)}))
+
+    assert one(findings, "root key").advice == f"chmod 600 {tmp_path / 'secret'}"
+
+
+def test_the_exit_status_tells_a_script(say: Say, capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["doctor"])
+    table = capsys.readouterr().out
+
+    assert status == 1
+    assert "✗ durability" in table
+    assert "✓ migrations" in table
+
+
+def test_the_databases_address_can_be_handed_to_other_programs(say: Say, cli_database: str) -> None:
+    assert say("doctor", "--database-url")[:2] == (0, cli_database + "\n")

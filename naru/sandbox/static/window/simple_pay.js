@@ -77,6 +77,8 @@ export async function showSimplePay(page, { company, card, back }) {
     session = made;
     drawKeys();
     drawDots();
+    // On a small screen all the keys matter more than the heading.
+    keypad.scrollIntoView({ block: "nearest" });
     if (focus) keypad.querySelector("button").focus({ preventScroll: true });
   }
 

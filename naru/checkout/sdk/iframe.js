@@ -18,7 +18,7 @@ var STYLE = [
   [".imp-dialog .imp-busy", "width:32px;height:32px;border:3px solid #d5dbe3;border-top-color:#1b64da;border-radius:50%;animation:imp-turn 1s linear infinite"],
   [".imp-dialog .imp-buttons", "display:flex;flex-wrap:wrap;justify-content:center;gap:10px"],
   [".imp-dialog button.imp-first", "background:#1b64da;color:#fff"],
-  [".imp-dialog .imp-ask", "position:absolute;top:0;right:0;bottom:0;left:0;display:flex;flex-direction:column;align-items:center;justify-content:center;gap:20px;padding:24px;background:rgba(255,255,255,.97);text-align:center;font-weight:600"],
+  [".imp-dialog .imp-ask", "position:absolute;top:0;right:0;bottom:0;left:0;display:flex;flex-direction:column;align-items:center;justify-content:center;gap:20px;padding:24px;background:#fff;text-align:center;font-size:18px;font-weight:600"],
 ];
 var STYLE_EXTRA =
   "@keyframes imp-turn{to{transform:rotate(360deg)}}" +
@@ -27,7 +27,7 @@ var STYLE_DARK = [
   [".imp-dialog", "color:#f2f4f6"],
   [".imp-dialog .imp-box", "background:#17181c"],
   [".imp-dialog .imp-notice", "background:#17181c"],
-  [".imp-dialog .imp-ask", "background:rgba(23,24,28,.97)"],
+  [".imp-dialog .imp-ask", "background:#17181c"],
   [".imp-dialog button", "background:#2c2f36"],
   [".imp-dialog button.imp-first", "background:#3d7ff0;color:#fff"],
   [".imp-dialog .imp-close", "background:transparent"],

@@ -91,7 +91,7 @@ class App:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         self._rest = Door(gateway, rest.operations())
-        self._pages = _pages(gateway)
+        self._pages = _pages(gateway, self._rest)
         try:
             async with self._pages.router.lifespan_context(self._pages):
                 await send({"type": "lifespan.startup.complete"})
@@ -106,7 +106,7 @@ def create_app(settings: Settings | None = None) -> App:
     return App(settings or Settings.read())
 
 
-def _pages(gateway: Gateway) -> Starlette:
+def _pages(gateway: Gateway, rest_door: Door) -> Starlette:
     async def health(request: Request) -> JSONResponse:
         try:
             async with gateway.store.direct() as session:
@@ -115,10 +115,13 @@ def _pages(gateway: Gateway) -> Starlette:
             return JSONResponse({"status": "no database"}, status_code=503)
         return JSONResponse({"status": "ok"})
 
-    return Starlette(
+    pages = Starlette(
         routes=[
             Route("/health", health),
             *notices.routes(gateway),
             *checkout.routes(gateway),
         ]
     )
+    # Programs that ask for what we do not have get their refusal in i'mport's envelope.
+    pages.router.default = rest_door
+    return pages

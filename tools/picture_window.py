@@ -239,6 +239,8 @@ async def take(pg: Pg, member: Member, browser: Browser, picture: Picture, folde
             address = f"{pg.url}/window/{window.window_id}"
         pg.clock.ahead = picture.seconds_later
         await page.goto(address)
+        if picture.path is None:
+            await see(page)
         await picture.walk(page)
         name = f"{picture.name}-{size}{'-dark' if dark else ''}.png"
         await page.screenshot(path=folder / name, animations="disabled")

@@ -174,6 +174,12 @@ async def came_back(street: Street, page: Page) -> Json:
     return await street.shop.form()
 
 
+async def arrive(page: Page, address: str) -> None:
+    """Open a window and wait until its script has taken over from the skeleton."""
+    await page.goto(address)
+    await expect(page.locator("[data-view]")).to_be_visible()
+
+
 def view(page: Page, name: str) -> Locator:
     return page.locator(f"[data-view={name}]")
 
@@ -213,7 +219,7 @@ def is_signed(street: Street, fields: Json) -> bool:
 
 async def test_a_demo_certificate_is_installed_and_pays_twice(street: Street, page: Page) -> None:
     order = await street.order()
-    await page.goto(street.address(order))
+    await arrive(page, street.address(order))
     await choose(page, "361")
     await page.click("#install-demo")
     await expect(page.locator("#installed-note")).to_contain_text(DEMO_CERTIFICATE_PASSWORD)
@@ -232,7 +238,7 @@ async def test_a_demo_certificate_is_installed_and_pays_twice(street: Street, pa
     assert approval["card"]["issuer_code"] == "361"
 
     again = await street.order()
-    await page.goto(street.address(again))
+    await arrive(page, street.address(again))
     await choose(page, "361")
     await page.fill("#certificate-password", DEMO_CERTIFICATE_PASSWORD)
     await submit(page).click()
@@ -242,7 +248,7 @@ async def test_a_demo_certificate_is_installed_and_pays_twice(street: Street, pa
 async def test_the_private_key_is_stored_wrapped_and_nothing_stored_holds_the_password(
     street: Street, page: Page
 ) -> None:
-    await page.goto(street.address(await street.order()))
+    await arrive(page, street.address(await street.order()))
     await choose(page, "361")
     await page.click("#install-demo")
     await expect(page.locator("#certificate-password")).to_be_visible()
@@ -267,7 +273,7 @@ async def test_the_private_key_is_stored_wrapped_and_nothing_stored_holds_the_pa
 async def test_five_wrong_certificate_passwords_lock_the_certificate(
     street: Street, page: Page
 ) -> None:
-    await page.goto(street.address(await street.order()))
+    await arrive(page, street.address(await street.order()))
     await choose(page, "361")
     await page.click("#install-demo")
     for left in (4, 3, 2, 1, 0):
@@ -301,7 +307,7 @@ async def test_where_storage_is_refused_the_certificate_lives_in_memory_and_the_
     await page.add_init_script(
         "Object.defineProperty(window, 'indexedDB', { get() { throw new Error('refused') } })"
     )
-    await page.goto(street.address(await street.order()))
+    await arrive(page, street.address(await street.order()))
     await choose(page, "361")
     await page.click("#install-demo")
     await expect(page.locator("#memory-note")).to_be_visible()
@@ -315,7 +321,7 @@ async def test_where_storage_is_refused_the_certificate_lives_in_memory_and_the_
 
 async def test_a_card_is_paid_by_keyboard_alone(street: Street, page: Page) -> None:
     order = await street.order()
-    await page.goto(street.address(order))
+    await arrive(page, street.address(order))
     card = CARD_BY_ID["mpi-samsung"]
 
     async def tab_to(selector: str) -> None:
@@ -353,7 +359,7 @@ async def test_a_card_is_paid_by_keyboard_alone(street: Street, page: Page) -> N
 
 
 async def test_a_card_number_is_grouped_known_and_pasted(street: Street, page: Page) -> None:
-    await page.goto(street.address(await street.order()))
+    await arrive(page, street.address(await street.order()))
     await choose(page, "366", "mpi")
     number = page.locator("#card-number")
     await page.evaluate("document.querySelector('#card-number').focus()")
@@ -373,7 +379,7 @@ async def test_wrong_fields_are_listed_with_links_and_nothing_is_sent(
 ) -> None:
     sent: list[str] = []
     page.on("request", lambda r: sent.append(r.url) if r.method == "POST" else None)
-    await page.goto(street.address(await street.order()))
+    await arrive(page, street.address(await street.order()))
     await choose(page, "366", "mpi")
     await page.fill("#card-number", "4518421234567812")
     await page.fill("#card-expiry", "0120")
@@ -400,7 +406,7 @@ async def test_wrong_fields_are_listed_with_links_and_nothing_is_sent(
 async def test_three_wrong_passwords_lock_the_card_and_the_shop_hears_why(
     street: Street, page: Page
 ) -> None:
-    await page.goto(street.address(await street.order()))
+    await arrive(page, street.address(await street.order()))
     await choose(page, "368")
     for left in (2, 1):
         await fill_card(page, "mpi-lotte", "not-it")
@@ -424,7 +430,7 @@ async def test_three_wrong_passwords_lock_the_card_and_the_shop_hears_why(
 
 
 async def test_a_refused_card_leaves_the_way_open_for_another(street: Street, page: Page) -> None:
-    await page.goto(street.address(await street.order()))
+    await arrive(page, street.address(await street.order()))
     await page.click("#developer")
     await page.click("[data-card=mpi-refused]")
     await submit(page).click()
@@ -439,7 +445,7 @@ async def test_a_refused_card_leaves_the_way_open_for_another(street: Street, pa
 async def test_a_double_click_sends_one_request(street: Street, page: Page) -> None:
     sent: list[str] = []
     page.on("request", lambda r: sent.append(r.url) if r.method == "POST" else None)
-    await page.goto(street.address(await street.order("payco")))
+    await arrive(page, street.address(await street.order("payco")))
     await submit(page).dblclick(no_wait_after=True)
     assert (await came_back(street, page))["status"] == "authenticated"
     assert [url.rsplit("/", 1)[1] for url in sent] == ["wallet", "return"]
@@ -448,7 +454,7 @@ async def test_a_double_click_sends_one_request(street: Street, page: Page) -> N
 async def test_card_details_go_to_the_pg_alone(street: Street, page: Page) -> None:
     bodies: list[tuple[str, str]] = []
     page.on("request", lambda r: bodies.append((r.url, r.post_data or "")))
-    await page.goto(street.address(await street.order()))
+    await arrive(page, street.address(await street.order()))
     await choose(page, "366", "mpi")
     await fill_card(page, "mpi-shinhan")
     await submit(page).click()
@@ -473,7 +479,7 @@ async def test_a_pin_is_pressed_by_mouse_and_only_places_are_sent(
             bodies.append(request.post_data_json or {})
 
     page.on("request", keep)
-    await page.goto(street.address(await street.order()))
+    await arrive(page, street.address(await street.order()))
     await choose(page, "090")
     await press_pin(page, SIMPLE_PIN[:2])
     await expect(page.locator("#live")).to_have_text("6자리 중 2자리 입력")
@@ -486,7 +492,7 @@ async def test_a_pin_is_pressed_by_mouse_and_only_places_are_sent(
 
 
 async def test_a_pin_is_typed_and_a_wrong_one_shuffles_the_keys(street: Street, page: Page) -> None:
-    await page.goto(street.address(await street.order()))
+    await arrive(page, street.address(await street.order()))
     await choose(page, "381", "simple")
     await expect(page.locator(".keypad button:enabled")).to_have_count(12)
     await page.keyboard.type("000000")
@@ -500,7 +506,7 @@ async def test_a_pin_is_typed_and_a_wrong_one_shuffles_the_keys(street: Street, 
 
 
 async def test_five_wrong_pins_lock_the_card(street: Street, page: Page) -> None:
-    await page.goto(street.address(await street.order()))
+    await arrive(page, street.address(await street.order()))
     await choose(page, "092")
     for left in (4, 3, 2, 1):
         await press_pin(page, "000000")
@@ -513,7 +519,7 @@ async def test_five_wrong_pins_lock_the_card(street: Street, page: Page) -> None
 
 
 async def test_a_bank_transfer_is_authenticated(street: Street, page: Page) -> None:
-    await page.goto(street.address(await street.order("trans")))
+    await arrive(page, street.address(await street.order("trans")))
     await page.select_option("#bank", DEMO_ACCOUNT["bank_code"])
     await page.fill("#account-number", "110-123-456789")
     await page.fill("#account-password", "9999")
@@ -525,7 +531,7 @@ async def test_a_bank_transfer_is_authenticated(street: Street, page: Page) -> N
 
 
 async def test_a_phone_payment_reads_its_code_in_the_inbox(street: Street, page: Page) -> None:
-    await page.goto(street.address(await street.order("phone")))
+    await arrive(page, street.address(await street.order("phone")))
     await page.check("input[name=carrier][value=KT]")
     await page.fill("#phone-number", "01042424242")
     await expect(page.locator("#phone-number")).to_have_value("010-4242-4242")
@@ -552,7 +558,7 @@ async def test_a_virtual_account_waits_for_a_deposit_at_the_desk(
     order = await street.order(
         "vbank", vbank_due=due, notice_url=street.shop.return_url.replace("return", "notice")
     )
-    await page.goto(street.address(order))
+    await arrive(page, street.address(order))
     await expect(page.locator("#vbank-due")).to_contain_text("(KST)")
     await page.select_option("#bank", "088")
     await page.fill("#holder", "홍길동")
@@ -588,7 +594,7 @@ async def test_a_virtual_account_waits_for_a_deposit_at_the_desk(
 
 async def test_a_wallet_is_confirmed_in_its_own_name(street: Street, page: Page) -> None:
     order = await street.order("kakaopay", language="en")
-    await page.goto(street.address(order))
+    await arrive(page, street.address(order))
     await expect(page.get_by_role("heading", level=2)).to_have_text("Confirm with kakaopay")
     await expect(submit(page)).to_have_text("Pay ₩64,900")
     await submit(page).click()
@@ -604,7 +610,7 @@ async def test_a_wallet_is_confirmed_in_its_own_name(street: Street, page: Page)
 
 
 async def test_escape_asks_first_and_then_cancels(street: Street, page: Page) -> None:
-    await page.goto(street.address(await street.order()))
+    await arrive(page, street.address(await street.order()))
     await page.keyboard.press("Escape")
     question = page.get_by_role("dialog")
     await expect(question.get_by_role("button", name="계속 결제하기")).to_be_focused()
@@ -621,7 +627,7 @@ async def test_escape_asks_first_and_then_cancels(street: Street, page: Page) ->
 async def test_time_left_is_warned_about_and_then_over(street: Street, page: Page) -> None:
     order = await street.order()
     street.pg.clock.ahead = 30 * 60 - 90
-    await page.goto(street.address(order))
+    await arrive(page, street.address(order))
     await expect(page.locator("#time-warning")).to_contain_text("2분")
     street.pg.clock.ahead = 30 * 60 + 1
     # The page has not noticed yet: the PG says no, whatever the buyer's clock shows.
@@ -637,7 +643,7 @@ async def test_time_left_is_warned_about_and_then_over(street: Street, page: Pag
 async def test_the_page_ends_by_itself_when_the_time_is_over(street: Street, page: Page) -> None:
     order = await street.order()
     street.pg.clock.ahead = 30 * 60 - 2
-    await page.goto(street.address(order))
+    await arrive(page, street.address(order))
     await page.keyboard.press("Escape")
     await expect(view(page, "ending-expired")).to_be_visible()
     await expect(page.get_by_role("dialog")).to_have_count(0)
@@ -645,9 +651,9 @@ async def test_the_page_ends_by_itself_when_the_time_is_over(street: Street, pag
 
 async def test_a_finished_order_never_shows_a_form_again(street: Street, page: Page) -> None:
     order = await street.order("payco")
-    await page.goto(street.address(order))
+    await arrive(page, street.address(order))
     second_tab = await page.context.new_page()
-    await second_tab.goto(street.address(order))
+    await arrive(second_tab, street.address(order))
     await submit(page).click()
     first = await came_back(street, page)
 
@@ -662,7 +668,7 @@ async def test_a_finished_order_never_shows_a_form_again(street: Street, page: P
 async def test_a_lost_answer_is_asked_about_before_anything_is_sent_again(
     street: Street, page: Page
 ) -> None:
-    await page.goto(street.address(await street.order("payco")))
+    await arrive(page, street.address(await street.order("payco")))
     sent: list[str] = []
 
     async def lose_the_answer(route: Any) -> None:
@@ -680,7 +686,7 @@ async def test_a_lost_answer_is_asked_about_before_anything_is_sent_again(
 
 
 async def test_a_request_that_never_left_can_be_sent_again(street: Street, page: Page) -> None:
-    await page.goto(street.address(await street.order("payco")))
+    await arrive(page, street.address(await street.order("payco")))
     await page.context.set_offline(True)
     await submit(page).click()
     await expect(page.locator("#notice")).to_contain_text("연결이 끊어졌습니다")
@@ -696,7 +702,7 @@ async def test_a_request_that_never_left_can_be_sent_again(street: Street, page:
 
 async def test_the_drawer_sets_a_scenario_that_then_happens(street: Street, page: Page) -> None:
     order = await street.order()
-    await page.goto(street.address(order))
+    await arrive(page, street.address(order))
     await page.click("#developer")
     await page.select_option("#scenario", "limit_exceeded")
     await expect(page.locator("#scenario-mark")).to_contain_text("limit_exceeded")
@@ -711,7 +717,7 @@ async def test_the_drawer_sets_a_scenario_that_then_happens(street: Street, page
 async def test_an_order_that_is_no_test_has_no_drawer_and_no_ribbon(
     street: Street, page: Page
 ) -> None:
-    await page.goto(street.address(await street.order(test=False)))
+    await arrive(page, street.address(await street.order(test=False)))
     await expect(view(page, "choose-card")).to_be_visible()
     await expect(page.locator(".ribbon, #developer")).to_have_count(0)
 
@@ -721,7 +727,7 @@ async def test_a_merchants_words_are_text_and_never_markup(street: Street, page:
     order = await street.member.open(
         pay_method="card", item_name=nasty, merchant_name=nasty, return_url=street.shop.return_url
     )
-    await page.goto(street.address(order))
+    await arrive(page, street.address(order))
     await expect(view(page, "choose-card")).to_be_visible()
     await expect(page.locator(".item")).to_have_text(nasty)
     await expect(page.locator("img")).to_have_count(0)
@@ -857,7 +863,7 @@ async def test_every_state_is_named_legible_and_fits_320_pixels(
 ) -> None:
     await page.set_viewport_size({"width": 320, "height": 640})
     order = await street.order(pay_method, language=language, tax_free=100)
-    await page.goto(street.address(order))
+    await arrive(page, street.address(order))
     await go(page)
     assert await page.evaluate("document.documentElement.lang") == language
     assert await findings(page) == []
@@ -872,7 +878,7 @@ async def test_every_state_is_named_legible_and_fits_320_pixels(
 
 
 async def test_the_focus_is_always_seen(street: Street, page: Page) -> None:
-    await page.goto(street.address(await street.order()))
+    await arrive(page, street.address(await street.order()))
     await expect(view(page, "choose-card")).to_be_visible()
     stops = set()
     for _ in range(8):

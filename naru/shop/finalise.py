@@ -79,13 +79,13 @@ class Cashier:
         return self._settle(payment)
 
     def look_again(self, merchant_uid: str) -> Finalised | None:
-        """Ask for every payment of an order nobody told us about; None when there is none.
+        """Ask for the payments of an order nobody told us about; None when there is none.
 
         For the buyer whose browser never came back, and for a webhook that never arrived.
         Raises as `finalise`.
         """
         try:
-            page = self._client.find_payments(merchant_uid, sorting="started")
+            page = self._client.find_payments(merchant_uid, limit=100, sorting="started")
         except NotFound:
             return None
         found = None

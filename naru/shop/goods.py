@@ -82,7 +82,9 @@ METHODS = {
     method.key: method
     for method in (
         Method("card", ("신용카드", "Card"), "kcp", "card"),
-        Method("easy", ("간편결제", "Easy pay"), "html5_inicis", "samsung"),
+        Method(
+            "easy", ("간편결제 (삼성페이)", "Easy pay (Samsung Pay)"), "html5_inicis", "samsung"
+        ),
         Method("kakaopay", ("카카오페이", "KakaoPay"), "kakaopay", "kakaopay"),
         Method("trans", ("계좌이체", "Bank transfer"), "kcp", "trans"),
         Method("vbank", ("가상계좌", "Virtual account"), "kcp", "vbank"),

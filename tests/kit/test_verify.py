@@ -101,7 +101,12 @@ def test_a_failed_payment_of_another_amount_is_still_a_forgery() -> None:
 
 @pytest.mark.parametrize(
     "payment",
-    [but(status="cancelled", cancel_amount=Decimal(64900)), but(cancel_amount=Decimal(1))],
+    [
+        but(status="cancelled", cancel_amount=Decimal(64900)),
+        but(status="cancelled", cancel_amount=Decimal(0)),
+        but(status="cancelled", cancel_amount=None),
+        but(cancel_amount=Decimal(1)),
+    ],
 )
 def test_money_that_went_back_all_or_in_part_is_not_paid(payment: Payment) -> None:
     assert verify_payment(payment, ORDER) == Cancelled(payment)

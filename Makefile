@@ -34,7 +34,7 @@ test: setup  ## everything that CI runs
 check: setup  ## formatter, linter, types, import rule
 	@echo "naru: formatter" && $(BIN)/ruff format --check --quiet .
 	@echo "naru: linter" && $(BIN)/ruff check --quiet .
-	@echo "naru: types" && $(BIN)/mypy --strict
+	@echo "naru: types" && $(BIN)/mypy --strict --explicit-package-bases naru tools
 	@echo "naru: import rule" && $(BIN)/lint-imports --cache-dir .import_linter_cache > .import_linter.log || \
 		{ cat .import_linter.log; exit 1; }
 	@$(MAKE) --no-print-directory types-js

@@ -125,12 +125,8 @@ RETURNING *;
 -- The payment, held until the end of this transaction.
 SELECT * FROM payments WHERE imp_uid = $1 AND merchant_id = $2 FOR UPDATE;
 
--- cancellations --
--- What was given back of one payment, oldest first.
-SELECT * FROM cancellations WHERE imp_uid = $1 ORDER BY place;
-
 -- cancellations_of_many --
--- The same for a list of payments.
+-- What was given back of these payments, oldest first.
 SELECT * FROM cancellations WHERE imp_uid = ANY ($1) ORDER BY place;
 
 -- add_cancellation --

@@ -54,7 +54,7 @@ def payment(step: Step = Step.PAID, **changes: Any) -> Payment:
     return replace(base, **changes)
 
 
-PAID = {
+PAID: dict[str, Any] = {
     "paid_at": NOW,
     "pg_tid": "t1",
     "approval_number": "12345678",

@@ -675,6 +675,17 @@ async def test_a_failure_on_a_phone_without_a_callback_goes_to_the_return_addres
     await context.close()
 
 
+async def test_a_failure_on_a_phone_with_nowhere_to_go_ends_at_the_gateway(
+    browser: Browser, shop: Pages, shop_url: str, core: str
+) -> None:
+    context = await browser.new_context(user_agent=PHONE, is_mobile=True)
+    page = await at_shop(context, shop, shop_url, core)
+    await page.route("**/checkout/payments", lambda route: route.abort())
+    await page.evaluate("param.m_redirect_url = 'javascript:alert(1)'; IMP.request_pay(param)")
+    await page.wait_for_url(f"{core}/checkout/fail?*")
+    await context.close()
+
+
 async def test_a_refusal_in_redirect_mode_follows_the_servers_address(
     context: BrowserContext, shop: Pages, shop_url: str, core: str, stand_in: StandIn
 ) -> None:

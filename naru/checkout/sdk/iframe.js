@@ -29,7 +29,7 @@ var STYLE_DARK = [
   [".imp-dialog .imp-notice", "background:#17181c"],
   [".imp-dialog .imp-ask", "background:#17181c"],
   [".imp-dialog button", "background:#2c2f36"],
-  [".imp-dialog button.imp-first", "background:#3d7ff0;color:#fff"],
+  [".imp-dialog button.imp-first", "background:#1b64da;color:#fff"],
   [".imp-dialog .imp-close", "background:transparent"],
 ];
 

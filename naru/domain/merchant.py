@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 # Native WebView SDKs put this address into m_redirect_url and stop the navigation to it (sdk.md §7).
@@ -29,7 +29,7 @@ class Merchant:
     webhook_url: str | None = None
     webhook_format: str = "json"  # json | form
     webhook_mode: str = "ladder"  # ladder | v1 | once (webhooks/retry.py)
-    webhook_secret: str | None = None
+    webhook_secret: str | None = field(default=None, repr=False)
     confirm_url: str | None = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from pathlib import Path
 
 import uvicorn
@@ -17,6 +18,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m naru.shop",
         description="A small shop that pays through a gateway that speaks i'mport.",
+        # Arguments can be read by everybody on the machine, the environment cannot.
+        epilog="Secrets may come from NARU_SHOP_IMP_SECRET, NARU_SHOP_WEBHOOK_SECRET and"
+        " NARU_SHOP_SOLAPI_SECRET instead, so that no list of processes shows them.",
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8801)
@@ -24,9 +28,14 @@ def main() -> None:
     parser.add_argument("--gateway-url", default="http://127.0.0.1:8800")
     parser.add_argument("--sdk-url", help="address of the SDK file (default: the gateway's own)")
     parser.add_argument("--imp-key", required=True, help="REST API key")
-    parser.add_argument("--imp-secret", required=True, help="REST API secret")
+    secret = os.environ.get("NARU_SHOP_IMP_SECRET")
+    parser.add_argument("--imp-secret", default=secret, required=not secret, help="REST API secret")
     parser.add_argument("--user-code", required=True, help="what IMP.init is given")
-    parser.add_argument("--webhook-secret", help="whsec_…; with it, unsigned webhooks are refused")
+    parser.add_argument(
+        "--webhook-secret",
+        default=os.environ.get("NARU_SHOP_WEBHOOK_SECRET"),
+        help="whsec_…; with it, unsigned webhooks are refused",
+    )
     parser.add_argument(
         "--allow-sandbox",
         action=argparse.BooleanOptionalAction,
@@ -34,7 +43,7 @@ def main() -> None:
         help="let play money count; this is the demo shop, so it does unless told otherwise",
     )
     parser.add_argument("--solapi-key", help="send real text messages through Solapi")
-    parser.add_argument("--solapi-secret")
+    parser.add_argument("--solapi-secret", default=os.environ.get("NARU_SHOP_SOLAPI_SECRET"))
     parser.add_argument("--solapi-from", help="the registered number messages come from")
     given = parser.parse_args()
     solapi = given.solapi_key, given.solapi_secret, given.solapi_from

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import urllib3
 
-ARGUMENTS = ("--imp-key", "k", "--imp-secret", "the-secret", "--user-code", "imp00000000")
+ARGUMENTS = ("--imp-key", "k", "--user-code", "imp00000000")
+SECRET = {"NARU_SHOP_IMP_SECRET": "the-secret"}
 
 
 def test_it_serves_the_shop_on_the_port_it_is_given(tmp_path: Path) -> None:
@@ -18,7 +20,10 @@ def test_it_serves_the_shop_on_the_port_it_is_given(tmp_path: Path) -> None:
         port = str(free.getsockname()[1])
     arguments = (*ARGUMENTS, "--port", port, "--database", str(tmp_path / "a" / "shop.sqlite3"))
     with subprocess.Popen(
-        [sys.executable, "-m", "naru.shop", *arguments], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "naru.shop", *arguments],
+        env=os.environ | SECRET,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as run:
         try:
             page = _wait_for(f"http://127.0.0.1:{port}/")
@@ -33,7 +38,7 @@ def test_it_serves_the_shop_on_the_port_it_is_given(tmp_path: Path) -> None:
 
 def test_half_of_solapis_settings_is_told_at_once() -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "naru.shop", *ARGUMENTS, "--solapi-key", "k"],
+        [sys.executable, "-m", "naru.shop", *ARGUMENTS, "--imp-secret", "s", "--solapi-key", "k"],
         capture_output=True,
         text=True,
         timeout=60,

@@ -8,9 +8,10 @@ import sys
 
 import uvloop
 
+from naru.bench.cpu import per_deed, used
 from naru.bench.demo import DemoFailed, run_demo
 from naru.bench.limits import LimitUnknown, commit_rate, hello_server
-from naru.bench.load import Receiver, hammer
+from naru.bench.load import Line, Receiver, hammer
 from naru.bench.report import Report
 from naru.bench.scenarios import REQUESTS_PER_PAYMENT, Party, pay_many
 
@@ -27,11 +28,14 @@ async def measure(buyers: int, seconds: float) -> Report:
         _say("warming up")
         await pay_many(party, receiver, buyers=buyers, seconds=WARM_UP_SECONDS)
         _say(f"complete payments, {buyers} buyers, {seconds:.0f} s")
+        before = used()
         paid = await pay_many(party, receiver, buyers=buyers, seconds=seconds)
+        paid_cpu = per_deed(before, used(), len(paid.whole.marks))
         for failure in sorted(set(paid.failures))[:5]:
             _say(f"failed: {failure}")
         _say("GET /payments/{imp_uid}")
         token = await _token(party)
+        before = used()
         got = await hammer(
             party.gateway,
             f"/payments/{paid.last_imp_uid}",
@@ -39,9 +43,12 @@ async def measure(buyers: int, seconds: float) -> Report:
             seconds=seconds / 2,
             headers={"Authorization": token},
         )
+        got_cpu = per_deed(before, used(), len(got.marks))
         _say("the bare server")
         async with hello_server() as origin:
+            before = used()
             hello = await hammer(origin, "/", connections=32, seconds=seconds / 2, headers={})
+            hello_cpu = per_deed(before, used(), len(hello.marks))
         _say("pgbench, the same rows")
         commits: float | None = None
         try:
@@ -66,12 +73,13 @@ async def measure(buyers: int, seconds: float) -> Report:
             hello_per_second=hello.rate,
             hello_p99_ms=hello.percentile(0.99),
             commits_per_second=commits,
+            payment_cpu_us=paid_cpu,
+            get_cpu_us=got_cpu,
+            hello_cpu_us=hello_cpu,
         )
 
 
 async def _token(party: Party) -> str:
-    from naru.bench.load import Line
-
     body = json.dumps({"imp_key": party.imp_key, "imp_secret": party.imp_secret}).encode()
     answer = await Line(party.gateway).ask(
         "POST", "/users/getToken", body, {"Content-Type": "application/json"}

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+
+PARTIES = ("gateway", "worker", "sandbox", "database", "stopwatch")
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Rates per second and milliseconds, all of one run. None: could not be measured here."""
+    """Rates per second, milliseconds, and microseconds of CPU per deed by party, all of one run.
+
+    None, or a party that is not there: could not be measured here.
+    """
 
     buyers: int
     payments: int
@@ -28,6 +34,9 @@ class Report:
     hello_per_second: float
     hello_p99_ms: float
     commits_per_second: float | None
+    payment_cpu_us: Mapping[str, float]
+    get_cpu_us: Mapping[str, float]
+    hello_cpu_us: Mapping[str, float]
 
     def to_json(self) -> dict[str, object]:
         """Everything, with the machine and the ratios."""
@@ -63,6 +72,15 @@ class Report:
         lines += [
             f"{name:<26}{_number(rate, 0):>12}{_number(p50, 1):>10}{_number(p99, 1):>10}"
             for name, rate, p50, p99 in rows
+        ]
+        lines += ["", f"{'CPU µs per deed':<26}" + "".join(f"{party:>12}" for party in PARTIES)]
+        lines += [
+            f"{name:<26}" + "".join(f"{_number(spent.get(party), 0):>12}" for party in PARTIES)
+            for name, spent in (
+                ("complete payment", self.payment_cpu_us),
+                ("GET /payments/{imp_uid}", self.get_cpu_us),
+                ("bare server, hello", self.hello_cpu_us),
+            )
         ]
         lines += [
             "",

@@ -294,7 +294,7 @@ class Sandbox(Connector):
                     )
                 except _Unreadable as error:
                     raise ForgedReturn(str(error)) from None
-            case {"type": str()}:
+            case {"type": str(other)} if other != "deposited":
                 return None
             case _:
                 raise ForgedReturn("unreadable")

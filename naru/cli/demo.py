@@ -186,11 +186,13 @@ class Demo:
         arguments += ["--port", str(self._settings.shop_port)]
         arguments += ["--database", str(self._settings.home / "shop.sqlite")]
         arguments += ["--gateway-url", self._settings.public_url]
-        arguments += ["--imp-key", seed.IMP_KEY, "--imp-secret", seed.IMP_SECRET]
+        arguments += ["--imp-key", seed.IMP_KEY]
         arguments += ["--user-code", seed.USER_CODES[0]]
+        # Arguments can be read by everybody on the machine, the environment cannot.
+        secrets = {"NARU_SHOP_IMP_SECRET": seed.IMP_SECRET}
         if merchant.webhook_secret:
-            arguments += ["--webhook-secret", merchant.webhook_secret.split()[0]]
-        return await self._child("shop", arguments, {}, self._settings.shop_port, "/")
+            secrets["NARU_SHOP_WEBHOOK_SECRET"] = merchant.webhook_secret.split()[0]
+        return await self._child("shop", arguments, secrets, self._settings.shop_port, "/")
 
     def _house(self, url: str) -> dict[str, str]:
         settings = self._settings

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from naru.connectors import AccountOrder, Can, Connector, WindowOrder
 from naru.domain.channel import Channel
 from naru.domain.errors import ForgedReturn, NoAnswer, NotSent
+from naru.domain.merchant import NULL_ORIGIN
 from naru.domain.money import MINOR_DIGITS, MINOR_MAX, Money
 from naru.domain.outcome import (
     Abandoned,
@@ -79,7 +80,9 @@ class Sandbox(Connector):
             "language": payment.language,
             "return_url": order.return_url,
             "notice_url": order.notice_url,
-            "frame_ancestors": list(order.frame_ancestors),
+            "frame_ancestors": None
+            if NULL_ORIGIN in order.frame_ancestors
+            else list(order.frame_ancestors),
             "buyer": {
                 "name": payment.buyer.name,
                 "email": payment.buyer.email,

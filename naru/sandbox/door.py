@@ -87,18 +87,22 @@ async def read_page_json(request: Request, shape: type[_T]) -> _T:
 
 
 def render(
-    company: Company, template: str, context: Mapping[str, Any], frame_ancestors: str = "'none'"
+    company: Company,
+    template: str,
+    context: Mapping[str, Any],
+    frame_ancestors: str | None = "'none'",
 ) -> Response:
-    """A page with its nonce and its content security policy."""
+    """A page with its nonce and its content security policy; `frame_ancestors` None names nobody."""
     nonce = secrets.token_urlsafe(16)
     page = company.templates.get_template(template).render(context=context, nonce=nonce)
     # There is no form-action: browsers apply it to every redirect behind the return form too,
     # and where a merchant's gateway sends the buyer then is not ours to know.
     policy = (
         f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}';"
-        " img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none';"
-        f" frame-ancestors {frame_ancestors}"
+        " img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'"
     )
+    if frame_ancestors is not None:
+        policy += f"; frame-ancestors {frame_ancestors}"
     return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
 

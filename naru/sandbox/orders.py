@@ -64,7 +64,8 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     language: Literal["ko", "en", "zh", "ja"] = "ko"
     return_url: Url | None = None  # null for an account without a window
     notice_url: Url | None = None
-    frame_ancestors: Annotated[tuple[Origin, ...], Meta(max_length=10)] = ()
+    # null: the page that frames the window has no origin of its own to name (a WebView's local file)
+    frame_ancestors: Annotated[tuple[Origin, ...], Meta(max_length=10)] | None = ()
     buyer: Buyer | None = None
     installments: Annotated[tuple[Months, ...], Meta(max_length=61)] | None = None
     vbank_due: Time | None = None

@@ -324,7 +324,8 @@ class ScenarioChoice(msgspec.Struct):
 async def show(request: Request) -> Response:
     company = company_of(request)
     order = company.ledger.read(find_order, request.path_params["window_id"])
-    ancestors = " ".join(order.announced.frame_ancestors) or "'none'"
+    framed_by = order.announced.frame_ancestors
+    ancestors = None if framed_by is None else " ".join(framed_by) or "'none'"
     return render(company, "window.html", context_of(company, order), ancestors)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
+from naru.connectors import Can
 from naru.domain.channel import Channel
 from naru.domain.errors import AnswerMismatch
 from naru.domain.merchant import Merchant
@@ -22,7 +23,7 @@ from naru.domain.outcome import (
     Undone,
     check_answer,
 )
-from naru.domain.payment import Payment
+from naru.domain.payment import Payment, Step
 from naru.payments.gateway import Gateway
 from naru.store import Session
 from naru.store.intents import Intent
@@ -51,11 +52,27 @@ async def settle_approval(
     async with gateway.store.begin() as tx:
         current = await _hold(tx, payment)
         intent = await tx.intents.of_payment(payment.imp_uid)
+        given_up = intent is None and current.step is Step.FAILED
+        undoable = Can.NET_CANCEL in gateway.connector_of(channel).can
+        if given_up and not undoable and isinstance(outcome, Approved):
+            return await _book_late(tx, current, outcome)
         if intent is None or (intent.state == "undoing" and not isinstance(outcome, Undone)):
             # Somebody decided meanwhile. An approval that is being undone is not money.
             log.warning("%s: came too late: %s", payment.imp_uid, type(outcome).__name__)
             return current
         return await _write(gateway, tx, current, intent, outcome) or current
+
+
+async def _book_late(tx: Session, payment: Payment, approved: Approved) -> Payment:
+    """failed -> paid. Nobody promised that the approval was undone, and here it is: a fact.
+
+    It is flagged when the order is paid by another payment, and a person must give it back.
+    """
+    log.error("%s: approved after it was given up", payment.imp_uid)
+    booked = await tx.payments.settle_late(payment, approved.approved_at, approved.pg_tid)
+    assert booked is not None, "the row is held, and it failed"
+    await announce(tx, await merchant_of(tx, booked), booked)
+    return booked
 
 
 async def undo(gateway: Gateway, payment: Payment, channel: Channel, reason: str) -> Payment:

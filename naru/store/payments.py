@@ -190,13 +190,20 @@ class Payments:
             account.issued_at,
         )
 
-    async def settle_late(
-        self, payment: Payment, paid_at: datetime, pg_tid: str, flagged: bool
-    ) -> Payment | None:
-        """failed -> paid, a fact of the PG."""
-        return await self._changed(
-            Q["settle_late"], payment.imp_uid, payment.version, paid_at, pg_tid, flagged
-        )
+    async def settle_late(self, payment: Payment, paid_at: datetime, pg_tid: str) -> Payment | None:
+        """failed -> paid, a fact of the PG; flagged when the order's one approval is held already.
+
+        Inside one transaction.
+        """
+        values = (payment.imp_uid, payment.version, paid_at, pg_tid)
+        await self._connection.execute("SAVEPOINT late")
+        try:
+            return await self._changed(Q["settle_late"], *values, False)
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name != "one_approval_per_order":
+                raise
+        await self._connection.execute("ROLLBACK TO SAVEPOINT late")
+        return await self._changed(Q["settle_late"], *values, True)
 
     async def deposit(self, payment: Payment, paid_at: datetime, flagged: bool) -> Payment | None:
         """waiting_deposit -> paid.

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from naru.connectors import Can
+from naru.connectors.sandbox import Sandbox
 from naru.domain.cancellation import CancelRequest
 from naru.domain.errors import CancelInProgress, OutcomeUnknown
+from naru.domain.ids import MerchantUid
 from naru.domain.money import Money
 from naru.domain.payment import Payment, Step
 from naru.payments.approve import approve
 from naru.payments.cancel import cancel
 from naru.payments.reconcile import due, reconcile
-from tests.payments.test_approve import back, intents
+from tests.payments.test_approve import back, intents, webhooks
 from tests.support.gateway import House
 from tests.support.stand_in_pg import StandInPg
 
@@ -172,6 +177,45 @@ async def test_an_approval_that_is_told_while_it_is_being_undone_is_not_money(
     assert failed.step is Step.FAILED
     assert pg.taken() == 0
     assert await house.history(payment.imp_uid) == ["opened", "authenticated", "undone"]
+
+
+class Forgetful(Sandbox):
+    """A PG that cannot undo: what it approved late is money."""
+
+    can = frozenset(Can) - {Can.NET_CANCEL}
+
+
+@pytest.mark.parametrize("paid_meanwhile", [False, True])
+async def test_a_late_approval_that_nobody_can_undo_is_booked_as_the_fact_it_is(
+    house: House, pg: StandInPg, paid_meanwhile: bool
+) -> None:
+    await house.set_merchant(webhook_url="https://shop.example/hook")
+    house.gateway._connectors["sandbox"] = Forgetful(house.gateway.pg_wire, house.clock)
+    order = MerchantUid("o1")
+    payment = await house.open(merchant_uid=order)
+    arrived, go_on = pg.hold("approvals", done_first=False)
+    sleeper = asyncio.create_task(approve(house.gateway, payment.imp_uid, back(pg, payment)))
+    await arrived.wait()
+    # Not found is final only when the authentication is dead and nothing can be on its way.
+    house.clock.advance(minutes=10)
+    standing = await reconcile(house.gateway, payment.imp_uid)
+    assert standing is not None
+    assert standing.step is Step.APPROVING
+    house.clock.advance(minutes=6)
+    failed = await reconcile(house.gateway, payment.imp_uid)
+    assert failed is not None
+    assert failed.step is Step.FAILED
+    if paid_meanwhile:
+        other = await house.open(merchant_uid=order)
+        later = str(int(house.clock().timestamp()) + 60)
+        await approve(house.gateway, other.imp_uid, back(pg, other, expires_at=later))
+
+    go_on.set()
+    late = await sleeper
+    assert late is not None
+    assert (late.step, late.flagged) == (Step.PAID, paid_meanwhile)
+    assert (await house.history(payment.imp_uid))[-1] == "approved_late"
+    assert await webhooks(house) == ["paid"] * (2 if paid_meanwhile else 1)
 
 
 # --- cancels -------------------------------------------------------------------------------------

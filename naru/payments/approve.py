@@ -6,19 +6,14 @@ and commit, ask the PG with no transaction open, write the outcome down.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from naru.domain.errors import AlreadyPaid, PreparedDiffers
 from naru.domain.outcome import Abandoned, Ticket
 from naru.domain.payment import Payment, Step
-from naru.domain.prepared import check_prepared
 from naru.payments.abandon import abandon
 from naru.payments.ask_merchant import Confirmed, ask_merchant
+from naru.payments.claim import claim
 from naru.payments.gateway import Gateway
 from naru.payments.settle import settle_approval
-
-# Longer than any call to a PG may take, so that the worker looks only at what nobody works on.
-FIRST_LOOK = timedelta(seconds=20)
 
 
 async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Payment | None:
@@ -54,27 +49,17 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
         if not isinstance(said, Confirmed):
             return await abandon(gateway, imp_uid, "CONFIRM_REFUSED", said.sentence)
 
-    now = gateway.now()
+    # The token is worth nothing without our signature, and dies within minutes.
+    dies_at = gateway.now().timestamp() + connector.auth_token_seconds
     try:
-        async with gateway.store.begin() as tx:
-            # The merchant may have announced another amount while the window was open; from here
-            # on the announcement is held, and what was authenticated stays (P17).
-            prepared = await tx.prepared.hold(payment.merchant_id, payment.merchant_uid)
-            check_prepared(prepared, payment.amount)
-            claimed = await tx.payments.claim_for_approval(
-                imp_uid,
-                now,
-                now + FIRST_LOOK,
-                back.pay_method,
-                # The token is worth nothing without our signature, and dies within minutes.
-                {"token_dies_at": now.timestamp() + connector.auth_token_seconds},
-            )
-            if claimed is None:
-                return await tx.payments.get(imp_uid)
+        claimed = await claim(gateway, payment, back.pay_method, {"token_dies_at": dies_at})
     except PreparedDiffers as differs:
         return await abandon(gateway, imp_uid, "F400", differs.sentence)
     except AlreadyPaid as paid:
         return await abandon(gateway, imp_uid, "F1002", paid.sentence)
+    if claimed is None:
+        async with gateway.store.direct() as session:
+            return await session.payments.get(imp_uid)
 
     ticket = Ticket(claimed.pg_order_no, claimed.amount, back.token)
     outcome = await connector.approve(channel, ticket)

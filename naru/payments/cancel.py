@@ -18,6 +18,7 @@ from naru.domain.errors import (
 )
 from naru.domain.outcome import Cancelled, CancelOrder, CancelOutcome, Declined, Unknown
 from naru.domain.payment import Payment, Step
+from naru.payments.claim import FIRST_LOOK
 from naru.payments.gateway import Gateway
 from naru.payments.settle import LADDER_SECONDS, merchant_of
 from naru.store.intents import Intent
@@ -29,7 +30,6 @@ log = logging.getLogger("naru.payments")
 # Longer than one call to a PG: a second cancel waits for the first, then sees its result.
 WAIT_FOR_OTHERS_SECONDS = 12.0
 LOOK_AGAIN_SECONDS = 0.05
-FIRST_LOOK = timedelta(seconds=20)
 
 
 async def cancel(

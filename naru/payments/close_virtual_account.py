@@ -9,7 +9,7 @@ from naru.connectors import Can
 from naru.domain.errors import BadRequest, NoSuchPayment, OutcomeUnknown, PgRefused
 from naru.domain.outcome import Declined, Undone, Unknown
 from naru.domain.payment import Payment, Step
-from naru.payments.cancel import FIRST_LOOK
+from naru.payments.claim import FIRST_LOOK
 from naru.payments.gateway import Gateway
 from naru.payments.settle import LADDER_SECONDS
 from naru.store.queue import SETTLE_PAYMENT

@@ -12,10 +12,11 @@ from naru.domain.errors import (
     BadRequest,
     OutcomeUnknown,
     PgRefused,
+    PreparedDiffers,
 )
 from naru.domain.payment import Payment, Step
 from naru.payments.abandon import abandon
-from naru.payments.approve import FIRST_LOOK
+from naru.payments.claim import claim
 from naru.payments.gateway import Gateway
 from naru.payments.settle import settle_approval
 from naru.payments.start import Opening, start
@@ -35,15 +36,12 @@ async def issue_virtual_account(
         raise BadRequest("API 가상계좌 발급을 지원하지 않는 PG사입니다.")
     check_due(due, gateway.now())
     payment, _ = await start(gateway, opening)
-    now = gateway.now()
     try:
-        async with gateway.store.direct() as session:
-            claimed = await session.payments.claim_for_approval(
-                payment.imp_uid, now, now + FIRST_LOOK, None, {}
-            )
-    except AlreadyPaid as paid:
-        # Another window of this order was faster by a moment; nobody else will end this payment.
-        await abandon(gateway, payment.imp_uid, "F1002", paid.sentence)
+        claimed = await claim(gateway, payment, None, {})
+    except (AlreadyPaid, PreparedDiffers) as refused:
+        # Something was faster by a moment; nobody else will end this payment.
+        code = "F1002" if isinstance(refused, AlreadyPaid) else "F400"
+        await abandon(gateway, payment.imp_uid, code, refused.sentence)
         raise
     if claimed is None:
         raise AlreadyClaimed

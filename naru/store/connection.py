@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import Any, NoReturn, TypeVar
 
 import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement as _Statement
 
 from naru.domain.errors import NaruError
 from naru.store.named import Query
@@ -29,6 +31,10 @@ _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
 )
+# The library's own refusals are among these when a connection closed under it.
+_TROUBLE = (*_LOST, asyncpg.InterfaceError)
+
+Found = TypeVar("Found")
 
 
 class StoreUnavailable(NaruError):
@@ -45,31 +51,33 @@ class Connection:
 
     def __init__(self, raw: asyncpg.Connection[asyncpg.Record]) -> None:
         self.raw = raw
-        self._prepared: dict[Query, asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record]] = {}
+        self._prepared: dict[Query, _Statement[asyncpg.Record]] = {}
 
     async def fetch(self, query: Query, *values: Any) -> list[asyncpg.Record]:
         """All rows. Raises StoreUnavailable, or what PostgreSQL refuses."""
-        rows: list[asyncpg.Record] = await self._run("fetch", query, values)
-        return rows
+        return await self._run(_Statement.fetch, query, values)
 
     async def fetchrow(self, query: Query, *values: Any) -> asyncpg.Record | None:
         """The first row, or None. Raises as `fetch`."""
-        row: asyncpg.Record | None = await self._run("fetchrow", query, values)
-        return row
+        return await self._run(_Statement.fetchrow, query, values)
 
     async def fetchval(self, query: Query, *values: Any) -> Any:
         """The first column of the first row, or None. Raises as `fetch`."""
-        return await self._run("fetchval", query, values)
+        return await self._run(_Statement.fetchval, query, values)
 
     async def execute(self, command: str) -> None:
         """BEGIN, COMMIT and the like. Raises StoreUnavailable."""
-        with self._told_as_unavailable():
-            await self.raw.execute(command)
-
-    async def _run(self, method: str, query: Query, values: tuple[Any, ...]) -> Any:
         try:
-            with self._told_as_unavailable():
-                return await getattr(await self._statement(query), method)(*values)
+            await self.raw.execute(command)
+        except _TROUBLE as error:
+            self._tell(error)
+
+    async def _run(
+        self, method: Callable[..., Awaitable[Found]], query: Query, values: tuple[Any, ...]
+    ) -> Found:
+        try:
+            statement = self._prepared.get(query) or await self._prepare(query)
+            return await method(statement, *values)
         except asyncpg.InvalidCachedStatementError:
             # A migration changed the table under us. Everything is prepared anew; inside a
             # transaction the server has given up already, outside it nothing has happened yet.
@@ -77,25 +85,19 @@ class Connection:
             if self.raw.is_in_transaction():
                 raise StoreUnavailable("the tables changed meanwhile") from None
             await self.raw.reload_schema_state()
-            return await getattr(await self._statement(query), method)(*values)
+            return await method(await self._prepare(query), *values)
+        except _TROUBLE as error:
+            self._tell(error)
 
-    @contextmanager
-    def _told_as_unavailable(self) -> Iterator[None]:
-        try:
-            yield
-        except (*_LOST, asyncpg.InterfaceError) as error:
-            # The library's InterfaceError also tells of our own mistakes: those stay what they are.
-            if isinstance(error, asyncpg.InterfaceError) and not self.raw.is_closed():
-                raise
-            raise StoreUnavailable(f"the database went away: {type(error).__name__}") from error
+    def _tell(self, error: Exception) -> NoReturn:
+        """Raise this trouble in our words. The library's InterfaceError also tells of our own
+        mistakes: on a living connection those stay what they are."""
+        if isinstance(error, asyncpg.InterfaceError) and not self.raw.is_closed():
+            raise error
+        raise StoreUnavailable(f"the database went away: {type(error).__name__}") from error
 
-    async def _statement(
-        self, query: Query
-    ) -> asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record]:
-        statement = self._prepared.get(query)
-        if statement is None:
-            statement = await self.raw.prepare(query.sql)
-            self._prepared[query] = statement
+    async def _prepare(self, query: Query) -> _Statement[asyncpg.Record]:
+        statement = self._prepared[query] = await self.raw.prepare(query.sql)
         return statement
 
 
@@ -105,8 +107,10 @@ class Store:
     def __init__(self, dsn: str, size: int = 10, wait_seconds: float = WAIT_SECONDS_MAX) -> None:
         self._dsn = dsn
         self._wait_seconds = wait_seconds
+        self._size = size
+        self._busy = 0
         self._idle: list[Connection] = []
-        self._free = asyncio.Semaphore(size)
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed = False
 
     @classmethod
@@ -126,46 +130,64 @@ class Store:
         while self._idle:
             await self._idle.pop().raw.close(timeout=5)
 
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[Session]:
+    def begin(self) -> _Borrowed:
         """One transaction: committed when the block ends, rolled back when it raises."""
-        async with self._borrow() as connection:
-            await connection.execute("BEGIN")
-            try:
-                yield Session(connection)
-            except BaseException:
-                await _roll_back(connection)
-                raise
-            await _to_the_end(connection.execute("COMMIT"))
+        return _Borrowed(self, transaction=True)
 
-    @asynccontextmanager
-    async def direct(self) -> AsyncIterator[Session]:
+    def direct(self) -> _Borrowed:
         """No transaction around it: every statement commits by itself."""
-        async with self._borrow() as connection:
-            yield Session(connection)
+        return _Borrowed(self, transaction=False)
 
-    @asynccontextmanager
-    async def _borrow(self) -> AsyncIterator[Connection]:
+    async def take(self) -> Connection:
+        """A connection that nobody else uses, until `give_back`. Raises StoreUnavailable."""
+        if self._busy < self._size:
+            self._busy += 1
+        else:
+            await self._wait_for_a_place()
+        try:
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.raw.is_closed():
+                    return connection
+            return await self._connect()
+        except BaseException:
+            self._leave_place()
+            raise
+
+    def give_back(self, connection: Connection) -> None:
+        """The end of `take`. A connection in the middle of something is closed, not reused."""
+        if not connection.raw.is_closed():
+            if self._closed or connection.raw.is_in_transaction():
+                # An interrupted transaction is ended by the server when the connection goes.
+                connection.raw.terminate()
+            else:
+                self._idle.append(connection)
+        self._leave_place()
+
+    async def _wait_for_a_place(self) -> None:
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
         try:
             async with asyncio.timeout(self._wait_seconds):
-                await self._free.acquire()
-        except TimeoutError:
-            raise StoreUnavailable("all database connections are busy") from None
-        connection: Connection | None = None
-        try:
-            connection = await self._take()
-            yield connection
-        finally:
-            try:
-                await self._give_back(connection)
-            finally:
-                self._free.release()
+                await place
+        except BaseException as error:
+            if place.done() and not place.cancelled():
+                # It became ours in the moment in which we were told to stop waiting.
+                self._leave_place()
+            if isinstance(error, TimeoutError):
+                raise StoreUnavailable("all database connections are busy") from None
+            raise
 
-    async def _take(self) -> Connection:
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.raw.is_closed():
-                return connection
+    def _leave_place(self) -> None:
+        """Hand our place to whoever waits for it the longest."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._busy -= 1
+
+    async def _connect(self) -> Connection:
         try:
             raw = await asyncpg.connect(
                 self._dsn,
@@ -173,7 +195,7 @@ class Store:
                 command_timeout=COMMAND_TIMEOUT_SECONDS,
                 server_settings={"application_name": "naru", "timezone": "UTC"},
             )
-        except (*_LOST, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+        except (*_TROUBLE, asyncpg.PostgresError) as error:
             raise StoreUnavailable(f"cannot reach the database: {error}") from error
         try:
             await raw.set_type_codec(
@@ -184,14 +206,41 @@ class Store:
             raise
         return Connection(raw)
 
-    async def _give_back(self, connection: Connection | None) -> None:
-        if connection is None or connection.raw.is_closed():
-            return
-        if self._closed or connection.raw.is_in_transaction():
-            # An interrupted transaction is ended by the server when the connection goes.
-            connection.raw.terminate()
-            return
-        self._idle.append(connection)
+
+class _Borrowed:
+    """A session for the length of an `async with`; a class, for a generator costs twice as much."""
+
+    __slots__ = ("_connection", "_store", "_transaction")
+
+    def __init__(self, store: Store, *, transaction: bool) -> None:
+        self._store = store
+        self._transaction = transaction
+
+    async def __aenter__(self) -> Session:
+        self._connection = connection = await self._store.take()
+        if self._transaction:
+            try:
+                await connection.execute("BEGIN")
+            except BaseException:
+                self._store.give_back(connection)
+                raise
+        return Session(connection)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        connection = self._connection
+        try:
+            if self._transaction:
+                if error is None:
+                    await _to_the_end(connection.execute("COMMIT"))
+                else:
+                    await _roll_back(connection)
+        finally:
+            self._store.give_back(connection)
 
 
 async def _roll_back(connection: Connection) -> None:

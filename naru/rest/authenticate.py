@@ -17,6 +17,7 @@ from typing import Annotated
 import msgspec
 
 from naru.domain.ids import hash_secret
+from naru.domain.payment import Payment
 from naru.payments.gateway import Gateway
 from naru.rest import messages
 from naru.rest.annotations import TokenAnnotation, unix
@@ -81,19 +82,26 @@ def token_of(root_key: bytes, imp_key: str, nonce: str) -> str:
     return hmac.digest(root_key, said, "sha256").hex()[:40]
 
 
-async def merchant_of(
-    gateway: Gateway, headers: dict[bytes, bytes], query: bytes, now: datetime
-) -> int:
-    """The id of the merchant whose living token this request carries. Raises HttpRefusal 401."""
+async def who_asks(
+    gateway: Gateway,
+    headers: dict[bytes, bytes],
+    query: bytes,
+    now: datetime,
+    imp_uid: str | None = None,
+) -> tuple[int, Payment | None]:
+    """The id of the merchant whose living token this request carries. Raises HttpRefusal 401.
+
+    With `imp_uid` also that merchant's payment, for the price of one question to the database.
+    """
     token = read_token(headers, query)
     # There are no agencies yet, so no token may act for a sub-merchant (unknowns A39).
     if token is None or headers.get(b"tier"):
         raise HttpRefusal(401, messages.UNAUTHORIZED)
     async with gateway.store.direct() as session:
-        merchant_id = await session.merchants.by_token(hash_secret(token), now)
-    if merchant_id is None:
+        found = await session.payments.get_by_token(imp_uid, hash_secret(token), now)
+    if found is None:
         raise HttpRefusal(401, messages.UNAUTHORIZED)
-    return merchant_id
+    return found
 
 
 def read_token(headers: dict[bytes, bytes], query: bytes) -> str | None:

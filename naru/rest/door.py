@@ -16,7 +16,7 @@ from typing import Any
 from naru.domain.errors import BadAmount, BadRequest, OutcomeUnknown, Refused
 from naru.payments.gateway import Gateway
 from naru.rest import messages
-from naru.rest.authenticate import merchant_of
+from naru.rest.authenticate import who_asks
 from naru.rest.coerce import coerce
 from naru.rest.envelope import Answer, HttpRefusal, refusal, refusal_of
 from naru.rest.operation import Call, Operation, Router
@@ -85,13 +85,16 @@ class Door:
         assert operation.verb is not None  # Operation checks that a row has one of the two.
         # Who asks comes before what is asked: a stranger learns nothing about our reading.
         now = self.gateway.now()
-        merchant_id = await merchant_of(self.gateway, headers, query, now)
+        merchant_id, payment = await who_asks(
+            self.gateway, headers, query, now, path_fields.get("imp_uid")
+        )
         request = coerce(operation.request, _fields(query, headers, body, path_fields))
         client, user_agent = scope.get("client"), headers.get(b"user-agent")
         call = Call(
             gateway=self.gateway,
             merchant_id=merchant_id,
             now=now,
+            payment=payment,
             user_agent=user_agent.decode("latin-1") if user_agent else None,
             remote_address=client[0] if client else None,
         )

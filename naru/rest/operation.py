@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from naru.domain.payment import Payment
 from naru.payments.gateway import Gateway
 from naru.rest import messages
 from naru.rest.envelope import Answer, HttpRefusal
@@ -26,11 +27,15 @@ class Nothing(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who calls, and with what hands. `now` is one reading of the gateway's clock for the whole call."""
+    """Who calls, and with what hands. `now` is one reading of the gateway's clock for the whole call.
+
+    `payment` is the merchant's payment that the path names, as it stood when we learned who calls.
+    """
 
     gateway: Gateway
     merchant_id: int
     now: datetime
+    payment: Payment | None = None
     user_agent: str | None = None
     remote_address: str | None = None
 

@@ -91,8 +91,7 @@ class CancelPayment(msgspec.Struct):
 
 async def show(call: Call, request: OnePayment) -> Answer:
     """One payment; 404 when this merchant has none of that id."""
-    async with call.gateway.store.direct() as session:
-        payment = await session.payments.get_of_merchant(request.imp_uid, call.merchant_id)
+    payment = call.payment
     if payment is None:
         raise HttpRefusal(404, messages.NO_PAYMENT)
     return _payment(call, payment)
@@ -156,8 +155,7 @@ async def list_by_status(call: Call, request: PaymentsOfStatus) -> Answer:
 
 async def show_balance(call: Call, request: OnePayment) -> Answer:
     """What is left of a PAYCO payment by taxation; 404 for any other PG, as i'mport serves no other."""
-    async with call.gateway.store.direct() as session:
-        payment = await session.payments.get_of_merchant(request.imp_uid, call.merchant_id)
+    payment = call.payment
     if payment is None:
         raise HttpRefusal(404, messages.NO_PAYMENT)
     if payment.pg_code != "payco" or payment.step not in (Step.PAID, Step.CANCELLED):

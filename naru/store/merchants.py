@@ -121,11 +121,6 @@ class Merchants:
         )
         return row is not None
 
-    async def by_token(self, token_hash: bytes, now: datetime) -> int | None:
-        """The merchant id that a living token speaks for."""
-        found = await self._connection.fetchval(Q["by_token"], token_hash, now)
-        return None if found is None else int(found)
-
 
 def _read(row: asyncpg.Record | None) -> Merchant | None:
     if row is None:

@@ -90,6 +90,17 @@ class Payments:
         """One payment of this merchant."""
         return await self._one(Q["get_of_merchant"], imp_uid, merchant_id)
 
+    async def get_by_token(
+        self, imp_uid: str | None, token_hash: bytes, now: datetime
+    ) -> tuple[int, Payment | None] | None:
+        """The merchant id that a living token speaks for, and its payment of this id, if any."""
+        row = await self._connection.fetchrow(Q["get_by_token"], imp_uid, token_hash, now)
+        if row is None:
+            return None
+        if row["imp_uid"] is None:
+            return row["speaks_for"], None
+        return row["speaks_for"], (await self.with_cancellations([row]))[0]
+
     async def get_by_window(self, imp_uid: str, window_secret_hash: bytes) -> Payment | None:
         """The payment whose window holds this secret."""
         return await self._one(Q["get_by_window"], imp_uid, window_secret_hash)

@@ -57,7 +57,3 @@ SELECT imp_key, merchant_id, secret_hash, token_nonce, token_expires_at FROM api
 UPDATE api_keys SET token_nonce = $2, token_hash = $3, token_expires_at = $4
  WHERE imp_key = $1 AND revoked_at IS NULL AND token_expires_at IS NOT DISTINCT FROM $5
 RETURNING token_nonce, token_expires_at;
-
--- by_token --
--- Whose token is this?
-SELECT merchant_id FROM api_keys WHERE token_hash = $1 AND token_expires_at > $2;

@@ -25,6 +25,13 @@ SELECT * FROM payments WHERE imp_uid = $1;
 -- One payment of this merchant; a foreign one is not there.
 SELECT * FROM payments WHERE imp_uid = $1 AND merchant_id = $2;
 
+-- get_by_token --
+-- The merchant that a living token speaks for, and its payment of this id, if there is one: two
+-- answers for one round trip, on the busiest path of all. No row: nobody's token.
+SELECT k.merchant_id AS speaks_for, p.*
+  FROM api_keys k LEFT JOIN payments p ON p.imp_uid = $1 AND p.merchant_id = k.merchant_id
+ WHERE k.token_hash = $2 AND k.token_expires_at > $3;
+
 -- get_by_window --
 -- The payment whose window holds this secret.
 SELECT * FROM payments WHERE imp_uid = $1 AND window_secret_hash = $2;

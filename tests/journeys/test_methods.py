@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from tests.journeys.buyer import (
     Buyer,
@@ -62,3 +62,43 @@ async def test_paid_by_redirect_on_a_phone(
     assert any(url.startswith(f"{parties.sandbox}/window/") for url in visited)
     assert phone_buyer.page.url == f"{parties.shop}/orders/{number}"
     await parties.see_paid(number, CHAIR, pay_method=pay_method)
+
+
+async def pay_in_at_the_desk(desk: Page, parties: Parties, account: str) -> None:
+    """Somebody goes to the bank: the whole amount, at the sandbox PG's deposit desk."""
+    await desk.goto(f"{parties.sandbox}/desk?number={account}")
+    counter = desk.locator(f"[data-account='{account}']")
+    await counter.get_by_role("button", name="입금하기").click()
+    await expect(counter.locator("[data-notice] [data-state=delivered]")).to_be_visible()
+
+
+@pytest.mark.parametrize("place", ["desk", "phone"])
+async def test_a_virtual_account_is_paid_when_the_money_arrives(
+    place: str, buyer: Buyer, phone_buyer: Buyer, parties: Parties
+) -> None:
+    payer = buyer if place == "desk" else phone_buyer
+    number = await payer.order()
+    await payer.pay("vbank", by_account, window=None if place == "desk" else payer.page)
+
+    await payer.sees("waiting_deposit")
+    waiting = parties.order(number)
+    assert (waiting.status, waiting.imp_uid, await parties.book(number)) == (
+        "waiting_deposit",
+        None,
+        [],
+    )
+    account = waiting.account_number
+    assert account is not None
+    await expect(payer.page.locator("#account-number")).to_have_text(account)
+    [ready] = await parties.payments(number)
+    assert (ready.status, ready.vbank_num, ready.amount) == ("ready", account, CHAIR)
+    # The buyer reads the account in a text message as well.
+    await parties.see_webhooks(number, "ready")
+    [message] = [each for each in parties.orders.messages() if each.merchant_uid == number]
+    assert account in message.text
+
+    await pay_in_at_the_desk(await payer.page.context.new_page(), parties, account)
+
+    # Nobody touches the shop's page: it turns by itself.
+    await payer.sees("paid")
+    await parties.see_paid(number, CHAIR, pay_method="vbank", webhooks=("ready", "paid"))

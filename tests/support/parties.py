@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +21,7 @@ import asyncpg
 
 from naru.cli import seed
 from naru.domain.merchant import Merchant
-from naru.kit import AsyncClient
+from naru.kit import AsyncClient, NotFound
 from naru.kit.types import Payment
 from naru.shop.orders import Orders, StoredOrder
 from naru.store import Store
@@ -52,6 +54,7 @@ class Parties:
     kit: AsyncClient
     http: aiohttp.ClientSession
     store: Store
+    demo: Demo
     codes_used: set[str] = field(default_factory=set)  # SMS codes that buyers typed
 
     def order(self, merchant_uid: str) -> StoredOrder:
@@ -62,7 +65,10 @@ class Parties:
 
     async def payments(self, merchant_uid: str) -> tuple[Payment, ...]:
         """Every try at paying this order, by REST, oldest first."""
-        page = await self.kit.find_payments(merchant_uid, limit=100, sorting="started")
+        try:
+            page = await self.kit.find_payments(merchant_uid, limit=100, sorting="started")
+        except NotFound:
+            return ()
         return page.payments
 
     async def rows(self, sql: str, *values: Any) -> list[asyncpg.Record]:
@@ -142,7 +148,8 @@ class Parties:
         scale = 100 if order.currency == "USD" else 1
         assert (payment.status, payment.merchant_uid) == ("paid", merchant_uid)
         assert payment.amount is not None
-        assert (payment.amount * scale, payment.currency) == (amount, order.currency)
+        assert int(payment.amount * scale) == amount
+        assert payment.currency == order.currency
         assert payment.pay_method == pay_method
         # Not once more than once: neither at the PG nor in the gateway.
         kind = "deposit" if payment.vbank_num else "charge"
@@ -174,6 +181,16 @@ class Parties:
             async with self.store.begin() as session:
                 await session.merchants.change(before)
 
+    @contextlib.contextmanager
+    def sleeping_worker(self) -> Iterator[None]:
+        """No webhook leaves and no doubt is settled for as long as the block runs."""
+        pid = self.demo.children()["worker"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     async def sms_code(self) -> str:
         """The code in the newest message of the sandbox's inbox."""
         async with self.http.get(f"{self.sandbox}/inbox/messages") as answer:
@@ -204,7 +221,7 @@ async def open_parties(dsn: str, home: Path) -> AsyncIterator[Parties]:
             AsyncClient(seed.IMP_KEY, seed.IMP_SECRET, base_url=gateway) as kit,
         ):
             orders = Orders(home / "shop.sqlite")
-            yield Parties(shop, gateway, sandbox, home, dsn, orders, kit, http, store)
+            yield Parties(shop, gateway, sandbox, home, dsn, orders, kit, http, store, demo)
         await store.close()
     finally:
         await asyncio.to_thread(demo.stop)

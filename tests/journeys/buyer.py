@@ -24,14 +24,21 @@ class Buyer:
     page: Page
     parties: Parties
 
-    async def order(self, product: str = "chair") -> str:
+    async def walk_to_order(self, product: str = "chair") -> str:
         """From the front page to the order page, as people go. The order's number."""
-        page = self.page
-        await page.goto(self.parties.shop)
-        await page.locator(f"a[href='/products/{product}']").click()
-        await page.get_by_role("button", name="바로 구매").click()
-        await page.get_by_role("button", name="주문하고 결제하기").click()
-        number = await page.get_by_test_id("order").get_attribute("data-order")
+        await self.page.goto(self.parties.shop)
+        await self.page.locator(f"a[href='/products/{product}']").click()
+        await self.page.get_by_role("button", name="바로 구매").click()
+        return await self._place()
+
+    async def order(self, product: str = "chair") -> str:
+        """From a link to the order form to the order page. The order's number."""
+        await self.page.goto(f"{self.parties.shop}/order?product={product}&quantity=1")
+        return await self._place()
+
+    async def _place(self) -> str:
+        await self.page.get_by_role("button", name="주문하고 결제하기").click()
+        number = await self.page.get_by_test_id("order").get_attribute("data-order")
         assert number is not None
         return number
 

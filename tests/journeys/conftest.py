@@ -6,17 +6,20 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
 
 from tests.checkout.browser import CHROMIUM_FLAGS
-from tests.journeys.buyer import Buyer
+from tests.journeys.buyer import CERTIFICATE_PASSWORD, Buyer
+from tests.support.canary import cells, hits, lines, typed_secrets
 from tests.support.parties import Parties, open_parties
 from tests.support.postgres import Databases
 
 PATIENCE_MS = 15_000
 PHONE = "Pixel 7"
+WRONG_PASSWORD = "wrong-horse-9"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -26,6 +29,20 @@ async def parties(
     home = tmp_path_factory.mktemp("parties")
     async with open_parties(databases.new(), home) as parties:
         yield parties
+        # After all that buyers typed in this process.
+        assert await search(parties) == set()
+
+
+async def search(parties: Parties) -> set[tuple[str, str]]:
+    """Where the gateway's database or the log of any of us holds what buyers typed at the PG."""
+    secrets = typed_secrets(parties.codes_used, (CERTIFICATE_PASSWORD, WRONG_PASSWORD))
+    connection = await asyncpg.connect(parties.dsn)
+    try:
+        found = hits(await cells(connection), secrets)
+    finally:
+        await connection.close()
+    logs = {name: text for name, text in parties.logs().items() if name != "sandbox"}
+    return found | hits(lines(logs), secrets)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -36,7 +36,7 @@ WAYS = [
 async def test_paid_in_a_layer_at_a_desk(
     buyer: Buyer, parties: Parties, method: str, way: Way, pay_method: str
 ) -> None:
-    number = await buyer.order()
+    number = await buyer.walk_to_order()
     at_the_shop = buyer.page.url
     await buyer.pay(method, way)
 
@@ -91,7 +91,8 @@ async def test_a_virtual_account_is_paid_when_the_money_arrives(
     assert account is not None
     await expect(payer.page.locator("#account-number")).to_have_text(account)
     [ready] = await parties.payments(number)
-    assert (ready.status, ready.vbank_num, ready.amount) == ("ready", account, CHAIR)
+    assert (ready.status, ready.vbank_num) == ("ready", account)
+    assert ready.amount == CHAIR
     # The buyer reads the account in a text message as well.
     await parties.see_webhooks(number, "ready")
     [message] = [each for each in parties.orders.messages() if each.merchant_uid == number]

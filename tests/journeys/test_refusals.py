@@ -17,6 +17,7 @@ from tests.journeys.buyer import (
     fill_card,
     submit,
 )
+from tests.journeys.conftest import WRONG_PASSWORD
 from tests.support.parties import Parties
 from tests.support.receiver import Told, receiving
 
@@ -138,9 +139,9 @@ async def test_a_wrong_password_thrice_locks_the_card(buyer: Buyer, parties: Par
     await buyer.press_pay("card")
     await choose_card(buyer.layer, "368")
     for left in (2, 1):
-        await fill_card(buyer.layer, "mpi-lotte", "not-it")
+        await fill_card(buyer.layer, "mpi-lotte", WRONG_PASSWORD)
         await expect(buyer.layer.get_by_role("alert")).to_contain_text(f"{left}번")
-    await fill_card(buyer.layer, "mpi-lotte", "not-it")
+    await fill_card(buyer.layer, "mpi-lotte", WRONG_PASSWORD)
     await expect(view(buyer.layer, "refused")).to_contain_text("[CARD_LOCKED]")
     await buyer.layer.get_by_role("button", name="가맹점으로 돌아가기").click()
 

@@ -6,6 +6,7 @@ that it waits for only after our commit; until then it hears anything else, and 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 
@@ -21,6 +22,7 @@ from naru.payments.gateway import Gateway
 log = logging.getLogger("naru.notices")
 
 BODY_BYTES_MAX = 64 * 1024
+BODY_SECONDS_MAX = 10.0
 _CHANNEL_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -67,13 +69,16 @@ async def _hear(
 
 
 async def _read_body(request: Request) -> bytes | Response:
-    """The raw bytes, or the refusal: 413 for too many, 400 for a connection that broke."""
+    """The raw bytes, or the refusal: 413 too many, 408 too slow, 400 for a connection that broke."""
     read = bytearray()
     try:
-        async for piece in request.stream():
-            read += piece
-            if len(read) > BODY_BYTES_MAX:
-                return _plain(413)
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            async for piece in request.stream():
+                read += piece
+                if len(read) > BODY_BYTES_MAX:
+                    return _plain(413)
+    except TimeoutError:
+        return _plain(408)
     except ClientDisconnect:
         return _plain(400)
     return bytes(read)

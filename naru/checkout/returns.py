@@ -14,6 +14,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -31,6 +32,7 @@ log = logging.getLogger("naru.checkout")
 
 _IMP_UID = re.compile(r"imps?_[0-9]{12}", re.ASCII)
 FIELDS_MAX = 200
+BODY_SECONDS_MAX = 10.0
 # A PG that has not answered by then is asked on; the buyer sees that we are checking.
 APPROVAL_WAIT_SECONDS = 20.0
 
@@ -221,10 +223,14 @@ async def _read_fields(request: Request) -> dict[str, str] | None:
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes | None:
-    """The body, or None as soon as it is longer."""
+    """The body, or None as soon as it is longer. Raises HTTPException 408 when it trickles."""
     raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > bytes_max:
-            return None
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            async for chunk in request.stream():
+                raw += chunk
+                if len(raw) > bytes_max:
+                    return None
+    except TimeoutError:
+        raise HTTPException(408, headers={"Connection": "close"}) from None
     return bytes(raw)

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 APP_RETURN_HOST = "detectchangingwebview"
 LOOPBACK = "loopback"
 NULL_ORIGIN = "null"
+# An origin stands in headers (frame-ancestors), where a comma or a semicolon begins something else.
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ class Merchant:
 def origin_of(url: str) -> str | None:
     """`https://host[:port]` of an http(s) address, as a browser writes it; None for anything else.
 
-    Refused are credentials, backslashes, blanks and control characters, hosts beyond ASCII (a
-    browser says them in punycode) and percent signs: two readers could disagree about them.
+    Refused are credentials, backslashes, blanks, control characters and hosts of anything but the
+    letters of names (a browser says others in punycode): two readers could disagree about them.
     """
     if re.search(r"[\x00-\x20\x7f\\]", url):
         return None
@@ -51,7 +53,7 @@ def origin_of(url: str) -> str | None:
         return None
     if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
         return None
-    if not host.isascii() or "%" in host or port == 0:
+    if not _HOST.fullmatch(host) or port == 0:
         return None
     default = {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{host}" + ("" if port in (None, default) else f":{port}")

@@ -6,6 +6,7 @@ Nothing here decides whether an order is paid: that is finalise.py.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -23,7 +24,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -48,6 +49,7 @@ log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 BODY_BYTES_MAX = 64 * 1024
+BODY_SECONDS_MAX = 10.0
 ACCOUNT_LIFE_DAYS = 3
 VISITOR_COOKIE = "naru_shop_visitor"
 LANGUAGE_COOKIE = "naru_shop_language"
@@ -492,12 +494,20 @@ class SafeHeaders:
 
 
 async def _body(request: Request) -> bytes:
-    """The body, or HTTP 413 as soon as it is too long to be honest."""
+    """The body, or HTTP 413 as soon as it is too long to be honest, 408 when it never ends."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            raise HTTPException(413, "본문이 너무 깁니다.")
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BODY_BYTES_MAX:
+                    raise HTTPException(413, "본문이 너무 깁니다.")
+    except TimeoutError:
+        raise HTTPException(
+            408, "본문이 제때 오지 않았습니다.", headers={"Connection": "close"}
+        ) from None
+    except ClientDisconnect:
+        raise HTTPException(400, "본문이 도중에 끊겼습니다.") from None
     return bytes(body)
 
 

@@ -87,6 +87,14 @@ def test_spellings_of_another_place_are_not(url: str) -> None:
     assert not allows_return(merchant("loopback"), url)
 
 
+@pytest.mark.parametrize("letter", [*";,*'\"()!$&+=~`{}|^<>"])
+def test_an_origin_cannot_begin_something_else_in_the_header_where_it_stands(letter: str) -> None:
+    # frame-ancestors of the window's policy: a list, closed by a semicolon, where * means anybody.
+    origin = f"http://a{letter}x.localhost"
+    assert origin_of(origin) is None
+    assert not allows_page(merchant("loopback"), origin)
+
+
 def test_an_empty_list_allows_nobody() -> None:
     for origin in (SHOP, "null", "loopback", "", None):
         assert not allows_page(merchant(), origin)

@@ -50,7 +50,7 @@ class Settings:
     """The gateway's address as buyers' browsers and PGs see it; no slash at the end."""
 
     secret: bytes | None = field(default=None, repr=False)
-    """The root key, 32 bytes or more, that seals merchants' and channels' secrets.
+    """The root key, 32 bytes or more; access tokens are computed from it, so losing it ends them.
     Not given: the file `secret` in the home folder, which the demo makes; None: neither."""
 
     allow_private_addresses: bool = False

@@ -1,0 +1,594 @@
+"""Write the generated parts of docs/reference from the code itself, between their markers.
+
+    python tools/write_docs.py            write what has changed
+    python tools/write_docs.py --check    only name the stale pages; exit status 1 when there are some
+
+A part begins with `<!-- from the code: NAME -->` and ends with `<!-- end -->`. What stands between the two
+is nobody's to edit; tests/test_docs.py fails when it is stale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import inspect
+import json
+import re
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+import naru.rest.annotations as answers
+from naru import kit
+from naru.checkout import result
+from naru.cli.main import COMMANDS
+from naru.config import Settings
+from naru.domain.ids import ImpUid, MerchantUid
+from naru.domain.money import Money
+from naru.domain.payment import Buyer, Card, Payment, Step, Surface, VirtualAccount
+from naru.domain.pg_profile import PROFILES, Mode, PgProfile, Shape
+from naru.kit import errors as kit_errors
+from naru.kit import verify as kit_verify
+from naru.kit.operations import Operations
+from naru.rest import authenticate, coerce, door, operations, payments, read_fields
+from naru.rest.codes import bank_code
+from naru.rest.operation import Operation
+from naru.sandbox import cards, magic
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "reference"
+V1_OPERATIONS = ROOT / "tools" / "v1_operations.txt"
+SIGNATURE_LENGTH_MAX = 400
+PART = re.compile(
+    r"(<!-- from the code: (?P<name>[a-z-]+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL
+)
+
+
+# REST
+
+
+def rest_operations() -> str:
+    """Every operation of the merchant's door: what it reads, what it answers."""
+    parts = [
+        table(
+            ("operation", "한국어", "tag"),
+            (
+                (f"[`{each.method} {each.path}`](#{_anchor(each)})", each.summary, each.tag)
+                for each in operations()
+            ),
+        )
+    ]
+    for each in operations():
+        verb = each.verb or each.open_verb
+        parts.append(f"### {each.method} {each.path}\n\n{_said(verb)}")
+        if each.open_verb is not None:
+            parts[-1] += " Needs no token."
+        rows = list(_parameters(each.request, each.path))
+        if rows:
+            parts.append(table(("parameter", "where", "type", "when left out"), rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _anchor(operation: Operation) -> str:
+    """The id that a Markdown reader gives to the heading of this operation."""
+    heading = f"{operation.method} {operation.path}".lower()
+    return re.sub(r"[^a-z0-9_ -]", "", heading).replace(" ", "-")
+
+
+def _parameters(
+    request: type[msgspec.Struct], path: str, prefix: str = ""
+) -> Iterator[tuple[str, str, str, str]]:
+    hints = typing.get_type_hints(request, include_extras=True)
+    for field in msgspec.structs.fields(request):
+        name = f"{prefix}[{field.encode_name}]" if prefix else field.encode_name
+        rule, inner = _rule(hints[field.name])
+        if inner is not None:
+            yield from _parameters(inner, path, name)
+            continue
+        where = "path" if "{" + name + "}" in path else "query or body"
+        needed = field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
+        yield f"`{name}`", where, rule, "refused" if needed else _default(field.default)
+
+
+def _default(value: object) -> str:
+    if value in (None, (), "") or value is msgspec.NODEFAULT:
+        return "nothing"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _rule(hint: Any) -> tuple[str, type[msgspec.Struct] | None]:
+    """A field's rule in words (naru/rest/coerce.py), or the request that is nested in it."""
+    if typing.get_origin(hint) is Annotated:
+        return _rule_words(hint.__metadata__[0]), None
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return "", hint
+    for part in typing.get_args(hint):
+        if part is not type(None):
+            return _rule(part)
+    raise TypeError(f"no rule in {hint!r}")
+
+
+def _rule_words(rule: object) -> str:
+    if isinstance(rule, coerce.Text):
+        if rule.length == coerce.Text().length:
+            return "text"
+        return f"text, {rule.length}, {'cut' if rule.cut else 'longer is refused'}"
+    words = {
+        coerce.number: "amount",
+        coerce.whole: "whole number",
+        coerce.flag: "boolean",
+        coerce.texts: "list of texts",
+        coerce.json_text: "text or any JSON",
+        bank_code: "bank code",
+    }
+    return words[typing.cast("Any", rule)]
+
+
+def v1_operations() -> list[tuple[str, str, str]]:
+    """Tag, method and path of all 80 operations of V1."""
+    lines = V1_OPERATIONS.read_text().splitlines()
+    rows = [tuple(line.split()) for line in lines if not line.startswith("#")]
+    return [(tag, method, path) for tag, method, path in rows]
+
+
+def missing_operations() -> list[tuple[str, str, str]]:
+    """The operations of V1 that the door does not serve."""
+    served = {(each.method, each.path) for each in operations()}
+    return [row for row in v1_operations() if row[1:] not in served]
+
+
+def rest_missing() -> str:
+    """The operations of V1 that the door does not serve, by tag."""
+    missing = missing_operations()
+    by_tag: dict[str, list[str]] = {}
+    for tag, method, path in missing:
+        by_tag.setdefault(tag, []).append(f"`{method} {path}`")
+    count, whole = len(missing), len(v1_operations())
+    return (
+        f"Served: {whole - count} of {whole}. Not there yet: {count}.\n\n"
+        + table(
+            ("tag", "not there yet"), ((tag, "<br>".join(each)) for tag, each in by_tag.items())
+        )
+        + "\n"
+    )
+
+
+def rest_limits() -> str:
+    """The limits of the transport, from the constants that hold them."""
+    rows = [
+        ("body", f"{door.BODY_BYTES_MAX:,} bytes", "413"),
+        ("time for the body to arrive", f"{door.BODY_SECONDS_MAX:g} s", "408"),
+        ("nesting", f"{read_fields.DEPTH_MAX} levels", "400"),
+        ("fields", f"{read_fields.FIELDS_MAX:,}", "400"),
+        ("any text without a limit of its own", f"{coerce.Text().length:,} characters", "400"),
+        ("ids in one `GET /payments`", str(payments.IDS_MAX), "400"),
+        ("`limit` of a page", f"{payments.LIMIT_MAX:,}", "400"),
+        ("`from` to `to`", f"{payments.WINDOW_MAX.days} days", "400"),
+        ("life of a token", f"{authenticate.TOKEN_LIFE.seconds} s", "401"),
+        (
+            "token asked again in its last",
+            f"{authenticate.TOKEN_LAST_MINUTE.seconds} s",
+            f"lives {authenticate.TOKEN_EXTENSION.seconds} s longer",
+        ),
+    ]
+    return table(("what", "limit", "beyond it"), rows) + "\n"
+
+
+def rest_objects() -> str:
+    """Every object of an answer and its keys, in the order of the wire."""
+    parts = []
+    for name, kind in vars(answers).items():
+        if not name.endswith("Annotation") or not isinstance(kind, type):
+            continue
+        # As written, because a key named `list` hides the list of Python from its neighbours.
+        keys = ", ".join(
+            f"`{key}` {_type_words(str(hint))}" for key, hint in kind.__annotations__.items()
+        )
+        parts.append(f"**{name.removesuffix('Annotation')}**: {_said(kind)}\n\n{keys}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _type_words(hint: str) -> str:
+    inner, bar, _ = hint.partition(" | None")
+    if bar:
+        return f"{_type_words(inner)} or null"
+    if inner.startswith("list["):
+        return f"list of {_type_words(inner[5:-1])}"
+    if inner.startswith("dict["):
+        return "object"
+    words = {"str": "text", "int": "integer", "bool": "boolean", "Amount": "number"}
+    words |= {"Surface": "text", "Status": "text"}
+    return words.get(inner, inner.removesuffix("Annotation"))
+
+
+# SDK
+
+
+def sdk_windows() -> str:
+    """How the window opens, by pg code."""
+    head = ("pg", "PC", "mobile", "methods", "currency", "new callback", "needs", "sandbox MID")
+    return table(head, (_window(each) for each in PROFILES.values())) + "\n"
+
+
+def _window(manners: PgProfile) -> tuple[str, ...]:
+    popup = f" {manners.popup_size[0]}×{manners.popup_size[1]}"
+    desk = manners.pc.value + (popup if manners.pc is Mode.POPUP else "")
+    if manners.popup_param:
+        desk += f"; `popup: true`: popup{popup}"
+    if manners.popup_off:
+        desk += "; `popup: false`: iframe"
+    if manners.redirect_result:
+        desk += "; result at `m_redirect_url`"
+    phone = manners.mobile.value
+    if manners.mobile_by_redirect_url:
+        phone += " when `m_redirect_url` is given, else iframe"
+    methods = manners.wallet or " ".join(manners.methods)
+    currency = manners.currency
+    if manners.refuses_currency:
+        currency += f", never {' '.join(manners.refuses_currency)}"
+    needs = " ".join(f"`{name}`" for name in manners.required)
+    return (
+        f"`{manners.pg_code}`",
+        desk,
+        phone,
+        methods,
+        currency,
+        manners.shape.value,
+        needs or "–",
+        f"`{manners.mid}`",
+    )
+
+
+def sample_payment() -> Payment:
+    """A card payment that was paid on a page, for the examples."""
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    return Payment(
+        imp_uid=ImpUid("imp_123456789012"),
+        merchant_id=1,
+        merchant_uid=MerchantUid("order-1"),
+        channel_id=1,
+        pg_code="html5_inicis",
+        mid="INIpayTest",
+        sandbox=True,
+        surface=Surface.PC,
+        pay_method="card",
+        step=Step.PAID,
+        version=3,
+        amount=Money(1004),
+        cancelled=Money(0),
+        tax_free=Money(0),
+        vat=None,
+        pg_order_no="n000000000000000000000001",
+        started_at=moment,
+        paid_at=moment,
+        name="당근 10kg",
+        buyer=Buyer(name="홍길동", tel="010-4242-4242"),
+        pg_tid="s_1",
+        approval_number="45918441",
+        receipt_url="https://pg.example.com/receipts/s_1",
+        card=Card("366", "신한카드", "451842******7811", 0, 0),
+        return_url="https://shop.example.com/done?cart=7#top",
+        callback_shape=Shape.FULL,
+    )
+
+
+def sdk_callbacks() -> str:
+    """The callback's object in its two shapes, as naru/checkout/result.py writes it."""
+    paid = sample_payment()
+    moment = paid.started_at
+    account = replace(
+        paid,
+        step=Step.WAITING_DEPOSIT,
+        pay_method="vbank",
+        paid_at=None,
+        card=None,
+        approval_number=None,
+        virtual_account=VirtualAccount(
+            "088", "신한은행", "56211105948400", "나루 상점", moment, moment
+        ),
+    )
+    words = result.user_cancel_words(paid.pg_code, paid.callback_shape)
+    closed = replace(
+        paid, step=Step.FAILED, paid_at=None, card=None, fail_code="F400", fail_reason=words
+    )
+    gained = result.callback_object(account).keys() - result.callback_object(paid).keys()
+    refused = result.refusal_object(Shape.FULL, "order-1", "NOT_READY", "…")
+    short = Shape.MINIMAL
+    return (
+        "\n\n".join(
+            (
+                "Paid, full shape:",
+                _json(result.callback_object(paid)),
+                "A virtual account adds " + ", ".join(f"`{key}`" for key in sorted(gained)) + ".",
+                "Closed by the buyer, full shape, what differs:",
+                _json(_differences(result.callback_object(paid), result.callback_object(closed))),
+                "Paid and failed, minimal shape:",
+                _json(result.callback_object(replace(paid, callback_shape=short))),
+                _json(result.callback_object(replace(closed, callback_shape=short))),
+                "No payment came to exist:",
+                _json(refused),
+            )
+        )
+        + "\n"
+    )
+
+
+def sdk_redirects() -> str:
+    """What is added to m_redirect_url."""
+    paid = sample_payment()
+    failed = replace(paid, step=Step.FAILED, fail_code="3011", fail_reason="한도초과")
+    rows = [
+        ("paid, full shape", paid),
+        ("failed, full shape", failed),
+        ("paid, minimal shape", replace(paid, callback_shape=Shape.MINIMAL)),
+        ("failed, minimal shape", replace(failed, callback_shape=Shape.MINIMAL)),
+        ("paid, `kcp_quick`", replace(paid, pg_code="kcp_quick")),
+    ]
+    return (
+        f"`m_redirect_url` was `{paid.return_url}`:\n\n"
+        + table(
+            ("ending", "address"),
+            ((words, f"`{result.redirect_address(payment)}`") for words, payment in rows),
+        )
+        + "\n"
+    )
+
+
+def _differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in after.items() if before.get(key, "") != value}
+
+
+def _json(value: object) -> str:
+    return f"```json\n{json.dumps(value, ensure_ascii=False, indent=1)}\n```"
+
+
+# Kit
+
+
+def kit_names() -> str:
+    """The public names of naru.kit with their signatures."""
+    parts = []
+    for name in kit.__all__:
+        value = getattr(kit, name)
+        if isinstance(value, type) and issubclass(value, kit.KitError):
+            continue  # the tree of errors tells them
+        if name == "Verdict":
+            one_of = ", ".join(f"`{each.__name__}`" for each in typing.get_args(value))
+            parts.append(f"- `Verdict`: one of {one_of}")
+            continue
+        signature = _signature(value)
+        if len(signature) > SIGNATURE_LENGTH_MAX:
+            fields = " ".join(f"`{field}`" for field in inspect.signature(value).parameters)
+            parts.append(f"- `{name}`<br>{_said(value)} Fields: {fields}")
+            continue
+        parts.append(f"- `{name}{signature}`<br>{_said(value)}")
+    return "\n".join(parts) + "\n"
+
+
+def kit_operations() -> str:
+    """What both clients can ask."""
+    rows = []
+    for name, operation in vars(Operations).items():
+        if name.startswith("_"):
+            continue
+        describe = operation._describe
+        returned = inspect.signature(describe).return_annotation
+        signature = _signature(describe).rpartition(" -> ")[0]
+        rows.append(
+            f"- `{name}{signature} -> {returned.removeprefix('Call[').removesuffix(']')}`<br>"
+            + _said(describe)
+        )
+    return "\n".join(rows) + "\n"
+
+
+def kit_error_tree() -> str:
+    """The picture on top of naru/kit/errors.py."""
+    return f"```text\n{inspect.getdoc(kit_errors)}\n```\n"
+
+
+def kit_reasons() -> str:
+    """Why a payment is `Forged`, with the sentence beside each word in naru/kit/verify.py."""
+    source = inspect.getsource(kit_verify)
+    found = re.findall(r'^    "([a-z_]+)",  # (.+)$', source, re.MULTILINE)
+    assert tuple(word for word, _ in found) == typing.get_args(kit_verify.Reason)
+    return table(("reason", "meaning"), ((f"`{word}`", said) for word, said in found)) + "\n"
+
+
+def _signature(value: Any) -> str:
+    # Annotations are kept as written, so Python shows them in quotes.
+    text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(value)))
+    return text.removesuffix(" -> None").replace("frozenset()", "()")
+
+
+# Settings and commands
+
+
+def settings_variables() -> str:
+    """Every setting of naru/config.py."""
+    said = _attribute_docs(Settings)
+    defaults = {name: field.default for name, field in Settings.__dataclass_fields__.items()}
+    rows = [
+        (f"`NARU_{name.upper()}`", _setting(default), said[name])
+        for name, default in defaults.items()
+    ]
+    return table(("variable", "default", "what"), rows) + "\n"
+
+
+def _setting(value: object) -> str:
+    if value is None or value == ():
+        return "none"
+    return f"`{('on' if value else 'off') if isinstance(value, bool) else value}`"
+
+
+def _attribute_docs(kind: type) -> dict[str, str]:
+    """The string under each field of a class."""
+    [body] = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(body, ast.ClassDef)
+    said = {}
+    for field, below in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+            assert isinstance(field.target, ast.Name)
+            assert isinstance(below.value, ast.Constant)
+            said[field.target.id] = " ".join(str(below.value.value).split())
+    return said
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """The arguments of one command, as its own file declares them."""
+    parser = argparse.ArgumentParser(prog=f"naru {command}", add_help=False)
+    importlib.import_module(f"naru.cli.{command}").add_arguments(parser)
+    return parser
+
+
+def settings_commands() -> str:
+    """Every command of `naru`: its verbs, their arguments, and its last words."""
+    parts = []
+    for name, summary in COMMANDS.items():
+        parser = parser_of(name)
+        parts.append(f"### naru {name}\n\n{summary[0].upper()}{summary[1:]}.")
+        lines = [f"- `{line}`: {said}" for line, said in _forms(parser, f"naru {name}")]
+        if lines:
+            parts.append("\n".join(lines))
+        if parser.epilog:
+            parts.append(f"```text\n{parser.epilog}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def _forms(parser: argparse.ArgumentParser, line: str, said: str = "") -> Iterator[tuple[str, str]]:
+    words, notes = [line], [said]
+    for action in parser._actions:
+        if isinstance(action, argparse._HelpAction):
+            continue
+        if isinstance(action, argparse._SubParsersAction):
+            helps = {each.dest: each.help for each in action._choices_actions}
+            for verb, below in action.choices.items():
+                yield from _forms(below, f"{line} {verb}", (helps.get(verb) or "").strip())
+            return
+        word = action.metavar if isinstance(action.metavar, str) else action.dest.upper()
+        if action.option_strings:
+            option = action.option_strings[0] + (f" {word}" if action.nargs != 0 else "")
+            words.append(option if action.required else f"[{option}]")
+            if action.help:
+                notes.append(f"`{action.option_strings[0]}`: {action.help}")
+        else:
+            words.append(word)
+            if action.help:
+                notes.append(f"{word}: {action.help}")
+    notes = [note for note in notes if note]
+    if len(words) > 1 or said:
+        yield " ".join(words), ". ".join(note[0].upper() + note[1:] for note in notes) or "–"
+
+
+# Sandbox
+
+
+def sandbox_cards() -> str:
+    """The test cards."""
+    proof = {
+        "isp": "a certificate, installed in the window",
+        "mpi": f"`{cards.MPI_PASSWORD}`",
+        "simple": f"PIN `{cards.SIMPLE_PIN}`",
+    }
+    rows = (
+        (
+            f"`{card.id}`",
+            card.issuer_name,
+            f"`{card.number}`",
+            f"{card.expiry[:2]}/{card.expiry[2:]}",
+            card.cvc if card.auth == "mpi" else "–",
+            proof[card.auth],
+            f"`{card.scenario}`" if card.scenario else "approved",
+        )
+        for card in cards.CARDS
+    )
+    return table(("id", "company", "number", "expiry", "CVC", "proof", "what happens"), rows) + "\n"
+
+
+def sandbox_scenarios() -> str:
+    """The magic table."""
+    rows = (
+        (
+            f"`{each.name}`",
+            each.stage,
+            f"`{each.amount:,}`" if each.amount else "–",
+            f"`{each.card_id}`" if each.card_id else "–",
+            f"`{each.code}` {each.message}" if each.code else "–",
+            each.en,
+            each.ko,
+        )
+        for each in magic.SCENARIOS
+    )
+    head = ("scenario", "at", "amount", "card", "the PG's words", "what happens", "일어나는 일")
+    return table(head, rows) + "\n"
+
+
+# Writing
+
+
+def table(head: tuple[str, ...], rows: typing.Iterable[tuple[str, ...]]) -> str:
+    """A Markdown table; a bar inside a cell is escaped."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
+        for line in lines
+    )
+
+
+def _said(value: Any) -> str:
+    """The docstring as one line; paragraphs are joined."""
+    return " ".join((inspect.getdoc(value) or "").split())
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "rest-operations": rest_operations,
+    "rest-missing": rest_missing,
+    "rest-limits": rest_limits,
+    "rest-objects": rest_objects,
+    "sdk-windows": sdk_windows,
+    "sdk-callbacks": sdk_callbacks,
+    "sdk-redirects": sdk_redirects,
+    "kit-names": kit_names,
+    "kit-operations": kit_operations,
+    "kit-errors": kit_error_tree,
+    "kit-reasons": kit_reasons,
+    "settings-variables": settings_variables,
+    "settings-commands": settings_commands,
+    "sandbox-cards": sandbox_cards,
+    "sandbox-scenarios": sandbox_scenarios,
+}
+
+
+def renewed(page: str) -> str:
+    """The text of a page with every generated part as the code has it today."""
+
+    def write(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{PARTS[match['name']]()}\n{match[4]}"
+
+    return PART.sub(write, page)
+
+
+def stale_pages() -> list[Path]:
+    """The pages whose generated parts differ from the code."""
+    pages = sorted(REFERENCE.glob("*.md"))
+    return [each for each in pages if renewed(each.read_text("utf-8")) != each.read_text("utf-8")]
+
+
+def main(words: list[str]) -> int:
+    """Write or check. The exit status is 1 when a check finds a stale page."""
+    stale = stale_pages()
+    for page in stale:
+        print(page.relative_to(ROOT))
+        if words != ["--check"]:
+            page.write_text(renewed(page.read_text("utf-8")), "utf-8")
+    return int(bool(stale) and words == ["--check"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

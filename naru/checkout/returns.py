@@ -50,22 +50,17 @@ class Returns:
         imp_uid = request.path_params["imp_uid"]
         # Before anything that takes time: once the buyer closes the window, it cannot be read.
         fields = await _read_fields(request)
-        payment = channel = None
-        if is_imp_uid(imp_uid):
-            async with gateway.store.direct() as session:
-                payment = await session.payments.get(imp_uid)
-                channel = await session.channels.get(payment.channel_id) if payment else None
-        if payment is None or channel is None:
+        if not is_imp_uid(imp_uid):
             return page("message.html", title="no_window", hint="no_window_hint", status=404)
         try:
             if fields is None:
                 raise ForgedReturn("not a form")
-            # Also when there is nothing left to decide (Back, refresh): only who brings the PG's
-            # word may see how this payment ended.
-            gateway.connector_of(channel).read_return(channel, payment, fields)
-            payment = await self._approve(payment, fields)
+            payment = await self._approve(imp_uid, fields)
         except ForgedReturn as forged:
-            log.warning("%s: return refused: %s", payment.imp_uid, forged)
+            log.warning("%s: return refused: %s", imp_uid, forged)
+            payment = await self._read(imp_uid)
+            if payment is None:
+                return page("message.html", title="no_window", hint="no_window_hint", status=404)
             return page(
                 "message.html",
                 language=payment.language,
@@ -74,6 +69,8 @@ class Returns:
                 hint="bad_return_hint",
                 status=400,
             )
+        if payment is None:
+            return page("message.html", title="no_window", hint="no_window_hint", status=404)
         return RedirectResponse(done_url(gateway, payment), 303, NO_STORE)
 
     async def done(self, request: Request) -> Response:
@@ -119,16 +116,20 @@ class Returns:
             },
         )
 
-    async def _approve(self, payment: Payment, fields: dict[str, str]) -> Payment:
+    async def _read(self, imp_uid: str) -> Payment | None:
+        async with self._gateway.store.direct() as session:
+            return await session.payments.get(imp_uid)
+
+    async def _approve(self, imp_uid: str, fields: dict[str, str]) -> Payment | None:
         """Approve in a task of its own: a buyer who closes the window does not stop it half-way.
 
         Returns the payment as it stands after APPROVAL_WAIT_SECONDS at the latest.
         """
-        task = asyncio.create_task(approve(self._gateway, payment.imp_uid, fields))
+        task = asyncio.create_task(approve(self._gateway, imp_uid, fields))
         self._approving.add(task)
         task.add_done_callback(self._ended)
         done, _ = await asyncio.wait({task}, timeout=APPROVAL_WAIT_SECONDS)
-        return (task.result() if done else None) or payment
+        return task.result() if done else await self._read(imp_uid)
 
     def _ended(self, task: asyncio.Task[Payment | None]) -> None:
         self._approving.discard(task)

@@ -30,6 +30,7 @@ from naru.checkout.result import refusal_address, refusal_object, user_cancel_wo
 from naru.checkout.returns import (
     Returns,
     done_url,
+    is_imp_uid,
     message_target,
     payment_by_proof,
     payment_by_token,
@@ -46,6 +47,7 @@ from naru.domain.errors import (
     PgRefused,
     Refused,
 )
+from naru.domain.ids import hash_secret
 from naru.domain.merchant import NULL_ORIGIN, Merchant, allows_page, origin_of
 from naru.domain.payment import Payment, Step
 from naru.domain.pg_profile import Mode, Shape, profile
@@ -54,6 +56,7 @@ from naru.payments.abandon import abandon
 from naru.payments.gateway import Gateway
 from naru.payments.start import enter_window, start
 from naru.store import StoreUnavailable
+from naru.store.payments import Case
 
 log = logging.getLogger("naru.checkout")
 
@@ -189,12 +192,12 @@ class _Door:
 
     async def window(self, request: Request) -> Response:
         """The opening page: who sells what for how much, at once; then on to the PG."""
-        payment, token = await self._by_token(request)
-        if payment is None:
+        case = await self._case(request)
+        if case is None:
             return page("message.html", title="no_window", hint="no_window_hint", status=404)
+        payment, _, merchant = case
         if payment.step is not Step.OPENED:
             return RedirectResponse(done_url(self._gateway, payment), 303, NO_STORE)
-        merchant = await self._merchant_of(payment)
         return page(
             "window.html",
             language=payment.language,
@@ -205,18 +208,18 @@ class _Door:
                 "request_id": payment.request_id,
                 "imp_uid": payment.imp_uid,
                 "page_origin": message_target(payment),
-                "next": self._window_url("enter", payment, token),
+                "next": self._window_url("enter", payment, request.query_params["token"]),
             },
         )
 
     async def enter(self, request: Request) -> Response:
         """Ask the PG for its window and send the browser there, in the same frame, tab or popup."""
-        payment, _ = await self._by_token(request)
-        if payment is None:
+        case = await self._case(request)
+        if case is None:
             return page("message.html", title="no_window", hint="no_window_hint", status=404)
-        merchant = await self._merchant_of(payment)
+        payment, channel, merchant = case
         try:
-            plan = await enter_window(self._gateway, payment, merchant)
+            plan = await enter_window(self._gateway, payment, merchant, channel)
         except (AlreadyClaimed, PgRefused):
             return RedirectResponse(done_url(self._gateway, payment), 303, NO_STORE)
         if isinstance(plan, Redirect):
@@ -230,9 +233,13 @@ class _Door:
             form=plan,
         )
 
-    async def _by_token(self, request: Request) -> tuple[Payment | None, str]:
-        token = request.query_params.get("token", "")
-        return await payment_by_token(self._gateway, request.path_params["imp_uid"], token), token
+    async def _case(self, request: Request) -> Case | None:
+        """The payment of this window, for a browser that holds its token."""
+        imp_uid, token = request.path_params["imp_uid"], request.query_params.get("token", "")
+        if not is_imp_uid(imp_uid):
+            return None
+        async with self._gateway.store.direct() as session:
+            return await session.payments.case(imp_uid, hash_secret(token))
 
     async def _merchant(self, user_code: str) -> tuple[Merchant | None, list[Channel]]:
         if not is_user_code(user_code):
@@ -242,12 +249,6 @@ class _Door:
             if merchant is None:
                 return None, []
             return merchant, await session.channels.of_merchant(merchant.id)
-
-    async def _merchant_of(self, payment: Payment) -> Merchant:
-        async with self._gateway.store.direct() as session:
-            merchant = await session.merchants.get(payment.merchant_id)
-        assert merchant is not None, "a payment's merchant is never deleted"
-        return merchant
 
     def _window_url(self, name: str, payment: Payment, token: str) -> str:
         url = f"{self._gateway.public_url}/checkout/{name}/{payment.imp_uid}"

@@ -24,16 +24,17 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
     Raises ForgedReturn when the fields are not the PG's word; then nothing has changed.
     """
     async with gateway.store.direct() as session:
-        payment = await session.payments.get(imp_uid)
-        if payment is None or payment.step is not Step.OPENED:
-            return payment
-        channel = await session.channels.get(payment.channel_id)
-        merchant = await session.merchants.get(payment.merchant_id)
-    assert channel is not None
-    assert merchant is not None
+        case = await session.payments.case(imp_uid)
+    if case is None:
+        return None
+    payment, channel, merchant = case
     connector = gateway.connector_of(channel)
 
+    # Also when there is nothing left to decide (Back, refresh): only who brings the PG's word may
+    # see how this payment ended.
     back = connector.read_return(channel, payment, fields)
+    if payment.step is not Step.OPENED:
+        return payment
     if isinstance(back, Abandoned):
         return await abandon(gateway, imp_uid, back.code, back.message)
     # The merchant's own setting wins: the buyer's browser cannot switch the question off (P18).

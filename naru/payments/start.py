@@ -139,17 +139,21 @@ async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
     raise RuntimeError("no free imp_uid")
 
 
-async def enter_window(gateway: Gateway, payment: Payment, merchant: Merchant) -> WindowPlan:
+async def enter_window(
+    gateway: Gateway, payment: Payment, merchant: Merchant, channel: Channel | None = None
+) -> WindowPlan:
     """Ask the PG where this payment's window is. May be asked again: the PG answers the same.
 
+    The payment's channel is read unless the caller has it at hand.
     Raises AlreadyClaimed when the window has been used, PgRefused when the PG cannot open one (the
     payment is failed then, with the PG's words).
     """
     if payment.step is not Step.OPENED:
         raise AlreadyClaimed
-    async with gateway.store.direct() as session:
-        channel = await session.channels.get(payment.channel_id)
-    assert channel is not None
+    if channel is None:
+        async with gateway.store.direct() as session:
+            channel = await session.channels.get(payment.channel_id)
+    assert channel is not None, "a payment's channel is never deleted"
     order = WindowOrder(
         payment=payment,
         merchant_name=merchant.name,

@@ -26,22 +26,24 @@ class Channels:
 
     async def of_merchant(self, merchant_id: int) -> list[Channel]:
         """Every channel of a merchant, default first."""
-        return [_read(row) for row in await self._connection.fetch(Q["of_merchant"], merchant_id)]
+        return [
+            read_channel(row) for row in await self._connection.fetch(Q["of_merchant"], merchant_id)
+        ]
 
     async def named_of_merchant(self, merchant_id: int) -> list[tuple[str, Channel]]:
         """The same, each with the name its staff gave it."""
         rows = await self._connection.fetch(Q["of_merchant"], merchant_id)
-        return [(row["name"], _read(row)) for row in rows]
+        return [(row["name"], read_channel(row)) for row in rows]
 
     async def get(self, channel_id: int) -> Channel | None:
         """One channel."""
         row = await self._connection.fetchrow(Q["get"], channel_id)
-        return None if row is None else _read(row)
+        return None if row is None else read_channel(row)
 
     async def by_key(self, channel_key: str) -> Channel | None:
         """One channel by its key."""
         row = await self._connection.fetchrow(Q["by_key"], channel_key)
-        return None if row is None else _read(row)
+        return None if row is None else read_channel(row)
 
     async def add(
         self,
@@ -83,16 +85,17 @@ class Channels:
         await self._connection.fetch(Q["change_settings"], channel_id, settings)
 
 
-def _read(row: asyncpg.Record) -> Channel:
+def read_channel(row: asyncpg.Record, prefix: str = "") -> Channel:
+    """A channel from its row, whose columns may have a prefix."""
     return Channel(
-        id=row["id"],
-        merchant_id=row["merchant_id"],
-        channel_key=ChannelKey(row["channel_key"]),
-        pg_code=row["pg_code"],
-        mid=row["mid"],
-        connector=row["connector"],
-        test=row["test"],
-        kind=row["kind"],
-        is_default=row["is_default"],
-        settings=row["settings"],
+        id=row[prefix + "id"],
+        merchant_id=row[prefix + "merchant_id"],
+        channel_key=ChannelKey(row[prefix + "channel_key"]),
+        pg_code=row[prefix + "pg_code"],
+        mid=row[prefix + "mid"],
+        connector=row[prefix + "connector"],
+        test=row[prefix + "test"],
+        kind=row[prefix + "kind"],
+        is_default=row[prefix + "is_default"],
+        settings=row[prefix + "settings"],
     )

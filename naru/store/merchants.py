@@ -38,15 +38,15 @@ class Merchants:
 
     async def by_user_code(self, user_code: str) -> Merchant | None:
         """Who answers to this 가맹점식별코드."""
-        return _read(await self._connection.fetchrow(Q["by_user_code"], user_code))
+        return _found(await self._connection.fetchrow(Q["by_user_code"], user_code))
 
     async def get(self, merchant_id: int) -> Merchant | None:
         """One merchant."""
-        return _read(await self._connection.fetchrow(Q["get"], merchant_id))
+        return _found(await self._connection.fetchrow(Q["get"], merchant_id))
 
     async def all(self) -> list[Merchant]:
         """Every merchant."""
-        return [found for row in await self._connection.fetch(Q["all"]) if (found := _read(row))]
+        return [read_merchant(row) for row in await self._connection.fetch(Q["all"])]
 
     async def add(
         self, name: str, user_codes: list[str], *, live: bool, webhook_secret: str | None
@@ -122,22 +122,25 @@ class Merchants:
         return row is not None
 
 
-def _read(row: asyncpg.Record | None) -> Merchant | None:
-    if row is None:
-        return None
+def _found(row: asyncpg.Record | None) -> Merchant | None:
+    return None if row is None else read_merchant(row)
+
+
+def read_merchant(row: asyncpg.Record, prefix: str = "") -> Merchant:
+    """A merchant from its row, whose columns may have a prefix."""
     return Merchant(
-        id=row["id"],
-        user_code=row["user_code"] or "",
-        name=row["name"],
-        live=row["live"],
-        allow_test_channels=row["allow_test_channels"],
-        allowed_origins=tuple(row["allowed_origins"]),
-        allowed_return_origins=tuple(row["allowed_return_origins"]),
-        allowed_webhook_origins=tuple(row["allowed_webhook_origins"]),
-        allowed_app_schemes=tuple(row["allowed_app_schemes"]),
-        webhook_url=row["webhook_url"],
-        webhook_format=row["webhook_format"],
-        webhook_mode=row["webhook_mode"],
-        webhook_secret=row["webhook_secret"],
-        confirm_url=row["confirm_url"],
+        id=row[prefix + "id"],
+        user_code=row[prefix + "user_code"] or "",
+        name=row[prefix + "name"],
+        live=row[prefix + "live"],
+        allow_test_channels=row[prefix + "allow_test_channels"],
+        allowed_origins=tuple(row[prefix + "allowed_origins"]),
+        allowed_return_origins=tuple(row[prefix + "allowed_return_origins"]),
+        allowed_webhook_origins=tuple(row[prefix + "allowed_webhook_origins"]),
+        allowed_app_schemes=tuple(row[prefix + "allowed_app_schemes"]),
+        webhook_url=row[prefix + "webhook_url"],
+        webhook_format=row[prefix + "webhook_format"],
+        webhook_mode=row[prefix + "webhook_mode"],
+        webhook_secret=row[prefix + "webhook_secret"],
+        confirm_url=row[prefix + "confirm_url"],
     )

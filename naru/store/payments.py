@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 
+from naru.domain.channel import Channel
 from naru.domain.errors import AlreadyPaid
 from naru.domain.ids import ImpUid, MerchantUid
+from naru.domain.merchant import Merchant
 from naru.domain.money import Money
 from naru.domain.outcome import AccountIssued, Approved, Cancelled
 from naru.domain.payment import (
@@ -23,12 +25,22 @@ from naru.domain.payment import (
     Surface,
     VirtualAccount,
 )
+from naru.store.channels import read_channel
+from naru.store.merchants import read_merchant
 from naru.store.named import load
 
 if TYPE_CHECKING:
     from naru.store.connection import Connection
 
 Q = load("payments")
+
+
+class Case(NamedTuple):
+    """A payment with all it belongs to."""
+
+    payment: Payment
+    channel: Channel
+    merchant: Merchant
 
 
 class Payments:
@@ -85,6 +97,17 @@ class Payments:
     async def get(self, imp_uid: str) -> Payment | None:
         """One payment, whoever owns it. For the PG's and the clock's doors only."""
         return await self._one(Q["get"], imp_uid)
+
+    async def case(self, imp_uid: str, window_secret_hash: bytes | None = None) -> Case | None:
+        """One payment with its channel and its merchant, in one round trip.
+
+        With a hash only for who holds the window's secret; without, for the PG's door only.
+        """
+        row = await self._connection.fetchrow(Q["case"], imp_uid, window_secret_hash)
+        if row is None:
+            return None
+        [payment] = await self.with_cancellations([row])
+        return Case(payment, read_channel(row, "c_"), read_merchant(row, "m_"))
 
     async def get_of_merchant(self, imp_uid: str, merchant_id: int) -> Payment | None:
         """One payment of this merchant."""

@@ -7,7 +7,6 @@ leasing and re-running jobs is PgQueuer's work, in tables of its own.
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cache
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -19,7 +18,7 @@ from pgqueuer.adapters.persistence.qb import (
     QuerySchedulerBuilder,
 )
 from pgqueuer.domain.settings import DBSettings, Durability
-from pgqueuer.domain.types import Channel, OnConflict
+from pgqueuer.domain.types import Channel
 from pgqueuer.queries import Queries
 
 from naru.store.named import Query, load
@@ -48,39 +47,20 @@ _SETTINGS = DBSettings(
 )
 
 
-class _SessionQueries(QueryQueueBuilder):
-    """The library's statements for a connection whose jsonb codec is the house's own."""
-
-    def build_enqueue_query(self, on_conflict: OnConflict = "raise") -> str:
-        # The library hands over JSON as text. Our connections would encode that text once more,
-        # so it is bound as text and becomes jsonb inside the server.
-        return (
-            super().build_enqueue_query(on_conflict).replace("$6::jsonb[]", "$6::text[]::jsonb[]")
-        )
-
-
-class _SessionDriver(AsyncpgDriver):
-    """The library's driver over a connection of the store, with its statements prepared once."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection.raw)
-        self._session = connection
-
-    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
-        return [dict(row) for row in await self._session.fetch(_query(query), *args)]
-
-
-@cache
-def _query(sql: str) -> Query:
-    return Query("queue", sql)
-
-
 _ENVIRONMENT = QueryBuilderEnvironment(_SETTINGS)
-_SESSION_QUERIES = _SessionQueries(_SETTINGS)
+_QUEUE_QUERIES = QueryQueueBuilder(_SETTINGS)
 _SCHEDULER_QUERIES = QuerySchedulerBuilder(_SETTINGS)
 
-
+# The library's own statement, prepared once per connection: its way to it costs as much CPU as the
+# statement. It hands over JSON as text, which our connections would encode once more: so it is
+# bound as text and becomes jsonb inside the server.
+_ENQUEUE = Query(
+    "queue.enqueue",
+    _QUEUE_QUERIES.build_enqueue_query("skip").replace("$6::jsonb[]", "$6::text[]::jsonb[]"),
+)
 _FORGET = load("queue")["forget"]
+_AT_ONCE = timedelta(0)
+_NO_HEADERS = "null"
 
 
 class Queue:
@@ -99,21 +79,10 @@ class Queue:
         `after` delays it. `once` is a name: while a job of that name waits or runs no second one is
         made, and the answer is False.
         """
-        queries = Queries(
-            _SessionDriver(self._connection),
-            qbe=_ENVIRONMENT,
-            qbq=_SESSION_QUERIES,
-            qbs=_SCHEDULER_QUERIES,
+        made = await self._connection.fetch(
+            _ENQUEUE, [0], [job], [subject.encode()], [after or _AT_ONCE], [once], [_NO_HEADERS]
         )
-        [job_id] = await queries.enqueue(
-            [job],
-            [subject.encode()],
-            [0],
-            execute_after=[after],
-            dedupe_key=[once],
-            on_conflict="skip",
-        )
-        return job_id is not None
+        return bool(made)
 
     async def forget(self, older_than: timedelta) -> None:
         """Let go of the library's log of jobs that ended; its statistics stay."""
@@ -148,6 +117,6 @@ def _plain_queries(driver: AsyncpgDriver) -> Queries:
     return Queries(
         driver,
         qbe=_ENVIRONMENT,
-        qbq=QueryQueueBuilder(_SETTINGS),
+        qbq=_QUEUE_QUERIES,
         qbs=_SCHEDULER_QUERIES,
     )

@@ -25,6 +25,22 @@ SELECT * FROM payments WHERE imp_uid = $1;
 -- One payment of this merchant; a foreign one is not there.
 SELECT * FROM payments WHERE imp_uid = $1 AND merchant_id = $2;
 
+-- case --
+-- A payment with its channel (c_) and its merchant (m_); with $2 only for who holds its window's secret.
+SELECT p.*,
+       c.id AS c_id, c.merchant_id AS c_merchant_id, c.channel_key AS c_channel_key, c.pg_code AS c_pg_code,
+       c.mid AS c_mid, c.connector AS c_connector, c.test AS c_test, c.kind AS c_kind,
+       c.is_default AS c_is_default, c.settings AS c_settings,
+       m.id AS m_id, m.name AS m_name, m.live AS m_live, m.allow_test_channels AS m_allow_test_channels,
+       m.allowed_origins AS m_allowed_origins, m.allowed_return_origins AS m_allowed_return_origins,
+       m.allowed_webhook_origins AS m_allowed_webhook_origins, m.allowed_app_schemes AS m_allowed_app_schemes,
+       m.webhook_url AS m_webhook_url, m.webhook_format AS m_webhook_format, m.webhook_mode AS m_webhook_mode,
+       m.webhook_secret AS m_webhook_secret, m.confirm_url AS m_confirm_url,
+       (SELECT u.user_code FROM user_codes u WHERE u.merchant_id = m.id
+         ORDER BY u.position, u.user_code LIMIT 1) AS m_user_code
+  FROM payments p JOIN channels c ON c.id = p.channel_id JOIN merchants m ON m.id = p.merchant_id
+ WHERE p.imp_uid = $1 AND ($2::bytea IS NULL OR p.window_secret_hash = $2);
+
 -- get_by_token --
 -- The merchant that a living token speaks for, and its payment of this id, if there is one: two
 -- answers for one round trip, on the busiest path of all. No row: nobody's token.

@@ -54,7 +54,7 @@ class Settings:
     Not given: the file `secret` in the home folder, which the demo makes; None: neither."""
 
     allow_private_addresses: bool = False
-    """Whether webhooks, confirm_url and PGs may be on loopback or private addresses (demo: on)."""
+    """Whether webhooks and confirm_url may be on loopback or private addresses (demo: on)."""
 
     processes: int = 1
     """How many processes `naru serve` runs."""

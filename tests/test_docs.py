@@ -29,6 +29,8 @@ from naru.config import Settings
 from naru.domain.pg_profile import PROFILES
 from naru.kit import Client
 from naru.rest import operations
+from naru.rest.envelope import HttpRefusal
+from naru.rest.operation import Router
 from tests.support.stand_in_gateway import (
     API_KEY,
     API_SECRET,
@@ -100,6 +102,17 @@ def test_what_is_said_to_be_missing_and_what_is_served_make_up_v1() -> None:
         assert (method, path + "/{payment_status}") in served
 
 
+def test_what_is_missing_is_refused_in_the_envelope() -> None:
+    router = Router(operations())
+    paths = {each.path for each in operations()}
+    for _, method, path in write_docs.missing_operations():
+        if path in paths:
+            continue  # served with another verb
+        with pytest.raises(HttpRefusal) as refusal:
+            router.find(method, path.encode())
+        assert refusal.value.status == 404, path
+
+
 def test_every_public_thing_of_the_kit_and_every_setting_is_on_its_page() -> None:
     kit = importlib.import_module("naru.kit")
     text = page("docs/reference/kit.md")
@@ -132,6 +145,25 @@ def test_every_page_begins_with_a_korean_paragraph_and_is_in_the_index() -> None
 def test_the_help_of_naru_lists_every_setting() -> None:
     told = set(re.findall(r"^  (NARU_[A-Z_]+) ", EPILOG, re.MULTILINE))
     assert told == {f"NARU_{name.upper()}" for name in Settings.__dataclass_fields__}
+
+
+def test_every_command_that_a_page_writes_is_understood() -> None:
+    understood = 0
+    for each in [*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "SECURITY.md"]:
+        if each.name == "settings.md":
+            continue  # written from the parsers themselves
+        text = each.read_text("utf-8")
+        whole = re.findall(r"^ *naru ([a-z]+ [^\n]+)$", text, re.MULTILINE)
+        # Inside a sentence a command without an argument is only its name.
+        whole += re.findall(r"`naru ([a-z]+ [^`…|\[]*[A-Z0-9][^`…|\[]*)`", text)
+        for line in whole:
+            # Two blanks begin an explanation.
+            command, *words = shlex.split(re.split(r" {2,}", line, maxsplit=1)[0])
+            words = ["1" if word == "NUMBER" else word for word in words]
+            if command in COMMANDS and "…" not in words and ">" not in words:
+                write_docs.parser_of(command).parse_args(words)
+                understood += 1
+    assert understood > 12
 
 
 def test_every_variable_that_a_program_reads_is_on_the_settings_page() -> None:

@@ -34,7 +34,7 @@ Settings come from the environment, none from a file:
   NARU_PROCESSES      processes of `naru serve` (1)
   NARU_LOG_LEVEL      debug, info, warning or error (info)
   NARU_TRUSTED_PROXIES             networks whose X-Forwarded-* is believed (none)
-  NARU_ALLOW_PRIVATE_ADDRESSES     let webhooks and PGs be on private addresses (off; demo: on)
+  NARU_ALLOW_PRIVATE_ADDRESSES     let webhooks be on private addresses (off; demo: on)
   NARU_PARTIAL_CANCEL_STATUS       cancelled or paid: status of a partly cancelled payment
 
 The usual start:  naru migrate && naru merchant add "My shop" && naru serve

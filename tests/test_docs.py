@@ -272,9 +272,6 @@ def test_the_snippets_of_the_readme_run(name: str) -> None:
         assert IMP_SECRET in snippet
 
 
-Finish = Callable[..., str]
-
-
 @pytest.fixture
 def shop() -> Iterator[tuple[StandInGateway, Callable[[str], str], sqlite3.Connection]]:
     """A gateway, the kit page's `finish` before it, and the shop's database."""

@@ -133,9 +133,11 @@ class Returns:
 
     def _ended(self, task: asyncio.Task[Payment | None]) -> None:
         self._approving.discard(task)
-        if not task.cancelled() and task.exception() is not None:
+        error = None if task.cancelled() else task.exception()
+        # A forged return is a refusal, and anybody can send a thousand of them.
+        if error is not None and not isinstance(error, ForgedReturn):
             # Whoever still waits hears it as well; a closed window must not swallow it.
-            log.error("an approval ended in an error", exc_info=task.exception())
+            log.error("an approval ended in an error", exc_info=error)
 
 
 def is_imp_uid(text: str) -> bool:

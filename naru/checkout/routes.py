@@ -73,6 +73,7 @@ def routes(gateway: Gateway) -> list[Route]:
     door = _Door(gateway)
     returns = Returns(gateway)
     return [
+        Route("/", door.home),
         Route("/js/iamport.payment-{version}.js", _sdk(join_sdk("old"))),
         Route("/v1/iamport.js", _sdk(join_sdk("new"))),
         Route("/users/pg/{user_code}", _guarded(door.list_channels)),
@@ -90,6 +91,22 @@ def routes(gateway: Gateway) -> list[Route]:
 class _Door:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+
+    async def home(self, request: Request) -> Response:
+        """For a person who opens the gateway itself: that it answers, and where it is spoken to."""
+        try:
+            async with self._gateway.store.direct() as session:
+                await session.ping()
+            alive = True
+        except StoreUnavailable:
+            alive = False
+        here = self._gateway.public_url
+        addresses = (
+            ("sdk", "브라우저 SDK", "Browser SDK", f"{here}/v1/iamport.js"),
+            ("old-sdk", "이전 SDK", "Older SDK", f"{here}/js/iamport.payment-1.2.0.js"),
+            ("rest", "REST API", "REST API", here),
+        )
+        return page("home.html", addresses=addresses, alive=alive, status=200 if alive else 503)
 
     async def list_channels(self, request: Request) -> Response:
         """`GET /users/pg/{user_code}`: V1's own, with `msg` and `data`; the default channel first."""

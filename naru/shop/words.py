@@ -7,7 +7,7 @@ from typing import Literal, cast
 Language = Literal["ko", "en"]
 
 _WORDS: dict[str, tuple[str, str]] = {
-    "shop": ("나루상점", "Naru Market"),
+    "shop": ("나루 상점", "Naru Market"),
     "tagline": ("강가의 작은 가게", "A small shop by the river"),
     "hero": ("오래 쓰는 것, 오늘 캔 것", "Things that last, and things dug today"),
     "hero_about": (

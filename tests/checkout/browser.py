@@ -56,6 +56,8 @@ async def serve(app: ASGIApp) -> AsyncIterator[str]:
     """Serve an application on a free port of 127.0.0.1; yields its origin."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    # Whoever asks before the server is ready waits in the queue instead of being refused.
+    listener.listen()
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
     )

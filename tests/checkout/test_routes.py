@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 from yarl import URL
 
+from naru import checkout
 from naru.domain.payment import Step
+from naru.store import Store
+from tests.checkout.browser import serve
 from tests.checkout.gate import SHOP, Gate
 from tests.support.postgres import Databases
 
@@ -527,3 +532,31 @@ async def test_without_a_database_the_door_says_so(own_gate: Gate, databases: Da
     async with own_gate.http.get(opened["window_url"]) as page:
         assert page.status == 503
         assert "지금은 결제를 진행할 수 없습니다." in await page.text()
+
+
+async def test_a_person_who_opens_the_gateway_is_told_where_it_is_spoken_to(gate: Gate) -> None:
+    async with gate.http.get(f"{gate.url}/") as answer:
+        html, headers = await answer.text(), answer.headers
+
+    assert answer.status == 200
+    public = gate.house.gateway.public_url
+    for address in (
+        f"{public}/v1/iamport.js",
+        f"{public}/js/iamport.payment-1.2.0.js",
+        public,
+    ):
+        assert f">{address}</code>" in html
+    # Whose gateway it is and which merchants it serves is nobody's business.
+    assert gate.house.merchant.name not in html
+    assert gate.house.merchant.user_code not in html
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+async def test_the_front_page_says_so_when_the_database_is_away(gate: Gate) -> None:
+    nowhere = Store("postgresql://nobody@127.0.0.1:1/none", 1)
+    routes = checkout.routes(replace(gate.house.gateway, store=nowhere))
+    async with serve(Starlette(routes=routes)) as url, gate.http.get(f"{url}/") as answer:
+        html = await answer.text()
+
+    assert answer.status == 503
+    assert "데이터베이스에 닿지 못하고 있습니다" in html

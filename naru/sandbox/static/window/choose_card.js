@@ -77,7 +77,7 @@ export function showCardChoice(page) {
       value: code,
       // "신한카드" is "신한" on a tile: under the heading of card companies the rest is noise.
       name: page.sayOr(`company.${code}`, name.replace(/카드$/, "")),
-      note: auth.map((way) => page.say(`way.${way}.short`)).join(" · "),
+      note: auth.map((way) => page.say(`way.${way}.short`)).join("\n"),
     })),
   });
   showWays(company.chosen());

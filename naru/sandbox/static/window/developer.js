@@ -133,13 +133,13 @@ function account(page, close) {
 }
 
 function magic(page) {
-  const how = (row) =>
+  const causes = (row) =>
     [
       row.amount !== null && page.speech.money(row.amount, page.order.currency),
       row.card_number !== null && row.card_number.replace(/(\d{4})(?=\d)/g, "$1 "),
     ]
       .filter(Boolean)
-      .join(" · ") || page.say("dev.magic.scenario_only");
+      .map((way) => h("div", { class: "whole" }, way));
   return h(
     "section",
     {},
@@ -159,7 +159,7 @@ function magic(page) {
             h(
               "tr",
               {},
-              h("th", { scope: "row" }, how(row)),
+              h("th", { scope: "row" }, causes(row).length ? causes(row) : page.say("dev.magic.scenario_only")),
               h("td", {}, sentence(page, row), row.code ? h("div", { class: "small-print" }, `[${row.code}]`) : null),
             ),
           ),

@@ -135,6 +135,7 @@ export async function showSimplePay(page, { company, card, back }) {
     dots.addEventListener("animationend", () => dots.classList.remove("wrong"), { once: true });
     await newKeypad({ focus: true });
     tell(refusal);
+    keypad.scrollIntoView({ block: "nearest" });
   }
 
   // Digits on a keyboard are turned into places of keys at once; the PIN itself is kept nowhere.

@@ -33,7 +33,7 @@ const SILENT = new Set(["card", "point", "wallet"]);
 /** @param {import("./page.js").Page} page */
 export function showWallet(page) {
   const word = SILENT.has(page.order.pay_method) ? page.order.profile : page.order.pay_method;
-  const wallet = NAMES[word] ?? word;
+  const wallet = page.sayOr(`wallet.name.${word}`, NAMES[word] ?? word);
   page.show({
     name: "wallet",
     title: page.say("wallet.title", { wallet }),

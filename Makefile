@@ -7,7 +7,7 @@ TYPESCRIPT := typescript@5.9.3
 PYTHON = $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 
-.PHONY: help setup setup-demo demo serve test check types-js pytest bench docs format lock clean
+.PHONY: help setup setup-demo demo serve test check types-js pytest bench docs screenshots format lock clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -51,6 +51,10 @@ pytest: setup
 
 bench: setup  ## complete payments per second, beside the limits of this machine
 	@exec $(BIN)/python -m naru.bench
+
+screenshots: setup  ## picture every state of the window into docs/images, with a demo of its own
+	@chromium=$$($(BIN)/python tools/chromium.py) || exit 1; \
+	NARU_CHROMIUM=$$chromium $(BIN)/python docs/screenshots.py
 
 docs: setup  ## write what the code itself says into docs/reference
 	@$(BIN)/python tools/write_docs.py

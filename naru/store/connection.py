@@ -31,8 +31,9 @@ _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
 )
-# The library's own refusals are among these when a connection closed under it.
-_TROUBLE = (*_LOST, asyncpg.InterfaceError)
+# The library's own refusals are among these when a connection closed under it, or is just about
+# to: a server that dies says so first, and the line is useless before it is closed.
+_TROUBLE = (*_LOST, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 Found = TypeVar("Found")
 
@@ -94,6 +95,8 @@ class Connection:
         mistakes: on a living connection those stay what they are."""
         if isinstance(error, asyncpg.InterfaceError) and not self.raw.is_closed():
             raise error
+        if isinstance(error, asyncpg.InternalClientError):
+            self.raw.terminate()
         raise StoreUnavailable(f"the database went away: {type(error).__name__}") from error
 
     async def _prepare(self, query: Query) -> _Statement[asyncpg.Record]:

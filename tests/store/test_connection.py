@@ -44,6 +44,26 @@ async def test_a_broken_connection_is_replaced(store: Store, sql: asyncpg.Connec
     assert fresh != pid
 
 
+async def test_a_server_that_says_goodbye_is_unavailable_before_the_line_is_closed(
+    store: Store,
+) -> None:
+    async with store.direct() as session:
+        raw = session._connection.raw
+    # What PostgreSQL says to an idle client when another of its processes was killed.
+    fields = b"SFATAL\x00VFATAL\x00C57P02\x00Mterminating connection because of a crash\x00\x00"
+    raw._protocol.data_received(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+    assert not raw.is_closed()
+    with pytest.raises(StoreUnavailable):
+        await ask(store)
+    await ask(store)
+
+
+async def ask(store: Store) -> None:
+    """One of the house's own statements."""
+    async with store.direct() as session:
+        await session.payments.get("imp_000000000000")
+
+
 async def test_a_server_that_goes_away_in_a_transaction_is_told_as_unavailable(
     store: Store, sql: asyncpg.Connection
 ) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
-from naru.domain.errors import PreparedDiffers
+from naru.domain.errors import AmountTooFine, PreparedDiffers
 from naru.domain.ids import MerchantUid
 from naru.domain.money import Money
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What an order should cost. `currency_fixed` is False when the merchant named no currency."""
+    """What an order should cost. `currency_fixed` is False when the merchant named no currency:
+    then only the number of `amount` counts, not the currency it is kept in."""
 
     merchant_uid: MerchantUid
     amount: Money
@@ -26,11 +28,27 @@ def check_prepared(prepared: Prepared | None, asked: Money) -> None:
     if prepared is None:
         return
     if prepared.currency_fixed:
-        same = prepared.amount == asked
+        same, announced = prepared.amount == asked, prepared.amount.text()
     else:
-        # Without a currency the merchant fixed a bare number; it was read in won.
-        same = asked.to_wire() == prepared.amount.minor
+        same = prepared.amount.to_wire() == asked.to_wire()
+        announced = f"{prepared.amount.to_wire():,}"
     if not same:
         raise PreparedDiffers(
-            f"사전등록된 결제금액({prepared.amount.text()})과 요청한 결제금액({asked.text()})이 다릅니다."
+            f"사전등록된 결제금액({announced})과 요청한 결제금액({asked.text()})이 다릅니다."
         )
+
+
+def read_announced(
+    merchant_uid: MerchantUid, number: int | str | float | Decimal, currency: str | None
+) -> Prepared:
+    """Read what a merchant announces. Without a currency it is a bare number, cents allowed.
+
+    Raises UnknownCurrency, BadAmount, AmountTooFine.
+    """
+    if currency is not None:
+        return Prepared(merchant_uid, Money.from_wire(number, currency), currency_fixed=True)
+    try:
+        return Prepared(merchant_uid, Money.from_wire(number, "KRW"))
+    except AmountTooFine:
+        # 12.5 can only be meant for a currency that has cents; any such currency keeps the number.
+        return Prepared(merchant_uid, Money.from_wire(number, "USD"))

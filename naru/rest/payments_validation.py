@@ -9,8 +9,7 @@ import msgspec
 
 from naru.domain.errors import NotPrepared
 from naru.domain.ids import MerchantUid, is_merchant_uid
-from naru.domain.money import Money
-from naru.domain.prepared import Prepared
+from naru.domain.prepared import Prepared, read_announced
 from naru.payments.prepare import change_prepared, prepare
 from naru.rest import messages
 from naru.rest.annotations import prepare_annotation
@@ -62,11 +61,7 @@ async def show_announced(call: Call, request: OneOrder) -> Answer:
 def _prepared(request: AnnouncedAmount) -> Prepared:
     if not is_merchant_uid(request.merchant_uid):
         raise malformed("merchant_uid")
-    return Prepared(
-        merchant_uid=MerchantUid(request.merchant_uid),
-        amount=Money.from_wire(request.amount, request.currency or "KRW"),
-        currency_fixed=request.currency is not None,
-    )
+    return read_announced(MerchantUid(request.merchant_uid), request.amount, request.currency)
 
 
 OPERATIONS = (

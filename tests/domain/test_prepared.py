@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from naru.domain.errors import PreparedDiffers
+from naru.domain.errors import AmountTooFine, PreparedDiffers
 from naru.domain.ids import MerchantUid
 from naru.domain.money import Money
-from naru.domain.prepared import Prepared, check_prepared
+from naru.domain.prepared import Prepared, check_prepared, read_announced
 
 ORDER = MerchantUid("o1")
 
@@ -40,3 +40,17 @@ def test_the_same_price_passes(announced: Money, fixed: bool, asked: Money) -> N
 def test_another_price_does_not(announced: Money, fixed: bool, asked: Money) -> None:
     with pytest.raises(PreparedDiffers):
         check_prepared(Prepared(ORDER, announced, fixed), asked)
+
+
+def test_a_bare_number_may_have_cents_and_is_compared_as_a_number() -> None:
+    announced = read_announced(ORDER, "12.5", None)
+
+    assert (announced.amount.to_wire(), announced.currency_fixed) == (12.5, False)
+    check_prepared(announced, Money(1250, "USD"))
+    with pytest.raises(PreparedDiffers, match=r"12\.5"):
+        check_prepared(announced, Money(1200, "USD"))
+
+
+def test_an_amount_finer_than_its_currency_is_refused() -> None:
+    with pytest.raises(AmountTooFine):
+        read_announced(ORDER, "12.5", "KRW")

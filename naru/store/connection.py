@@ -143,6 +143,8 @@ class Store:
 
     async def take(self) -> Connection:
         """A connection that nobody else uses, until `give_back`. Raises StoreUnavailable."""
+        if self._closed:
+            raise StoreUnavailable("the house is closing")
         if self._busy < self._size:
             self._busy += 1
         else:

@@ -107,7 +107,12 @@ async def open_worker(dsn: str) -> tuple[PgQueuer, asyncpg.Connection[asyncpg.Re
         dsn,
         timeout=5,
         command_timeout=30,
-        server_settings={"application_name": "naru worker", "timezone": "UTC"},
+        # The library's statements are long, and planning one anew costs more than running it.
+        server_settings={
+            "application_name": "naru worker",
+            "timezone": "UTC",
+            "plan_cache_mode": "force_generic_plan",
+        },
     )
     driver = AsyncpgDriver(connection)
     return PgQueuer(driver, channel=_SETTINGS.channel, queries=_plain_queries(driver)), connection

@@ -27,6 +27,7 @@ from naru.bench.demo import Demo, run_demo
 FOLDER = Path(__file__).parent / "images"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars")
 WEBP_QUALITY = 85
+AT_ONCE = 3
 PATIENCE_MS = 20_000
 # The gateway waits for an approval longer than a page does.
 APPROVAL_PATIENCE_MS = 60_000
@@ -600,8 +601,10 @@ async def take(browser: Browser, demo: Demo, picture: Picture, look: Look) -> No
             await shown.mouse.move(0, 0)
         await shown.evaluate("document.fonts.ready.then(() => undefined)")
         name = f"{picture.name}-{look.suffix}"
+        # This also brings every movement that has an end to its end.
+        png = await shown.screenshot(animations="disabled", caret="hide")
         if look is README:
-            await shown.screenshot(path=FOLDER / f"{name}.png", caret="hide")
+            (FOLDER / f"{name}.png").write_bytes(png)
             return
         # Playwright writes no WebP, and a hundred PNG files would weigh as much as the house.
         session = await context.new_cdp_session(shown)
@@ -619,18 +622,27 @@ async def main(only: set[str]) -> int:
     """Take the pictures named in `only`, or all. Returns how many could not be taken."""
     FOLDER.mkdir(exist_ok=True)
     chromium = os.environ.get("NARU_CHROMIUM") or shutil.which("chromium")
+    wanted = [
+        (picture, look)
+        for picture in PICTURES
+        if not only or picture.name in only
+        for look in picture.looks
+    ]
     failed = 0
     async with run_demo() as demo, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        for picture in PICTURES:
-            if only and picture.name not in only:
-                continue
-            for look in picture.looks:
+
+        async def take_next() -> None:
+            nonlocal failed
+            while wanted:
+                picture, look = wanted.pop(0)
                 try:
                     await take(browser, demo, picture, look)
                 except Exception as error:  # the other pictures are still wanted
                     failed += 1
                     sys.stderr.write(f"{picture.name}-{look.suffix}: {error}\n")
+
+        await asyncio.gather(*(take_next() for _ in range(AT_ONCE)))
         await browser.close()
     return failed
 

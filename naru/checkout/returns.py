@@ -33,6 +33,7 @@ log = logging.getLogger("naru.checkout")
 _IMP_UID = re.compile(r"imps?_[0-9]{12}", re.ASCII)
 FIELDS_MAX = 200
 BODY_SECONDS_MAX = 10.0
+LINGER_BYTES_MAX = 16_000_000
 # A PG that has not answered by then is asked on; the buyer sees that we are checking.
 APPROVAL_WAIT_SECONDS = 20.0
 
@@ -226,14 +227,20 @@ async def _read_fields(request: Request) -> dict[str, str] | None:
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes | None:
-    """The body, or None as soon as it is longer. Raises HTTPException 408 when it trickles."""
-    raw = bytearray()
+    """The body, or None when it is longer. Raises HTTPException 408 when it trickles.
+
+    What is too long is read on, within bounds, and thrown away: to hang up at once would reset the
+    line, and the sender would never read why.
+    """
+    raw, size = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
             async for chunk in request.stream():
-                raw += chunk
-                if len(raw) > bytes_max:
+                size += len(chunk)
+                if size <= bytes_max:
+                    raw += chunk
+                elif size > LINGER_BYTES_MAX:
                     return None
     except TimeoutError:
         raise HTTPException(408, headers={"Connection": "close"}) from None
-    return bytes(raw)
+    return bytes(raw) if size <= bytes_max else None

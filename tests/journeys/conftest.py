@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright, expect
 
 from tests.checkout.browser import CHROMIUM_FLAGS
 from tests.journeys.buyer import CERTIFICATE_PASSWORD, Buyer
@@ -47,6 +47,8 @@ async def search(parties: Parties) -> set[tuple[str, str]]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def playwright() -> AsyncIterator[Playwright]:
+    # Nothing waits this long on a machine that has time; one with ten neighbours may.
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         yield playwright
 

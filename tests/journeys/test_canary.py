@@ -137,6 +137,7 @@ async def planted_payment(parties: Parties) -> str:
 
 async def test_a_planted_secret_is_found_in_a_log() -> None:
     logs = {
+        "shop": f"2026-11-22 21:40:01,{CARD.cvc} INFO started",
         "gateway": f"INFO asked {CARD.masked}\nINFO 222 ms, 010-1234-5678\nWARNING cvc={CARD.cvc}",
         "worker": "DEBUG sent {'password': 'naru1234'}",
     }

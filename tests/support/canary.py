@@ -15,6 +15,7 @@ import asyncpg
 from naru.sandbox.cards import CARDS, DEMO_ACCOUNT, MPI_PASSWORD, SIMPLE_PIN
 
 _GROUPING = re.compile(r"(?<=\d)[ \-](?=\d)")
+_TIME = re.compile(r"\A\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?")
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,16 @@ class Secret:
     text: str
 
     def is_in(self, text: str) -> bool:
-        """Does this text hold it?"""
+        """Does this text hold it? Long numbers are looked for in texts without their grouping."""
+        if self.text not in text:
+            return False
         if len(self.text) < 6:
             whole = rf"""(?:\A|["'=:,{{\[(]\s?){re.escape(self.text)}(?:\Z|["'&,;}}\])\s])"""
             return re.search(whole, text) is not None
         if len(self.text) == 6:
             alone = rf"(?<![0-9A-Za-z]){re.escape(self.text)}(?![0-9A-Za-z])"
             return re.search(alone, text) is not None
-        return self.text in text or self.text in _GROUPING.sub("", text)
+        return True
 
 
 def typed_secrets(codes: Iterable[str], passwords: Iterable[str] = ()) -> list[Secret]:
@@ -75,9 +78,15 @@ async def cells(connection: asyncpg.Connection) -> Iterator[tuple[str, str]]:
 def hits(texts: Iterable[tuple[str, str]], secrets: Iterable[Secret]) -> set[tuple[str, str]]:
     """(where, name of the secret) for everything found; never the secret itself."""
     wanted = list(secrets)
-    return {(where, each.name) for where, text in texts for each in wanted if each.is_in(text)}
+    found: set[tuple[str, str]] = set()
+    for where, text in texts:
+        for spelling in {text, _GROUPING.sub("", text)}:
+            found |= {(where, each.name) for each in wanted if each.is_in(spelling)}
+    return found
 
 
 def lines(logs: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """(name of the log, line) of every line."""
-    return ((name, line) for name, text in logs.items() for line in text.splitlines())
+    """(name of the log, line without its time) of every line."""
+    return (
+        (name, _TIME.sub("", line)) for name, text in logs.items() for line in text.splitlines()
+    )

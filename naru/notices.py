@@ -23,6 +23,7 @@ log = logging.getLogger("naru.notices")
 
 BODY_BYTES_MAX = 64 * 1024
 BODY_SECONDS_MAX = 10.0
+LINGER_BYTES_MAX = 16_000_000
 _CHANNEL_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -69,19 +70,26 @@ async def _hear(
 
 
 async def _read_body(request: Request) -> bytes | Response:
-    """The raw bytes, or the refusal: 413 too many, 408 too slow, 400 for a connection that broke."""
-    read = bytearray()
+    """The raw bytes, or the refusal: 413 too many, 408 too slow, 400 for a connection that broke.
+
+    Too many are read on, within bounds, so that the sender reads the refusal and not a broken line.
+    """
+    read, size = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
             async for piece in request.stream():
-                read += piece
-                if len(read) > BODY_BYTES_MAX:
-                    return _plain(413)
+                size += len(piece)
+                if size <= BODY_BYTES_MAX:
+                    read += piece
+                elif size > LINGER_BYTES_MAX:
+                    break
     except TimeoutError:
-        return _plain(408)
+        refusal = _plain(408)
+        refusal.headers["Connection"] = "close"
+        return refusal
     except ClientDisconnect:
         return _plain(400)
-    return bytes(read)
+    return bytes(read) if size <= BODY_BYTES_MAX else _plain(413)
 
 
 def _answer(words: tuple[int, str, bytes]) -> Response:

@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 BODY_BYTES_MAX = 64 * 1024
 BODY_SECONDS_MAX = 10.0
+LINGER_BYTES_MAX = 16_000_000
 ACCOUNT_LIFE_DAYS = 3
 VISITOR_COOKIE = "naru_shop_visitor"
 LANGUAGE_COOKIE = "naru_shop_language"
@@ -494,20 +495,27 @@ class SafeHeaders:
 
 
 async def _body(request: Request) -> bytes:
-    """The body, or HTTP 413 as soon as it is too long to be honest, 408 when it never ends."""
-    body = bytearray()
+    """The body; HTTP 413 when it is too long to be honest, 408 when it never ends.
+
+    Too long a body is read on, within bounds, so that its sender reads why it was refused.
+    """
+    body, size = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
             async for chunk in request.stream():
-                body += chunk
-                if len(body) > BODY_BYTES_MAX:
-                    raise HTTPException(413, "본문이 너무 깁니다.")
+                size += len(chunk)
+                if size <= BODY_BYTES_MAX:
+                    body += chunk
+                elif size > LINGER_BYTES_MAX:
+                    break
     except TimeoutError:
         raise HTTPException(
             408, "본문이 제때 오지 않았습니다.", headers={"Connection": "close"}
         ) from None
     except ClientDisconnect:
         raise HTTPException(400, "본문이 도중에 끊겼습니다.") from None
+    if size > BODY_BYTES_MAX:
+        raise HTTPException(413, "본문이 너무 깁니다.")
     return bytes(body)
 
 

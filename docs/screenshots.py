@@ -28,6 +28,10 @@ FOLDER = Path(__file__).parent / "images"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars")
 WEBP_QUALITY = 85
 AT_ONCE = 3
+# Whatever moves towards an end has reached it; what turns for ever goes on turning.
+FINISH_MOVING = """() => document.getAnimations()
+    .filter((moving) => moving.effect.getComputedTiming().endTime !== Infinity)
+    .forEach((moving) => moving.finish())"""
 PATIENCE_MS = 20_000
 # The gateway waits for an approval longer than a page does.
 APPROVAL_PATIENCE_MS = 60_000
@@ -601,10 +605,10 @@ async def take(browser: Browser, demo: Demo, picture: Picture, look: Look) -> No
             await shown.mouse.move(0, 0)
         await shown.evaluate("document.fonts.ready.then(() => undefined)")
         name = f"{picture.name}-{look.suffix}"
-        # This also brings every movement that has an end to its end.
-        png = await shown.screenshot(animations="disabled", caret="hide")
+        for frame in shown.frames:
+            await frame.evaluate(FINISH_MOVING)
         if look is README:
-            (FOLDER / f"{name}.png").write_bytes(png)
+            await shown.screenshot(path=FOLDER / f"{name}.png", caret="hide")
             return
         # Playwright writes no WebP, and a hundred PNG files would weigh as much as the house.
         session = await context.new_cdp_session(shown)

@@ -32,7 +32,8 @@ BUYER_LENGTHS = {"name": 16, "tel": 16, "email": 64, "addr": 128, "postcode": 8}
 LANGUAGES = {"ko": "ko", "en": "en", "zh": "zh", "ja": "ja", "jp": "ja"}
 
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+# Unicode's own line breaks (U+2028, U+2029) are no letters of a name either.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _USER_CODE = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _WORD = re.compile(r"[A-Za-z0-9_.\-]{1,80}")

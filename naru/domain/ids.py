@@ -16,11 +16,11 @@ MerchantUid = NewType("MerchantUid", str)
 UserCode = NewType("UserCode", str)
 ChannelKey = NewType("ChannelKey", str)
 
-_MERCHANT_UID = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,40}")
+_MERCHANT_UID = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,40}")
 
 
 def is_merchant_uid(text: str) -> bool:
-    """An order number: 1-40 characters, none of them a control character (compared byte by byte)."""
+    """An order number: 1-40 characters, none of them a control character or a line separator (compared byte by byte)."""
     return _MERCHANT_UID.fullmatch(text) is not None
 
 

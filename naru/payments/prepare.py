@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from naru.domain.errors import AlreadyPaid, AlreadyPrepared, NotPrepared
-from naru.domain.prepared import Prepared
+from naru.domain.prepared import Prepared, read_announced
 from naru.payments.gateway import Gateway
 
 
@@ -14,12 +14,20 @@ async def prepare(gateway: Gateway, merchant_id: int, prepared: Prepared) -> Non
             raise AlreadyPrepared
 
 
-async def change_prepared(gateway: Gateway, merchant_id: int, prepared: Prepared) -> None:
-    """Fix another amount. Raises NotPrepared, and AlreadyPaid once the order is being paid:
-    the amount that was authenticated stays (RELIABILITY §2.2, A1xRO)."""
+async def change_prepared(gateway: Gateway, merchant_id: int, prepared: Prepared) -> Prepared:
+    """Fix another amount; returns what stands now. A currency that was named stays named.
+
+    Raises NotPrepared, BadAmount (the number does not fit the currency that was named), and
+    AlreadyPaid once the order is being paid: what was authenticated stays (RELIABILITY §2.2, A1xRO).
+    """
     async with gateway.store.begin() as tx:
-        if await tx.prepared.change(merchant_id, prepared, gateway.now()):
-            return
-        if await tx.prepared.get(merchant_id, prepared.merchant_uid) is None:
+        before = await tx.prepared.hold_to_change(merchant_id, prepared.merchant_uid)
+        if before is None:
             raise NotPrepared
-        raise AlreadyPaid
+        if before.currency_fixed and not prepared.currency_fixed:
+            prepared = read_announced(
+                prepared.merchant_uid, prepared.amount.to_wire(), before.amount.currency
+            )
+        if not await tx.prepared.change(merchant_id, prepared, gateway.now()):
+            raise AlreadyPaid
+        return prepared

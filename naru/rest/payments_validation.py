@@ -43,7 +43,7 @@ async def announce_again(call: Call, request: AnnouncedAmount) -> Answer:
     """Change an announced amount; 404 when there is none."""
     prepared = _prepared(request)
     try:
-        await change_prepared(call.gateway, call.merchant_id, prepared)
+        prepared = await change_prepared(call.gateway, call.merchant_id, prepared)
     except NotPrepared as error:
         raise HttpRefusal(404, error.sentence) from None
     return success(prepare_annotation(prepared))

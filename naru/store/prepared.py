@@ -31,12 +31,17 @@ class PreparedAmounts:
         row = await self._connection.fetchrow(Q["add"], *_values(merchant_id, prepared), now)
         return row is not None
 
-    async def change(self, merchant_id: int, prepared: Prepared, now: datetime) -> bool:
-        """Announce another amount. False: never announced, or the order is being paid.
+    async def hold_to_change(self, merchant_id: int, merchant_uid: str) -> Prepared | None:
+        """What was announced; nobody else reads or changes it until this transaction ends."""
+        return _read(
+            await self._connection.fetchrow(Q["hold_to_change"], merchant_id, merchant_uid)
+        )
 
-        Inside one transaction: first the row is held, so that no claim slips in between.
+    async def change(self, merchant_id: int, prepared: Prepared, now: datetime) -> bool:
+        """Announce another amount, held before, so that no claim slips in between.
+
+        False: never announced, or the order is being paid.
         """
-        await self._connection.fetchrow(Q["hold_to_change"], merchant_id, prepared.merchant_uid)
         row = await self._connection.fetchrow(Q["change"], *_values(merchant_id, prepared), now)
         return row is not None
 

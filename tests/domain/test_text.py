@@ -43,7 +43,9 @@ def test_an_order_number_is_the_merchants_own_business(text: str) -> None:
     assert is_merchant_uid(text)
 
 
-@pytest.mark.parametrize("text", ["", "x" * 41, "a\x00", "a\n", "\x7f", "\x85", "\ud800", "a\r"])
+@pytest.mark.parametrize(
+    "text", ["", "x" * 41, "a\x00", "a\n", "\x7f", "\x85", "\u2028", "\ud800", "a\r"]
+)
 def test_but_it_has_no_control_characters_and_an_end(text: str) -> None:
     assert not is_merchant_uid(text)
 

@@ -36,6 +36,21 @@ async def test_a_currency_is_echoed_when_it_was_given(desk: Desk) -> None:
     assert answer.response == {"merchant_uid": "M00001", "amount": 12.5, "currency": "USD"}
 
 
+async def test_a_currency_that_was_named_stays_named(desk: Desk) -> None:
+    await prepare(desk, merchant_uid="M00001", amount=12.5, currency="USD")
+
+    changed = await prepare(desk, "PUT", merchant_uid="M00001", amount=13)
+
+    assert changed.response == {"merchant_uid": "M00001", "amount": 13, "currency": "USD"}
+    assert (await desk.ask("GET", "/payments/prepare/M00001")).response == changed.response
+
+
+async def test_a_bare_number_may_have_cents(desk: Desk) -> None:
+    answer = await prepare(desk, merchant_uid="M00001", amount=12.5)
+
+    assert answer.response == {"merchant_uid": "M00001", "amount": 12.5, "currency": None}
+
+
 async def test_an_order_that_was_not_announced_is_told_in_v1s_words(desk: Desk) -> None:
     assert (await desk.ask("GET", "/payments/prepare/none")).verdict == NOT_PREPARED
     assert (await prepare(desk, "PUT", merchant_uid="none", amount=1)).verdict == NOT_PREPARED
@@ -70,7 +85,8 @@ async def test_the_spellings_of_one_amount(desk: Desk, amount: str) -> None:
         '{"merchant_uid": "M1", "amount": ""}',
         '{"merchant_uid": "M1", "amount": null}',
         '{"merchant_uid": "M1", "amount": -1}',
-        '{"merchant_uid": "M1", "amount": 1.5}',
+        '{"merchant_uid": "M1", "amount": 1.5, "currency": "KRW"}',
+        '{"merchant_uid": "M1", "amount": 1.505}',
         '{"merchant_uid": "M1", "amount": 1e12345}',
         '{"merchant_uid": "M1", "amount": 1, "currency": "XXX"}',
         '{"merchant_uid": "M1", "amount": 1, "currency": "WON!"}',

@@ -276,8 +276,12 @@ async def test_five_wrong_certificate_passwords_lock_the_certificate(
     await arrive(page, street.address(await street.order()))
     await choose(page, "361")
     await page.click("#install-demo")
+    await expect(page.locator("#installed-note")).to_be_visible()
     for left in (4, 3, 2, 1, 0):
+        # The field is emptied after each answer, which may come later than its words.
+        await expect(page.locator("#certificate-password")).to_have_value("")
         await page.fill("#certificate-password", "not-it")
+        await expect(page.locator("#certificate-password")).to_have_value("not-it")
         await submit(page).click()
         words = f"{left}번" if left else "잠겼습니다"
         await expect(page.get_by_role("alert")).to_contain_text(words)

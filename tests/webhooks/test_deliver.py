@@ -289,6 +289,7 @@ async def test_an_ill_address_gets_two_attempts_at_a_time_and_no_more(
     """So that a dead server of one merchant cannot fill all places of the worker."""
     merchant = await make_merchant(store, webhook_url=f"{receiver.url}/hook")
     at_once = most = 0
+    answer = asyncio.Event()
     receiver.then = 500
     for _ in range(3):
         await deliverer.deliver(
@@ -299,7 +300,7 @@ async def test_an_ill_address_gets_two_attempts_at_a_time_and_no_more(
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
-        await asyncio.sleep(0.1)
+        await answer.wait()
         at_once -= 1
         return web.Response(status=500)
 
@@ -308,7 +309,15 @@ async def test_an_ill_address_gets_two_attempts_at_a_time_and_no_more(
         await lay(store, merchant, await make_payment(store, merchant), Step.PAID, 3)
         for _ in range(12)
     ]
-    await asyncio.gather(*(deliverer.deliver(each) for each in ids))
+    running = {asyncio.create_task(deliverer.deliver(each)) for each in ids}
+    # Two stay with the ill address; all the others are put off at once.
+    while len(running) > 2:
+        ended, running = await asyncio.wait(
+            running, timeout=20, return_when=asyncio.FIRST_COMPLETED
+        )
+        assert ended
+    answer.set()
+    await asyncio.gather(*running)
     assert most == 2
     states = [(await look(store, each)) for each in ids]
     assert sum(len(attempts) for _, attempts in states) == 2

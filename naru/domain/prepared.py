@@ -28,11 +28,12 @@ def check_prepared(prepared: Prepared | None, asked: Money) -> None:
     if prepared is None:
         return
     if prepared.currency_fixed:
-        same, announced = prepared.amount == asked, prepared.amount.text()
+        same = prepared.amount == asked
     else:
         same = prepared.amount.to_wire() == asked.to_wire()
-        announced = f"{prepared.amount.to_wire():,}"
     if not same:
+        named = prepared.currency_fixed or prepared.amount.currency == asked.currency
+        announced = prepared.amount.text() if named else f"{prepared.amount.to_wire():,}"
         raise PreparedDiffers(
             f"사전등록된 결제금액({announced})과 요청한 결제금액({asked.text()})이 다릅니다."
         )

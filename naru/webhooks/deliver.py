@@ -102,7 +102,8 @@ class Deliverer:
             lane.failures = 0
             await self._succeed(delivery, attempt, recovered)
         else:
-            lane.failures += 1
+            # A refusal of this one webhook (4xx) is an answer of a healthy address.
+            lane.failures = lane.failures + 1 if _is_ill(attempt.answer_status) else 0
             await self._fail(delivery, attempt)
 
     async def _postpone(self, delivery: Delivery, lane: _Lane) -> None:
@@ -189,6 +190,11 @@ class Deliverer:
             yield
         finally:
             renewing.cancel()
+
+
+def _is_ill(status: int | None) -> bool:
+    """Silence, a broken server or one that is asked too much: not the refusal of one webhook."""
+    return status is None or status >= 500 or status == 429
 
 
 async def resend(store: Store, delivery_id: int, merchant_id: int | None = None) -> bool:

@@ -324,6 +324,22 @@ async def test_an_ill_address_gets_two_attempts_at_a_time_and_no_more(
     assert all(delivery.state == "waiting" for delivery, _ in states)
 
 
+async def test_an_address_that_refuses_some_webhooks_is_not_ill(
+    store: Store, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    """A shop answers 400 to what is not its order; its next order must not wait for that."""
+    merchant = await make_merchant(store, webhook_url=f"{receiver.url}/hook")
+    receiver.then = 400
+    ids = [
+        await lay(store, merchant, await make_payment(store, merchant), Step.PAID, 3)
+        for _ in range(8)
+    ]
+    await asyncio.gather(*(deliverer.deliver(each) for each in ids))
+
+    attempts = [len((await look(store, each))[1]) for each in ids]
+    assert attempts == [1] * 8
+
+
 async def test_when_an_address_answers_again_its_whole_line_becomes_due(
     store: Store, receiver: Receiver, deliverer: Deliverer, database_url: str
 ) -> None:

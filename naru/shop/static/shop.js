@@ -35,6 +35,8 @@
     window.addEventListener("pageshow", function (event) {
       if (event.persisted) location.reload();
     });
+    // A press before this line would have been lost.
+    pay.disabled = false;
   }
 
   function answered(result) {

@@ -21,7 +21,8 @@ Q = load("outbox")
 class Delivery:
     """One webhook to one address. `state` is waiting, delivered or parked.
 
-    `fence` is the number of the claim; `secrets` is the merchant's setting, filled by `claim` only.
+    `fence` is the number of the claim; `secrets` is the merchant's setting, filled by `claim` only;
+    `rung_at` is when the ladder would have tried, if this try was brought forward.
     """
 
     id: int
@@ -42,6 +43,7 @@ class Delivery:
     ended_at: datetime | None
     fence: int
     secrets: str | None = None
+    rung_at: datetime | None = None
 
     def __repr__(self) -> str:
         return f"Delivery({self.id}, {self.imp_uid}, {self.status}, {self.state})"
@@ -125,10 +127,11 @@ class Outbox:
         return following
 
     async def failed(
-        self, delivery: Delivery, attempt: Attempt, wait: timedelta | None
+        self, delivery: Delivery, attempt: Attempt, wait: timedelta | None, *, early: bool = False
     ) -> int | None:
         """It failed: again after `wait`, or parked (None), if the claim still holds.
 
+        `early`: this try was brought forward, and counts for no rung of the ladder.
         Answers the webhook that waits behind this one, if any.
         """
         following: int | None = await self._connection.fetchval(
@@ -142,6 +145,7 @@ class Outbox:
             attempt.error,
             delivery.fence,
             wait,
+            early,
         )
         return following
 
@@ -211,4 +215,5 @@ def _read(row: asyncpg.Record) -> Delivery:
         ended_at=row["ended_at"],
         fence=row["fence"],
         secrets=row.get("webhook_secret"),
+        rung_at=row["rung_at"],
     )

@@ -98,7 +98,8 @@ class Deliverer:
             await self._postpone(delivery, lane)
             return
         if attempt.answer_status is not None and is_delivered(attempt.answer_status):
-            recovered = delivery.attempts > 0 or lane.failures > 0
+            # One webhook that failed among others that did not is no illness of the address.
+            recovered = lane.ill or delivery.attempts >= FAILURES_MAKE_ILL
             lane.failures = 0
             await self._succeed(delivery, attempt, recovered)
         else:
@@ -162,8 +163,12 @@ class Deliverer:
         wait = next_wait(
             ladder_of(delivery.mode), delivery.attempts + 1, attempt.answer_status, self._chance
         )
+        now = self._now()
+        early = wait is not None and delivery.rung_at is not None and delivery.rung_at > now
+        if early and delivery.rung_at is not None:
+            wait = delivery.rung_at - now
         async with self._store.begin() as session:
-            following = await session.outbox.failed(delivery, attempt, wait)
+            following = await session.outbox.failed(delivery, attempt, wait, early=early)
             if wait is not None:
                 await session.queue.ask(DELIVER_WEBHOOK, str(delivery.id), after=wait)
             elif following is not None:

@@ -324,6 +324,42 @@ async def test_an_ill_address_gets_two_attempts_at_a_time_and_no_more(
     assert all(delivery.state == "waiting" for delivery, _ in states)
 
 
+async def test_one_webhook_that_fails_among_many_that_do_not_keeps_to_its_ladder(
+    store: Store, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    """Ten attempts are meant to last for days, however much else succeeds at that address."""
+    merchant = await make_merchant(store, webhook_url=f"{receiver.url}/hook")
+    receiver.answers = [503]
+    failing = await lay(store, merchant, await make_payment(store, merchant), Step.PAID, 3)
+    await deliverer.deliver(failing)
+    before, _ = await look(store, failing)
+    for _ in range(12):
+        other = await lay(store, merchant, await make_payment(store, merchant), Step.PAID, 3)
+        await deliverer.deliver(other)
+        await deliverer.deliver(failing)
+
+    after, attempts = await look(store, failing)
+    assert (after.attempts, after.next_at, len(attempts)) == (1, before.next_at, 1)
+
+
+async def test_a_try_that_is_brought_forward_uses_no_rung(
+    store: Store, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    merchant = await make_merchant(store, webhook_url=f"{receiver.url}/hook")
+    receiver.then = 503
+    delivery_id = await lay(store, merchant, await make_payment(store, merchant), Step.PAID, 3)
+    await deliverer.deliver(delivery_id)
+    before, _ = await look(store, delivery_id)
+    async with store.direct() as session:
+        assert await session.outbox.hasten(before) == [delivery_id]
+    await deliverer.deliver(delivery_id)
+
+    after, attempts = await look(store, delivery_id)
+    assert len(attempts) == 2
+    assert after.attempts == before.attempts == 1
+    assert abs((after.next_at - before.next_at).total_seconds()) < 2
+
+
 async def test_an_address_that_refuses_some_webhooks_is_not_ill(
     store: Store, receiver: Receiver, deliverer: Deliverer
 ) -> None:
@@ -344,10 +380,10 @@ async def test_when_an_address_answers_again_its_whole_line_becomes_due(
     store: Store, receiver: Receiver, deliverer: Deliverer, database_url: str
 ) -> None:
     merchant = await make_merchant(store, webhook_url=f"{receiver.url}/hook")
-    receiver.answers = [500, 500]
+    receiver.answers = [500, 500, 500]
     ids = [
         await lay(store, merchant, await make_payment(store, merchant), Step.PAID, 3)
-        for _ in range(2)
+        for _ in range(3)
     ]
     for each in ids:
         await deliverer.deliver(each)

@@ -436,6 +436,7 @@ CREATE TABLE webhook_deliveries (
     fence integer DEFAULT 0 NOT NULL,
     announced_at timestamp with time zone DEFAULT now() NOT NULL,
     ended_at timestamp with time zone,
+    rung_at timestamp with time zone,
     CONSTRAINT webhook_deliveries_check CHECK (((state = 'waiting'::text) = (ended_at IS NULL))),
     CONSTRAINT webhook_deliveries_mode_check CHECK ((mode = ANY (ARRAY['ladder'::text, 'v1'::text, 'once'::text]))),
     CONSTRAINT webhook_deliveries_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'delivered'::text, 'parked'::text])))

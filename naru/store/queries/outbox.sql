@@ -48,14 +48,14 @@ RETURNING (SELECT n.id FROM webhook_deliveries n
 
 -- failed --
 -- The attempt failed. It is kept in any case; the delivery waits ($9) or is parked (null) only if we
--- still hold it. Tells which webhook waits behind it.
+-- still hold it. One that was brought forward ($10) uses no rung. Tells which webhook waits behind it.
 WITH attempt AS (
     INSERT INTO webhook_attempts
            (delivery_id, began_at, duration_ms, request_headers, answer_status, answer_body, error)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
 )
 UPDATE webhook_deliveries d
-   SET attempts = attempts + 1, leased_until = NULL,
+   SET attempts = attempts + CASE WHEN $10 THEN 0 ELSE 1 END, leased_until = NULL, rung_at = NULL,
        state = CASE WHEN $9::interval IS NULL THEN 'parked' ELSE 'waiting' END,
        ended_at = CASE WHEN $9::interval IS NULL THEN now() END,
        next_at = now() + COALESCE($9::interval, '0')
@@ -67,8 +67,8 @@ RETURNING (SELECT n.id FROM webhook_deliveries n
 
 -- hasten --
 -- An address answers again: what waited for a later rung may go now, a hundred at a time. Not in the
--- modes that keep to i'mport's own rhythm.
-UPDATE webhook_deliveries SET next_at = now()
+-- modes that keep to i'mport's own rhythm. The rung they had stays theirs.
+UPDATE webhook_deliveries SET rung_at = COALESCE(rung_at, next_at), next_at = now()
  WHERE id IN (SELECT id FROM webhook_deliveries
                WHERE merchant_id = $1 AND url = $2 AND state = 'waiting' AND mode = 'ladder' AND next_at > now()
                ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED)
@@ -77,7 +77,7 @@ RETURNING id;
 -- probe --
 -- One delivery per silent address, at most every few minutes ($1), whatever rung it waits for:
 -- an address that is well again is found soon, and the whole line after it.
-UPDATE webhook_deliveries d SET next_at = now()
+UPDATE webhook_deliveries d SET rung_at = COALESCE(rung_at, next_at), next_at = now()
   FROM (SELECT DISTINCT ON (w.merchant_id, w.url) w.id
           FROM webhook_deliveries w
          WHERE w.state = 'waiting' AND w.mode = 'ladder' AND w.attempts > 0 AND w.next_at > now() + $1::interval
@@ -102,7 +102,7 @@ SELECT d.id FROM webhook_deliveries d
 
 -- resend --
 -- Send it once more to the address used originally, with the same body and id.
-UPDATE webhook_deliveries SET state = 'waiting', ended_at = NULL, next_at = now()
+UPDATE webhook_deliveries SET state = 'waiting', ended_at = NULL, next_at = now(), rung_at = NULL
  WHERE id = $1 AND ($2::bigint IS NULL OR merchant_id = $2)
 RETURNING id;
 

@@ -104,7 +104,7 @@ class Demo:
             for child in (gateway, shop):
                 group.create_task(child.wait_until_ready())
         await worker.wait_until_ready()
-        await self._welcome()
+        await self._welcome(merchant)
 
     def _make_home(self) -> None:
         home = self._settings.home
@@ -253,7 +253,7 @@ class Demo:
     def _say(self, sentence: str) -> None:
         print(f"naru: {sentence}", flush=True)
 
-    async def _welcome(self) -> None:
+    async def _welcome(self, merchant: "Merchant") -> None:
         from naru.cli import seed
 
         seconds = time.monotonic() - self._began
@@ -270,6 +270,9 @@ class Demo:
             print(f"  {line}")
         print(f"\nREST        imp_key {seed.IMP_KEY}   imp_secret {seed.IMP_SECRET}")
         print(f"SDK         IMP.init('{seed.USER_CODES[0]}')")
+        if merchant.webhook_secret:
+            print(f"Webhooks    signed with {merchant.webhook_secret.split()[0]}")
+        print(f"Commands    {_shown(os.path.join(os.path.dirname(sys.executable), 'naru'))} --help")
         print(f"Data, logs  {home}")
         print("\nPress Ctrl-C to stop.", flush=True)
 
@@ -310,11 +313,13 @@ def _card_lines(answer: Any) -> Iterator[str]:
         for name in ("expiry", "cvc", "password", "pin"):
             if card.get(name):
                 words.append(f"{name} {card[name]}")
+        if kind == "isp":
+            words.append("(install the demo certificate in the window)")
         yield "  ".join(words)
     if not seen:
         yield "see the sandbox PG's first page"
 
 
-def _shown(path: "os.PathLike[str]") -> str:
+def _shown(path: "str | os.PathLike[str]") -> str:
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative

@@ -21,7 +21,7 @@ def check(host: str, port: int, variable: str) -> None:
         match error.errno:
             case errno.EADDRINUSE:
                 raise CliError(
-                    f"Port {port} is taken by another program: stop it, "
+                    f"Port {port} is taken by another program (a demo that is still running?): stop it, "
                     f"or choose another port, as in {variable}={port + 10}."
                 ) from None
             case errno.EACCES:

@@ -127,7 +127,7 @@ def test_a_taken_port_is_one_sentence_and_nothing_is_left(demo: Demo) -> None:
         assert demo.start().process.wait(60) == 1
 
     assert demo.said[-1] == (
-        f"naru: Port {demo.shop} is taken by another program: stop it, "
+        f"naru: Port {demo.shop} is taken by another program (a demo that is still running?): stop it, "
         f"or choose another port, as in NARU_SHOP_PORT={demo.shop + 10}."
     )
     assert demo.children() == {}

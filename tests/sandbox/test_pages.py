@@ -599,7 +599,7 @@ async def test_a_virtual_account_waits_for_a_deposit_at_the_desk(
 async def test_a_wallet_is_confirmed_in_its_own_name(street: Street, page: Page) -> None:
     order = await street.order("kakaopay", language="en")
     await arrive(page, street.address(order))
-    await expect(page.get_by_role("heading", level=2)).to_have_text("Confirm with kakaopay")
+    await expect(page.get_by_role("heading", level=2)).to_have_text("Confirm with KakaoPay")
     await expect(submit(page)).to_have_text("Pay ₩64,900")
     await submit(page).click()
     fields = await came_back(street, page)

@@ -188,7 +188,7 @@ export default {
   "dev.scenario.set": "적용했습니다.",
   "dev.cards": "테스트 카드",
   "dev.account": "테스트 계좌",
-  "dev.use": "쓰기",
+  "dev.use": "채우기",
   "dev.use_card": "{card} 카드로 채우기",
   "dev.magic": "결과를 정하는 카드와 금액",
   "dev.magic.why": "아래 금액의 주문을 만들거나 아래 카드를 쓰면 정해진 일이 일어납니다.",

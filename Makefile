@@ -47,7 +47,7 @@ types-js:
 
 pytest: setup
 	@echo "naru: tests"; chromium=$$($(BIN)/python tools/chromium.py) || exit 1; \
-	NARU_CHROMIUM=$$chromium $(BIN)/pytest -n 2 --dist loadfile -q
+	NARU_CHROMIUM=$$chromium $(BIN)/pytest -n 3 --dist loadfile -q
 
 bench: setup  ## complete payments per second, beside the limits of this machine
 	@exec $(BIN)/python -m naru.bench

@@ -10,7 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# The shell is the same browser without windows of its own, at half the CPU.
+NAMES = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+)
 
 
 def main() -> None:
@@ -51,9 +59,14 @@ def _from_debian() -> str | None:
     print("naru: installing chromium with apt-get …", file=sys.stderr)
     environ = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"]
-    for command in (["apt-get", "update", "-q"], [*install, "fonts-noto-cjk"]):
+    # Older Debians have no separate shell; then the whole browser does everything.
+    for command in (
+        ["apt-get", "update", "-q"],
+        [*install, "fonts-noto-cjk"],
+        [*install, "chromium-headless-shell"],
+    ):
         _run(command, environ)
-    return shutil.which("chromium")
+    return _on_path()
 
 
 def _from_playwright() -> str | None:

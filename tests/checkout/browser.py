@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import socket
 from collections.abc import AsyncIterator
@@ -45,7 +46,8 @@ async def open_browser() -> AsyncIterator[Browser]:
     """Chromium without a screen: the machine's own, else the one Playwright downloaded."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=list(CHROMIUM_FLAGS)
+            executable_path=os.environ.get("NARU_CHROMIUM") or shutil.which("chromium"),
+            args=list(CHROMIUM_FLAGS),
         )
         yield browser
         await browser.close()

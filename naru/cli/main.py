@@ -69,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     assert module is not None
     for sentence in unknown_settings(os.environ):
         _complain(sentence)
+    if order := os.environ.get("NARU_CRASH"):
+        _arm(order)
     try:
         return int(module.run(arguments, Settings.read()))
     except (CliError, ConfigError) as error:
@@ -80,6 +82,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _arm(order: str) -> None:
+    """For the tests that kill: this process dies at a named point."""
+    from naru.domain.points import arm
+
+    try:
+        arm(order)
+    except ValueError as error:
+        raise SystemExit(f"naru: NARU_CRASH: {error}") from error
 
 
 def _complain(sentence: str) -> None:

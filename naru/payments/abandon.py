@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from naru.domain.payment import Payment
+from naru.domain.points import reach
 from naru.payments.gateway import Gateway
 
 
@@ -11,6 +12,8 @@ async def abandon(gateway: Gateway, imp_uid: str, code: str, reason: str) -> Pay
 
     Returns the payment as it stands now, which is the truth to tell; None for an unknown id.
     """
+    reach("abandon.before_commit")
     async with gateway.store.direct() as session:
         changed = await session.payments.abandon(imp_uid, gateway.now(), code, reason or code)
+        reach("abandon.after_commit")
         return changed or await session.payments.get(imp_uid)

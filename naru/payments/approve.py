@@ -9,6 +9,7 @@ from __future__ import annotations
 from naru.domain.errors import AlreadyPaid, PreparedDiffers
 from naru.domain.outcome import Abandoned, Ticket
 from naru.domain.payment import Payment, Step
+from naru.domain.points import reach
 from naru.payments.abandon import abandon
 from naru.payments.ask_merchant import Confirmed, ask_merchant
 from naru.payments.claim import claim
@@ -32,7 +33,9 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
 
     # Also when there is nothing left to decide (Back, refresh): only who brings the PG's word may
     # see how this payment ended.
+    reach("return.before_proof")
     back = connector.read_return(channel, payment, fields)
+    reach("return.after_proof")
     if payment.step is not Step.OPENED:
         return payment
     if isinstance(back, Abandoned):
@@ -40,6 +43,7 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
     # The merchant's own setting wins: the buyer's browser cannot switch the question off (P18).
     confirm_url = merchant.confirm_url or payment.confirm_url
     if confirm_url is not None:
+        reach("confirm.before_ask")
         said = await ask_merchant(
             gateway.wire,
             confirm_url,
@@ -47,6 +51,7 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
             payment.merchant_uid,
             payment.amount,
         )
+        reach("confirm.after_ask")
         if not isinstance(said, Confirmed):
             return await abandon(gateway, imp_uid, "CONFIRM_REFUSED", said.sentence)
 
@@ -64,5 +69,6 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
 
     ticket = Ticket(claimed.pg_order_no, claimed.amount, back.token)
     outcome = await connector.approve(channel, ticket)
+    reach("approve.after_pg")
 
     return await settle_approval(gateway, claimed, channel, outcome)

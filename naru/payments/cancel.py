@@ -18,9 +18,11 @@ from naru.domain.errors import (
 )
 from naru.domain.outcome import Cancelled, CancelOrder, CancelOutcome, Declined, Unknown
 from naru.domain.payment import Payment, Step
+from naru.domain.points import reach
 from naru.payments.claim import FIRST_LOOK
 from naru.payments.gateway import Gateway
 from naru.payments.settle import LADDER_SECONDS, merchant_of
+from naru.store import Session
 from naru.store.intents import Intent
 from naru.store.queue import SETTLE_PAYMENT
 from naru.webhooks.announce import announce
@@ -44,6 +46,7 @@ async def cancel(
     payment, channel, order, intent = await _reserve(gateway, merchant_id, imp_uid, request)
 
     outcome = await gateway.connector_of(channel).cancel(channel, order)
+    reach("cancel.after_pg")
 
     settled = await settle_cancel(gateway, payment, order, intent, outcome)
     if isinstance(outcome, Declined):
@@ -77,51 +80,64 @@ async def settle_cancel(
     gateway: Gateway, payment: Payment, order: CancelOrder, intent: Intent, outcome: CancelOutcome
 ) -> Payment:
     """Write down how a cancel ended. Returns the payment as it stands."""
-    now = gateway.now()
     async with gateway.store.begin() as tx:
         current = await tx.payments.lock(payment.imp_uid, payment.merchant_id) or payment
-        if any(one.cancellation_id == order.cancel_no for one in current.cancellations):
-            return current
-        if isinstance(outcome, Cancelled) and (why := _unbelievable(current, order, outcome)):
-            outcome = Unknown(why)
-        match outcome:
-            case Cancelled():
-                if not await tx.intents.end(intent.id, "done", now, None):
-                    # We had given it up, and the PG did it all the same: a fact, so it is booked.
-                    log.error("%s: cancel %s came late", payment.imp_uid, order.cancel_no)
-                if outcome.amount != order.amount:
-                    # The books follow the PG, and somebody should look (RELIABILITY F3xWD).
-                    log.error(
-                        "%s: asked to cancel %s, the PG cancelled %s",
-                        payment.imp_uid,
-                        order.amount.text(),
-                        outcome.amount.text(),
-                    )
-                changed = await tx.payments.cancel(
-                    current, outcome, order.reason, order.tax_free, order.vat
-                )
-                assert changed is not None, "the row is held"
-                await announce(
-                    tx,
-                    await merchant_of(tx, changed),
-                    changed,
-                    cancellation=next(
-                        one
-                        for one in changed.cancellations
-                        if one.cancellation_id == outcome.cancel_no
-                    ),
-                    enable_webhook=intent.request.get("enable_webhook") is True,
-                )
-                return changed
-            case Declined(code=code):
-                await tx.intents.end(intent.id, "refused", now, code)
-            case _:
-                log.warning("%s: cancel not answered: %s", payment.imp_uid, outcome.why)
-                step = LADDER_SECONDS[min(intent.tries, len(LADDER_SECONDS) - 1)]
-                next_try = now + timedelta(seconds=step)
-                await tx.intents.doubt(intent.id, "unknown", next_try, outcome.why)
-                await tx.queue.ask(SETTLE_PAYMENT, payment.imp_uid, after=next_try - now)
+        current = await _write(gateway, tx, current, order, intent, outcome)
+        reach("cancel.before_commit")
+    reach("cancel.after_commit")
+    return current
+
+
+async def _write(
+    gateway: Gateway,
+    tx: Session,
+    current: Payment,
+    order: CancelOrder,
+    intent: Intent,
+    outcome: CancelOutcome,
+) -> Payment:
+    """The payment after this outcome. `current` is held by `tx`."""
+    now = gateway.now()
+    if any(one.cancellation_id == order.cancel_no for one in current.cancellations):
         return current
+    if isinstance(outcome, Cancelled) and (why := _unbelievable(current, order, outcome)):
+        outcome = Unknown(why)
+    match outcome:
+        case Cancelled():
+            if not await tx.intents.end(intent.id, "done", now, None):
+                # We had given it up, and the PG did it all the same: a fact, so it is booked.
+                log.error("%s: cancel %s came late", current.imp_uid, order.cancel_no)
+            if outcome.amount != order.amount:
+                # The books follow the PG, and somebody should look (RELIABILITY F3xWD).
+                log.error(
+                    "%s: asked to cancel %s, the PG cancelled %s",
+                    current.imp_uid,
+                    order.amount.text(),
+                    outcome.amount.text(),
+                )
+            changed = await tx.payments.cancel(
+                current, outcome, order.reason, order.tax_free, order.vat
+            )
+            assert changed is not None, "the row is held"
+            await announce(
+                tx,
+                await merchant_of(tx, changed),
+                changed,
+                cancellation=next(
+                    one for one in changed.cancellations if one.cancellation_id == outcome.cancel_no
+                ),
+                enable_webhook=intent.request.get("enable_webhook") is True,
+            )
+            return changed
+        case Declined(code=code):
+            await tx.intents.end(intent.id, "refused", now, code)
+        case _:
+            log.warning("%s: cancel not answered: %s", current.imp_uid, outcome.why)
+            step = LADDER_SECONDS[min(intent.tries, len(LADDER_SECONDS) - 1)]
+            next_try = now + timedelta(seconds=step)
+            await tx.intents.doubt(intent.id, "unknown", next_try, outcome.why)
+            await tx.queue.ask(SETTLE_PAYMENT, current.imp_uid, after=next_try - now)
+    return current
 
 
 def _unbelievable(payment: Payment, order: CancelOrder, cancelled: Cancelled) -> str | None:
@@ -176,8 +192,11 @@ async def _reserve(
                     opened_at=now,
                     next_try_at=now + FIRST_LOOK,
                 )
-                return payment, channel, order, intent
+                reach("cancel.before_reserve")
+                break
         # Nothing to wait for: an unknown outcome may take the worker hours.
         if busy.state != "open" or asyncio.get_running_loop().time() > deadline:
             raise CancelInProgress
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
+    reach("cancel.after_reserve")
+    return payment, channel, order, intent

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from naru.domain.payment import Payment
+from naru.domain.points import reach
 from naru.domain.prepared import check_prepared
 from naru.payments.gateway import Gateway
 
@@ -28,6 +29,9 @@ async def claim(
     async with gateway.store.begin() as tx:
         prepared = await tx.prepared.hold(payment.merchant_id, payment.merchant_uid)
         check_prepared(prepared, payment.amount)
-        return await tx.payments.claim_for_approval(
+        claimed = await tx.payments.claim_for_approval(
             payment.imp_uid, now, now + FIRST_LOOK, pay_method, journal
         )
+        reach("claim.before_commit")
+    reach("claim.after_commit")
+    return claimed

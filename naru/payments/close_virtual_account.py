@@ -9,6 +9,7 @@ from naru.connectors import Can
 from naru.domain.errors import BadRequest, NoSuchPayment, OutcomeUnknown, PgRefused
 from naru.domain.outcome import Declined, Undone, Unknown
 from naru.domain.payment import Payment, Step
+from naru.domain.points import reach
 from naru.payments.claim import FIRST_LOOK
 from naru.payments.gateway import Gateway
 from naru.payments.settle import LADDER_SECONDS
@@ -45,8 +46,11 @@ async def close_virtual_account(gateway: Gateway, merchant_id: int, imp_uid: str
         intent_id = await tx.intents.open_close_account(
             imp_uid, gateway.ids.cancel_no(), payment.amount.minor, now, now + FIRST_LOOK
         )
+        reach("close.before_reserve")
+    reach("close.after_reserve")
 
     outcome = await connector.close_account(channel, payment.pg_order_no)
+    reach("close.after_pg")
 
     settled = await settle_close(gateway, payment, intent_id, 0, outcome)
     match outcome:
@@ -75,7 +79,7 @@ async def settle_close(
             case Undone():
                 if await tx.intents.end(intent_id, "done", now, None):
                     # A deposit that was booked meanwhile wins: it is a fact.
-                    return await tx.payments.close_account(current, now, CLOSED) or current
+                    current = await tx.payments.close_account(current, now, CLOSED) or current
             case Declined(code=code):
                 await tx.intents.end(intent_id, "refused", now, code)
             case Unknown(why=why):
@@ -85,4 +89,6 @@ async def settle_close(
                 )
                 await tx.intents.doubt(intent_id, "unknown", next_try, why)
                 await tx.queue.ask(SETTLE_PAYMENT, payment.imp_uid, after=next_try - now)
-        return current
+        reach("close.before_commit")
+    reach("close.after_commit")
+    return current

@@ -8,6 +8,7 @@ from naru.domain.channel import Channel
 from naru.domain.errors import AlreadyPaid
 from naru.domain.outcome import Deposited
 from naru.domain.payment import Payment, Step
+from naru.domain.points import reach
 from naru.payments.gateway import Gateway
 from naru.payments.settle import merchant_of
 from naru.store import Session
@@ -30,6 +31,7 @@ async def confirm_deposit(gateway: Gateway, channel: Channel, deposited: Deposit
 
 
 async def _book(gateway: Gateway, channel: Channel, deposited: Deposited, *, flagged: bool) -> str:
+    reach("notice.before_book")
     async with gateway.store.begin() as tx:
         found = await tx.payments.get_by_pg_order(deposited.order_no)
         payment = None
@@ -54,7 +56,9 @@ async def _book(gateway: Gateway, channel: Channel, deposited: Deposited, *, fla
         if flagged:
             log.error("%s: a second payment of order %s was deposited", imp_uid, paid.merchant_uid)
         await announce(tx, await merchant_of(tx, paid), paid)
-        return meaning
+        reach("deposit.before_commit")
+    reach("deposit.after_commit")
+    return meaning
 
 
 async def _meaning(tx: Session, payment: Payment | None, deposited: Deposited) -> str:

@@ -15,6 +15,7 @@ from naru.domain.errors import (
     PreparedDiffers,
 )
 from naru.domain.payment import Payment, Step
+from naru.domain.points import reach
 from naru.payments.abandon import abandon
 from naru.payments.claim import claim
 from naru.payments.gateway import Gateway
@@ -59,6 +60,7 @@ async def issue_virtual_account(
         buyer=claimed.buyer,
     )
     outcome = await connector.issue_account(channel, order)
+    reach("account.after_pg")
 
     settled = await settle_approval(gateway, claimed, channel, outcome)
     if settled.step is Step.FAILED:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from naru.domain.errors import AlreadyPaid, AlreadyPrepared, NotPrepared
+from naru.domain.points import reach
 from naru.domain.prepared import Prepared, read_announced
 from naru.payments.gateway import Gateway
 
 
 async def prepare(gateway: Gateway, merchant_id: int, prepared: Prepared) -> None:
     """Fix the amount of an order. Raises AlreadyPrepared."""
+    reach("prepare.before_commit")
     async with gateway.store.direct() as session:
         if not await session.prepared.add(merchant_id, prepared, gateway.now()):
             raise AlreadyPrepared
+    reach("prepare.after_commit")
 
 
 async def change_prepared(gateway: Gateway, merchant_id: int, prepared: Prepared) -> Prepared:
@@ -30,4 +33,4 @@ async def change_prepared(gateway: Gateway, merchant_id: int, prepared: Prepared
             )
         if not await tx.prepared.change(merchant_id, prepared, gateway.now()):
             raise AlreadyPaid
-        return prepared
+    return prepared

@@ -22,6 +22,7 @@ from naru.domain.outcome import (
     Unknown,
 )
 from naru.domain.payment import Payment, Step
+from naru.domain.points import reach
 from naru.payments.cancel import settle_cancel
 from naru.payments.close_virtual_account import settle_close
 from naru.payments.gateway import Gateway
@@ -46,6 +47,7 @@ async def reconcile(gateway: Gateway, imp_uid: str) -> Payment | None:
     Safe to call from many workers: one takes the try, and every ending is compare-and-swap.
     """
     now = gateway.now()
+    reach("reconcile.before_lease")
     async with gateway.store.begin() as tx:
         # Taken for longer than one try lasts; the row itself says when the next one is.
         intent = await tx.intents.lease(imp_uid, now + timedelta(seconds=30), now)
@@ -55,6 +57,7 @@ async def reconcile(gateway: Gateway, imp_uid: str) -> Payment | None:
         assert payment is not None
         channel = await tx.channels.get(payment.channel_id)
     assert channel is not None
+    reach("reconcile.after_lease")
     match intent.kind:
         case "cancel":
             return await _finish_cancel(gateway, payment, channel, intent)
@@ -78,6 +81,7 @@ async def _finish_approval(
         return await undo(gateway, payment, channel, "결제 결과를 확인할 수 없어 취소하였습니다.")
     if Can.INQUIRE_ORDER in connector.can:
         found = await connector.inquire(channel, payment.pg_order_no)
+        reach("reconcile.after_pg")
     elif Can.NET_CANCEL in connector.can:
         # What cannot be asked about is undone, within the time that the PG gives for it.
         found = NotFound()
@@ -101,6 +105,7 @@ async def _finish_cancel(
     found: Cancelled | Declined | Unknown | None = Unknown("this PG cannot be asked")
     if Can.INQUIRE_CANCEL in connector.can:
         found = await connector.inquire_cancel(channel, order)
+        reach("reconcile.after_pg")
     if found is None:
         # It never arrived. Final only when it cannot be on its way any more.
         if gateway.now() > intent.opened_at + STILL_UNDER_WAY:

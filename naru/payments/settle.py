@@ -24,6 +24,7 @@ from naru.domain.outcome import (
     check_answer,
 )
 from naru.domain.payment import Payment, Step
+from naru.domain.points import reach
 from naru.payments.gateway import Gateway
 from naru.store import Session
 from naru.store.intents import Intent
@@ -60,7 +61,10 @@ async def settle_approval(
             # Somebody decided meanwhile. An approval that is being undone is not money.
             log.warning("%s: came too late: %s", payment.imp_uid, type(outcome).__name__)
             return current
-        return await _write(gateway, tx, current, intent, outcome) or current
+        settled = await _write(gateway, tx, current, intent, outcome)
+        reach("settle.before_commit")
+    reach("settle.after_commit")
+    return settled or current
 
 
 async def _book_late(tx: Session, payment: Payment, approved: Approved) -> Payment:
@@ -87,9 +91,12 @@ async def undo(gateway: Gateway, payment: Payment, channel: Channel, reason: str
         if intent is None:
             return current
         await tx.intents.doubt(intent.id, "undoing", _next_try(gateway.now(), intent.tries), reason)
+        reach("undo.before_decision")
+    reach("undo.after_decision")
 
     connector = gateway.connector_of(channel)
     undone = await connector.net_cancel(channel, payment.pg_order_no, reason)
+    reach("undo.after_pg")
 
     if not isinstance(undone, Undone):
         log.warning("%s: net-cancel not answered: %s", payment.imp_uid, undone.why)
@@ -100,7 +107,9 @@ async def undo(gateway: Gateway, payment: Payment, channel: Channel, reason: str
         if failed is None:
             return current
         await tx.intents.end(intent.id, "undone", gateway.now(), reason)
-        return failed
+        reach("undo.before_commit")
+    reach("undo.after_commit")
+    return failed
 
 
 async def _write(

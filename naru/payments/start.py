@@ -22,6 +22,7 @@ from naru.domain.money import Money
 from naru.domain.outcome import Declined
 from naru.domain.payment import Buyer, Payment, Step, Surface
 from naru.domain.pg_profile import allowed_installments, profile
+from naru.domain.points import reach
 from naru.domain.prepared import check_prepared
 from naru.domain.text import is_storable
 from naru.domain.window import WindowPlan
@@ -124,6 +125,7 @@ async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
         request_id=opening.request_id,
         request=opening.request,
     )
+    reach("start.before_open")
     async with gateway.store.direct() as session:
         if await session.payments.taken(merchant.id, opening.merchant_uid) is not None:
             raise AlreadyPaid
@@ -133,6 +135,7 @@ async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
         for _ in range(NAMES_TRIED):
             opened = await session.payments.open(payment, hash_secret(secret))
             if opened is not None:
+                reach("start.after_open")
                 return opened, secret
             # The ten-to-the-twelfth part of a chance, per payment that exists already.
             payment = replace(payment, imp_uid=_new_uid(gateway, opening.surface))
@@ -166,6 +169,7 @@ async def enter_window(
         else None,
     )
     plan = await gateway.connector_of(channel).prepare(channel, order)
+    reach("window.after_pg")
     if isinstance(plan, Declined):
         await abandon(gateway, payment.imp_uid, plan.code, plan.message)
         raise PgRefused(plan.code, plan.message)

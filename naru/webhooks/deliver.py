@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 
 from naru.domain.errors import NaruError, NoAnswer, NotSent
 from naru.domain.merchant import origin_of
+from naru.domain.points import reach
 from naru.store import Store
 from naru.store.outbox import Attempt, Delivery
 from naru.store.queue import DELIVER_WEBHOOK
@@ -79,10 +80,12 @@ class Deliverer:
 
     async def deliver(self, delivery_id: int) -> None:
         """Make one attempt, if it is this delivery's turn; do nothing if it is not."""
+        reach("webhook.before_claim")
         async with self._store.direct() as session:
             delivery = await session.outbox.claim(delivery_id, LEASE)
         if delivery is None:
             return
+        reach("webhook.after_claim")
         lane = self._lanes[origin_of(delivery.url)]
         if lane.full:
             await self._postpone(delivery, lane)
@@ -97,6 +100,7 @@ class Deliverer:
         if attempt is None:
             await self._postpone(delivery, lane)
             return
+        reach("webhook.after_send")
         if attempt.answer_status is not None and is_delivered(attempt.answer_status):
             # One webhook that failed among others that did not is no illness of the address.
             recovered = lane.ill or delivery.attempts >= FAILURES_MAKE_ILL
@@ -106,6 +110,7 @@ class Deliverer:
             # A refusal of this one webhook (4xx) is an answer of a healthy address.
             lane.failures = lane.failures + 1 if _is_ill(attempt.answer_status) else 0
             await self._fail(delivery, attempt)
+        reach("webhook.after_book")
 
     async def _postpone(self, delivery: Delivery, lane: _Lane) -> None:
         """Give the delivery back, so that one address cannot take every place of the worker."""

@@ -1,0 +1,165 @@
+"""Write docs/reference/reliability.md's tables: each promise and each cell of the fault matrix with its tests.
+
+    python -m tools.fault_matrix            write the tables
+    python -m tools.fault_matrix --check    exit status 1 when they are stale
+
+A test says what it proves: `@pytest.mark.fault("C2_LR")`, `@pytest.mark.promise("P2")`. The tests are
+collected, not searched for, so marks on parameters count as well. A cell without a test stays empty.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tools.write_docs import table
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "reference" / "reliability.md"
+CELLS = ROOT / "docs" / "reference" / "fault-matrix.tsv"
+PROMISES = ROOT / "docs" / "reference" / "promises.tsv"
+MONEY_ROWS = "BCFIK"
+MONEY_FAULTS = ("CB", "CA", "DU", "LR", "SL", "WD")
+BEGIN, END = "<!-- from the tests: proofs -->\n", "<!-- end -->"
+
+
+class Cell(NamedTuple):
+    """One live cell of the matrix: a fault at a step."""
+
+    step: str
+    what: str
+    fault: str
+    outcome: str
+
+
+Proofs = dict[str, list[str]]
+
+
+class _Collector:
+    """A pytest plugin that keeps what is marked: name of the mark's argument -> test ids."""
+
+    def __init__(self) -> None:
+        self.faults: Proofs = defaultdict(list)
+        self.promises: Proofs = defaultdict(list)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            for mark in item.iter_markers("fault"):
+                for cell in mark.args:
+                    self.faults[cell].append(item.nodeid)
+            for mark in item.iter_markers("promise"):
+                for name in mark.args:
+                    self.promises[name].append(item.nodeid)
+
+
+def collect() -> tuple[Proofs, Proofs]:
+    """Test ids by cell and by promise. Raises SystemExit when the tests cannot be collected."""
+    collector = _Collector()
+    ended = pytest.main(
+        ["--collect-only", "-qq", "-p", "no:xdist", "-W", "ignore"], plugins=[collector]
+    )
+    if ended != 0:
+        raise SystemExit(f"the tests cannot be collected (pytest: {ended})")
+    return collector.faults, collector.promises
+
+
+def cells() -> list[Cell]:
+    """The live cells, in the order of the plan."""
+    with CELLS.open(encoding="utf-8") as file:
+        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return [Cell(row["step"], row["what"], row["fault"], row["code"]) for row in rows]
+
+
+def promises() -> list[tuple[str, str, str]]:
+    """Name, sentence, and what keeps it."""
+    with PROMISES.open(encoding="utf-8") as file:
+        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return [(row["promise"], row["sentence"], row["kept by"]) for row in rows]
+
+
+def written(faults: Proofs, proven: Proofs) -> str:
+    """The generated part of the page. Raises SystemExit for a mark that names no cell or promise."""
+    plan = cells()
+    known = {f"{cell.step}_{cell.fault}" for cell in plan}
+    wrong = sorted(set(faults) - known) + sorted(set(proven) - {row[0] for row in promises()})
+    if wrong:
+        raise SystemExit(f"marked, but not in the plan: {', '.join(wrong)}")
+    columns = list(dict.fromkeys(cell.fault for cell in plan))
+    steps = list(dict.fromkeys((cell.step, cell.what) for cell in plan))
+    live = {(cell.step, cell.fault): cell.outcome for cell in plan}
+
+    def shown(step: str, fault: str) -> str:
+        if (step, fault) not in live:
+            return "–"
+        return _links(faults.get(f"{step}_{fault}", []), live[step, fault])
+
+    money = [cell for cell in plan if cell.step[0] in MONEY_ROWS and cell.fault in MONEY_FAULTS]
+    done = sum(f"{cell.step}_{cell.fault}" in faults for cell in plan)
+    done_money = sum(f"{cell.step}_{cell.fault}" in faults for cell in money)
+    return "\n".join(
+        (
+            "## Promises",
+            "",
+            table(
+                ("", "promise", "kept by", "tests"),
+                (
+                    (f"**{name}**", sentence, keeper, _files(proven.get(name, [])))
+                    for name, sentence, keeper in promises()
+                ),
+            ),
+            "",
+            "## Fault matrix",
+            "",
+            f"{done} of {len(plan)} cells have a test; of the {len(money)} cells of the money rows "
+            f"(B, C, F, I, K) for crash before, crash after, duplicate, lost answer, slow and wrong "
+            f"data, {done_money} have one.",
+            "",
+            table(
+                ("step", *columns),
+                (
+                    (f"**{step}** {what}", *(shown(step, fault) for fault in columns))
+                    for step, what in steps
+                ),
+            ),
+            "",
+        )
+    )
+
+
+def _links(tests: Iterable[str], outcome: str) -> str:
+    """The outcome's letter, linked to the first test's file; how many tests when there are more."""
+    names = sorted(set(tests))
+    if not names:
+        return ""
+    file, _, name = names[0].partition("::")
+    more = f"×{len(names)}" if len(names) > 1 else ""
+    title = name.partition("[")[0].replace('"', "")
+    return f'[{outcome}](../../{file} "{title}"){more}'
+
+
+def _files(tests: Iterable[str]) -> str:
+    """Links to the files of these tests."""
+    files = sorted({test.partition("::")[0] for test in tests})
+    return ", ".join(f"[{Path(file).stem.removeprefix('test_')}](../../{file})" for file in files)
+
+
+def main(words: list[str]) -> int:
+    """Write the page, or with --check compare it. Exit status 1: stale."""
+    before = PAGE.read_text("utf-8")
+    head, _, rest = before.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    after = head + BEGIN + "\n" + written(*collect()) + END + tail
+    if "--check" in words:
+        return int(after != before)
+    PAGE.write_text(after, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

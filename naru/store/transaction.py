@@ -13,6 +13,7 @@ from naru.store.pages import Pages
 from naru.store.payments import Payments
 from naru.store.prepared import PreparedAmounts
 from naru.store.queue import Queue
+from naru.store.tasks import Tasks
 
 if TYPE_CHECKING:
     from naru.store.connection import Connection
@@ -69,6 +70,11 @@ class Session:
     def outbox(self) -> Outbox:
         """Webhooks waiting to leave."""
         return Outbox(self._connection)
+
+    @property
+    def tasks(self) -> Tasks:
+        """What waits for a person."""
+        return Tasks(self._connection)
 
     @property
     def queue(self) -> Queue:

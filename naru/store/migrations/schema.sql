@@ -124,6 +124,26 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION keep_task_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP <> 'UPDATE' THEN
+        RAISE EXCEPTION 'tasks are closed, never deleted' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF (NEW.id, NEW.kind, NEW.subject, NEW.imp_uid, NEW.sentence, NEW.opened_at)
+       IS DISTINCT FROM
+       (OLD.id, OLD.kind, OLD.subject, OLD.imp_uid, OLD.sentence, OLD.opened_at) THEN
+        RAISE EXCEPTION 'what task % says never changes', OLD.id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF OLD.closed_at IS NOT NULL
+       AND (NEW.closed_at, NEW.closed_by, NEW.note) IS DISTINCT FROM (OLD.closed_at, OLD.closed_by, OLD.note) THEN
+        RAISE EXCEPTION 'task % is closed', OLD.id USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -279,6 +299,32 @@ CREATE TABLE merchants (
 
 ALTER TABLE merchants ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME merchants_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE operator_tasks (
+    id bigint NOT NULL,
+    kind text NOT NULL COLLATE pg_catalog."C",
+    subject text NOT NULL COLLATE pg_catalog."C",
+    imp_uid text COLLATE pg_catalog."C",
+    sentence text NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    alert_tries integer DEFAULT 0 NOT NULL,
+    next_alert_at timestamp with time zone NOT NULL,
+    alerted_at timestamp with time zone,
+    closed_at timestamp with time zone,
+    closed_by text,
+    note text,
+    CONSTRAINT operator_tasks_check CHECK ((((closed_at IS NULL) = (closed_by IS NULL)) AND ((closed_at IS NULL) = (note IS NULL)))),
+    CONSTRAINT operator_tasks_check1 CHECK (((closed_by !~ '^\s*$'::text) AND (note !~ '^\s*$'::text)))
+);
+
+ALTER TABLE operator_tasks ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME operator_tasks_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -481,6 +527,9 @@ ALTER TABLE ONLY intents
 ALTER TABLE ONLY merchants
     ADD CONSTRAINT merchants_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY operator_tasks
+    ADD CONSTRAINT operator_tasks_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY payment_events
     ADD CONSTRAINT payment_events_pkey PRIMARY KEY (imp_uid, version);
 
@@ -517,6 +566,8 @@ CREATE UNIQUE INDEX one_default_channel ON channels USING btree (merchant_id, ki
 
 CREATE UNIQUE INDEX one_open_intent ON intents USING btree (imp_uid) WHERE (state = ANY (ARRAY['open'::text, 'unknown'::text, 'undoing'::text]));
 
+CREATE UNIQUE INDEX one_open_task ON operator_tasks USING btree (kind, subject) WHERE (closed_at IS NULL);
+
 CREATE INDEX payments_approving ON payments USING btree (approving_at) WHERE (step = 'approving'::text);
 
 CREATE INDEX payments_by_cancelled ON payments USING btree (merchant_id, cancelled_at DESC) WHERE (cancelled > 0);
@@ -528,6 +579,10 @@ CREATE INDEX payments_by_order ON payments USING btree (merchant_id, merchant_ui
 CREATE INDEX payments_by_paid ON payments USING btree (merchant_id, paid_at DESC) WHERE (step = 'paid'::text);
 
 CREATE INDEX payments_by_start ON payments USING btree (merchant_id, started_at DESC);
+
+CREATE INDEX tasks_of_payment ON operator_tasks USING btree (imp_uid) WHERE (imp_uid IS NOT NULL);
+
+CREATE INDEX tasks_to_tell ON operator_tasks USING btree (next_alert_at) WHERE (alerted_at IS NULL);
 
 CREATE INDEX webhook_attempts_of_delivery ON webhook_attempts USING btree (delivery_id, id);
 
@@ -561,6 +616,8 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON deposits FOR EACH STATEMENT EXEC
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON intents FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON operator_tasks FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON payment_events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON payments FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -572,6 +629,8 @@ CREATE TRIGGER payment_birth BEFORE INSERT ON payments FOR EACH ROW EXECUTE FUNC
 CREATE TRIGGER payment_history AFTER INSERT OR UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION write_payment_event();
 
 CREATE TRIGGER payment_rules BEFORE DELETE OR UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION keep_payment_rules();
+
+CREATE TRIGGER task_rules BEFORE DELETE OR UPDATE ON operator_tasks FOR EACH ROW EXECUTE FUNCTION keep_task_rules();
 
 ALTER TABLE ONLY api_keys
     ADD CONSTRAINT api_keys_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
@@ -590,6 +649,9 @@ ALTER TABLE ONLY deposits
 
 ALTER TABLE ONLY intents
     ADD CONSTRAINT intents_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
+ALTER TABLE ONLY operator_tasks
+    ADD CONSTRAINT operator_tasks_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
 
 ALTER TABLE ONLY payment_events
     ADD CONSTRAINT payment_events_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);

@@ -1,0 +1,157 @@
+"""Tasks: what the house cannot end by itself and lays before a person.
+
+Money is never guessed at. Where the rules end (a PG that cannot be asked, a deposit of the wrong
+amount) the fact is booked, and a task says what happened and what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class TaskKind(StrEnum):
+    """Why a person is asked. `SAID` tells each in words."""
+
+    APPROVAL_UNKNOWN = "approval_unknown"
+    CANCEL_UNKNOWN = "cancel_unknown"
+    CLOSING_UNKNOWN = "closing_unknown"
+    ANSWER_MISMATCH = "answer_mismatch"
+    ANSWERS_CONTRADICT = "answers_contradict"
+    APPROVED_LATE = "approved_late"
+    CANCELLED_LATE = "cancelled_late"
+    CANCEL_AMOUNT = "cancel_amount"
+    DEPOSIT_SHORT = "deposit_short"
+    DEPOSIT_OVER = "deposit_over"
+    DEPOSIT_LATE = "deposit_late"
+    DEPOSIT_AFTER_END = "deposit_after_end"
+    DEPOSIT_UNKNOWN_ORDER = "deposit_unknown_order"
+    ORDER_PAID_TWICE = "order_paid_twice"
+    WEBHOOK_PARKED = "webhook_parked"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One kind in two languages: what happened, and what to do about it."""
+
+    happened: str
+    advice: str
+    happened_ko: str
+    advice_ko: str
+
+
+SAID: dict[TaskKind, Said] = {
+    TaskKind.APPROVAL_UNKNOWN: Said(
+        "Nobody here can find out whether the PG approved the payment.",
+        "Look the order number up in the PG's console; undo the approval there if there is one."
+        " The order stays locked until the PG's word is found; it is still asked once a day.",
+        "승인 여부를 확인할 수 없는 결제입니다.",
+        "PG사 관리자에서 주문번호를 조회하고, 승인되어 있으면 취소하세요. 주문은 확인될 때까지 잠겨 있습니다.",
+    ),
+    TaskKind.CANCEL_UNKNOWN: Said(
+        "Nobody here can find out whether the PG gave the money back.",
+        "Look the payment up in the PG's console. The amount stays reserved until the PG's word is"
+        " found; it is still asked once a day.",
+        "취소 여부를 확인할 수 없는 결제입니다.",
+        "PG사 관리자에서 취소 여부를 확인하세요. 확인될 때까지 해당 금액은 다시 취소할 수 없습니다.",
+    ),
+    TaskKind.CLOSING_UNKNOWN: Said(
+        "Nobody here can find out whether the PG closed the virtual account.",
+        "Look the account up in the PG's console and close it there if it is open.",
+        "가상계좌 말소 여부를 확인할 수 없습니다.",
+        "PG사 관리자에서 가상계좌 상태를 확인하고, 열려 있으면 말소하세요.",
+    ),
+    TaskKind.ANSWER_MISMATCH: Said(
+        "The PG approved something else than it was asked for; the approval is being undone.",
+        "See that the PG's console shows nothing approved for this order, and ask the PG why.",
+        "PG사가 요청과 다른 내용으로 승인하여 승인을 되돌리고 있습니다.",
+        "PG사 관리자에서 승인이 남아 있지 않은지 확인하고 원인을 문의하세요.",
+    ),
+    TaskKind.ANSWERS_CONTRADICT: Said(
+        "The PG says something else than it said before.",
+        "Ask the PG which of its answers is true; nothing was changed here.",
+        "PG사의 응답이 이전 응답과 다릅니다.",
+        "PG사에 어느 응답이 맞는지 문의하세요. 결제 상태는 변경되지 않았습니다.",
+    ),
+    TaskKind.APPROVED_LATE: Said(
+        "The PG approved a payment after it had been given up; it is booked as paid.",
+        "If the buyer has paid the order again or does not want it any more, cancel this payment.",
+        "실패로 처리된 결제가 나중에 승인되어 결제완료로 기록했습니다.",
+        "구매자가 다시 결제했거나 주문을 원하지 않으면 이 결제를 취소하세요.",
+    ),
+    TaskKind.CANCELLED_LATE: Said(
+        "The PG did a cancel that had been given up; it is booked.",
+        "If the merchant cancelled once more meanwhile, see which of the two was meant.",
+        "실패로 처리된 취소가 나중에 PG사에서 처리되어 반영했습니다.",
+        "그 사이 다시 취소한 적이 있으면 어느 취소가 맞는지 확인하세요.",
+    ),
+    TaskKind.CANCEL_AMOUNT: Said(
+        "The PG cancelled another amount than it was asked to; the books follow the PG.",
+        "Settle the difference with the PG.",
+        "PG사가 요청한 금액과 다른 금액을 취소하였고, 실제 취소된 금액으로 기록했습니다.",
+        "차액을 PG사와 정리하세요.",
+    ),
+    TaskKind.DEPOSIT_SHORT: Said(
+        "Less than the amount was deposited; the payment still waits.",
+        "Ask the buyer for the rest or give the deposit back.",
+        "입금액이 결제금액보다 적어 결제가 완료되지 않았습니다.",
+        "구매자에게 차액 입금을 요청하거나 입금액을 환불하세요.",
+    ),
+    TaskKind.DEPOSIT_OVER: Said(
+        "More than the amount was deposited; the payment still waits.",
+        "Give the deposit back, or settle the order by hand and give the difference back.",
+        "입금액이 결제금액보다 많아 결제가 완료되지 않았습니다.",
+        "입금액을 환불하거나, 주문을 직접 처리하고 차액을 환불하세요.",
+    ),
+    TaskKind.DEPOSIT_LATE: Said(
+        "A deposit came after the virtual account's due date.",
+        "Give it back, or settle the order by hand.",
+        "입금기한이 지난 뒤에 입금되었습니다.",
+        "입금액을 환불하거나 주문을 직접 처리하세요.",
+    ),
+    TaskKind.DEPOSIT_AFTER_END: Said(
+        "A deposit came for a payment that does not wait for one any more.",
+        "Give it back.",
+        "이미 종료된 결제에 입금되었습니다.",
+        "입금액을 환불하세요.",
+    ),
+    TaskKind.DEPOSIT_UNKNOWN_ORDER: Said(
+        "A deposit came for an order that is not ours.",
+        "Ask the PG whose it is; a PG's test notice needs nothing but closing this task.",
+        "알 수 없는 주문에 대한 입금 통보를 받았습니다.",
+        "PG사에 확인하세요. PG사의 시험 통보라면 이 작업만 종료하면 됩니다.",
+    ),
+    TaskKind.ORDER_PAID_TWICE: Said(
+        "One order has been paid by two payments.",
+        "Cancel one of them.",
+        "한 주문이 두 번 결제되었습니다.",
+        "둘 중 한 결제를 취소하세요.",
+    ),
+    TaskKind.WEBHOOK_PARKED: Said(
+        "A webhook could not be delivered and is not tried any more.",
+        "See that the merchant's address answers, then `naru webhooks resend NUMBER`.",
+        "웹훅을 전달하지 못해 재시도를 중단했습니다.",
+        "가맹점의 수신 주소를 확인한 뒤 `naru webhooks resend 번호` 로 다시 보내세요.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing that a person must look at. Open until somebody closes it with a name and a note.
+
+    `subject` is what it is about: an imp_uid, a cancel's, a notice's or a webhook's number.
+    `sentence` holds the particulars; no secret and nothing of the buyer's is in it.
+    """
+
+    id: int
+    kind: str
+    subject: str
+    imp_uid: str | None
+    sentence: str
+    opened_at: datetime
+    alerted_at: datetime | None
+    closed_at: datetime | None
+    closed_by: str | None
+    note: str | None

@@ -8,6 +8,7 @@ import sys
 
 import uvloop
 
+from naru.bench.beside import NoSuchState, beside
 from naru.bench.cpu import per_deed, used
 from naru.bench.demo import DemoFailed, run_demo
 from naru.bench.limits import LimitUnknown, commit_rate, hello_server
@@ -101,7 +102,27 @@ def main() -> int:
     parser.add_argument("--buyers", type=int, default=16, help="who pay at the same time (16)")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long each part runs (10)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument(
+        "--beside",
+        metavar="REF",
+        help="measure that commit or tag as well, in turns with this tree",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each with --beside (3)")
     arguments = parser.parse_args()
+    if arguments.beside:
+        try:
+            print(
+                beside(
+                    arguments.beside,
+                    rounds=arguments.rounds,
+                    buyers=arguments.buyers,
+                    seconds=arguments.seconds,
+                )
+            )
+        except NoSuchState as why:
+            _say(str(why))
+            return 1
+        return 0
     try:
         report = uvloop.run(measure(arguments.buyers, arguments.seconds))
     except DemoFailed as why:

@@ -17,7 +17,7 @@ Handler = Callable[[str], Awaitable[None]]
 
 def handlers(gateway: Gateway) -> Mapping[str, Handler]:
     """Job name -> what to do with its subject (an id as text)."""
-    deliverer = Deliverer(gateway.store, gateway.wire, now=gateway.now)
+    deliverer = Deliverer(gateway.store, gateway.wire, chance=gateway.chance, now=gateway.now)
 
     async def deliver_webhook(subject: str) -> None:
         await deliverer.deliver(int(subject))

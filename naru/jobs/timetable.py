@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from naru.domain.hands import chance as machine_chance
 from naru.payments.gateway import Gateway
 from naru.payments.reconcile import due as due_questions
 from naru.store import StoreUnavailable
@@ -67,12 +68,15 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
     )
 
 
-async def walk_rounds(rounds: Sequence[Round], stop: asyncio.Event) -> None:
+async def walk_rounds(
+    rounds: Sequence[Round], stop: asyncio.Event, chance: random.Random | None = None
+) -> None:
     """Walk every round in its rhythm until `stop`. A round that fails is walked again in time."""
-    await asyncio.gather(*(_walk(each, stop) for each in rounds))
+    chance = chance or machine_chance()
+    await asyncio.gather(*(_walk(each, stop, chance) for each in rounds))
 
 
-async def _walk(each: Round, stop: asyncio.Event) -> None:
+async def _walk(each: Round, stop: asyncio.Event, chance: random.Random) -> None:
     while not stop.is_set():
         try:
             await each.walk()
@@ -82,7 +86,7 @@ async def _walk(each: Round, stop: asyncio.Event) -> None:
             # A mistake of ours, perhaps in one row. The next round finds the same rows.
             log.exception("the round %r failed", each.name)
         # Not all workers at the same instant.
-        wait = each.every * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+        wait = each.every * chance.uniform(0.8, 1.2)
         try:
             await asyncio.wait_for(stop.wait(), wait)
         except TimeoutError:

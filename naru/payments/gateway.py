@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from naru.connectors import Connector, find
 from naru.domain.channel import Channel
+from naru.domain.hands import chance, utc_now
 from naru.domain.ids import Ids, RandomIds
 from naru.domain.payment import Payment, Status
 from naru.domain.payment import public_status as _public_status
 from naru.store import Store
 from naru.wire import Wire
-
-
-def utc_now() -> datetime:
-    """This machine's clock, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(slots=True)
@@ -34,6 +31,7 @@ class Gateway:
     public_url: str
     root_key: bytes = field(repr=False)
     now: Callable[[], datetime] = utc_now
+    chance: random.Random = field(default_factory=chance, repr=False)
     ids: Ids = field(default_factory=RandomIds)
     partial_cancel_status: Status = Status.CANCELLED
     _connectors: dict[str, Connector] = field(default_factory=dict, repr=False)

@@ -11,14 +11,15 @@ import asyncio
 import logging
 import random
 import re
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from naru.domain.errors import NaruError, NoAnswer, NotSent
+from naru.domain.hands import chance as machine_chance
+from naru.domain.hands import utc_now
 from naru.domain.merchant import origin_of
 from naru.domain.points import reach
 from naru.store import Store
@@ -70,11 +71,11 @@ class Deliverer:
         wire: Wire,
         *,
         chance: random.Random | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
         self._wire = wire
-        self._chance = chance or random.Random()  # noqa: S311 - spreads waits, guards nothing
+        self._chance = chance or machine_chance()
         self._now = now
         self._lanes: defaultdict[str | None, _Lane] = defaultdict(_Lane)
 
@@ -123,7 +124,8 @@ class Deliverer:
     async def _attempt(self, delivery: Delivery, lane: _Lane) -> Attempt:
         lane.running += 1
         began_at = self._now()
-        began = time.monotonic()
+        time = asyncio.get_running_loop().time
+        began = time()
         headers: dict[str, str] = {}
         answer: Answer | None = None
         error: str | None = None
@@ -147,7 +149,7 @@ class Deliverer:
             lane.running -= 1
         return Attempt(
             began_at=began_at,
-            duration_ms=int((time.monotonic() - began) * 1000),
+            duration_ms=int((time() - began) * 1000),
             request_headers=headers,
             answer_status=None if answer is None else answer.status,
             answer_body=None if answer is None else scrub(answer.body),

@@ -175,7 +175,8 @@ async def test_the_same_notice_sent_64_times_at_once_is_booked_once(pg: Pg) -> N
         ({"amount": 2000}, "over"),
         ({"order_no": "nobody-knows"}, "unknown_order"),
         ({"deposited_at": int(time.time()) + 5 * 86_400}, "late"),
-        ({"tid": "another"}, "after_end"),
+        ({"tid": "another"}, "other_account"),
+        ({"currency": "USD"}, "other_currency"),
     ],
 )
 async def test_what_does_not_fit_is_stored_and_acknowledged_but_does_not_pay(
@@ -197,8 +198,8 @@ async def test_a_notice_without_proof_changes_nothing(pg: Pg) -> None:
     now = int(time.time())
     without_proof: list[dict[str, Any]] = [
         {"secret": "another"},
-        {"stamp": now - 4000},
-        {"stamp": now + 4000},
+        {"stamp": now - 8000},
+        {"stamp": now + 8000},
         {"headers": {"X-Sandbox-Signature": ""}},
         {"headers": {"X-Sandbox-Signature": "ÿ"}},
         {"headers": {"X-Sandbox-Timestamp": "²"}},

@@ -149,6 +149,7 @@ class Deposited:
     amount: Money
     depositor: str | None
     deposited_at: datetime
+    account_number: str | None = None  # when the PG tells; its transaction id names the account too
 
 
 def check_answer(asked: Ticket, answered: Approved | AccountIssued) -> None:

@@ -51,6 +51,7 @@ POINTS = {
     "notice.before_book": "a PG's notice was read, nothing is written",
     "deposit.before_commit": "a deposit is in an open transaction",
     "deposit.after_commit": "a deposit is durable, the PG was not answered",
+    "deposit.early_before_commit": "an account and what came before it are in an open transaction",
     "webhook.before_claim": "a webhook is about to be taken",
     "webhook.after_claim": "a webhook is leased, nothing was sent",
     "webhook.after_send": "the merchant answered, nothing of it is written",

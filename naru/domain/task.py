@@ -25,9 +25,21 @@ class TaskKind(StrEnum):
     DEPOSIT_SHORT = "deposit_short"
     DEPOSIT_OVER = "deposit_over"
     DEPOSIT_LATE = "deposit_late"
+    DEPOSIT_EARLY = "deposit_early"
+    DEPOSIT_OTHER_ACCOUNT = "deposit_other_account"
+    DEPOSIT_OTHER_CURRENCY = "deposit_other_currency"
     DEPOSIT_AFTER_END = "deposit_after_end"
     DEPOSIT_UNKNOWN_ORDER = "deposit_unknown_order"
     ORDER_PAID_TWICE = "order_paid_twice"
+    BOOK_CHARGE_UNKNOWN = "book_charge_unknown"
+    BOOK_CHARGE_MISSING = "book_charge_missing"
+    BOOK_CANCEL_UNKNOWN = "book_cancel_unknown"
+    BOOK_CANCEL_MISSING = "book_cancel_missing"
+    BOOK_DEPOSIT_MISSING = "book_deposit_missing"
+    BOOK_AMOUNT = "book_amount"
+    BOOK_UNDONE = "book_undone"
+    BOOK_UNREADABLE = "book_unreadable"
+    CANCELLED_AT_PG = "cancelled_at_pg"
     WEBHOOK_PARKED = "webhook_parked"
 
 
@@ -110,6 +122,24 @@ SAID: dict[TaskKind, Said] = {
         "입금기한이 지난 뒤에 입금되었습니다.",
         "입금액을 환불하거나 주문을 직접 처리하세요.",
     ),
+    TaskKind.DEPOSIT_EARLY: Said(
+        "A deposit came before its virtual account was written here; it pays when the account is.",
+        "Wait: the task closes itself then. If the payment ends as failed, give the deposit back.",
+        "가상계좌가 기록되기 전에 입금 통보를 받았습니다.",
+        "가상계좌가 확인되면 자동으로 종료됩니다. 결제가 실패로 끝나면 입금액을 환불하세요.",
+    ),
+    TaskKind.DEPOSIT_OTHER_ACCOUNT: Said(
+        "A deposit names another account than the one that was issued for the payment.",
+        "Ask the PG which account took it; the payment still waits.",
+        "발급된 가상계좌와 다른 계좌에 입금되었다는 통보를 받았습니다.",
+        "PG사에 어느 계좌의 입금인지 확인하세요. 결제는 아직 입금 대기 중입니다.",
+    ),
+    TaskKind.DEPOSIT_OTHER_CURRENCY: Said(
+        "A deposit came in another currency than the payment's.",
+        "Give it back; the payment still waits.",
+        "결제 통화와 다른 통화로 입금되었습니다.",
+        "입금액을 환불하세요. 결제는 아직 입금 대기 중입니다.",
+    ),
     TaskKind.DEPOSIT_AFTER_END: Said(
         "A deposit came for a payment that does not wait for one any more.",
         "Give it back.",
@@ -127,6 +157,60 @@ SAID: dict[TaskKind, Said] = {
         "Cancel one of them.",
         "한 주문이 두 번 결제되었습니다.",
         "둘 중 한 결제를 취소하세요.",
+    ),
+    TaskKind.BOOK_CHARGE_UNKNOWN: Said(
+        "The PG's book has a charge that no payment of ours accounts for.",
+        "Look it up in the PG's console; give it back there if no order stands behind it.",
+        "PG사 장부에 있는 승인 거래를 결제 내역에서 찾을 수 없습니다.",
+        "PG사 관리자에서 거래를 조회하고, 해당하는 주문이 없으면 취소하세요.",
+    ),
+    TaskKind.BOOK_CHARGE_MISSING: Said(
+        "A payment is paid here, and the PG's book has no charge for it.",
+        "Ask the PG; do not deliver before its answer.",
+        "결제완료된 결제가 PG사 장부에 없습니다.",
+        "PG사에 확인하고, 확인될 때까지 상품을 보내지 마세요.",
+    ),
+    TaskKind.BOOK_CANCEL_UNKNOWN: Said(
+        "The PG's book has a cancel that cannot be booked here.",
+        "Compare the payment with the PG's console; nothing was changed here.",
+        "PG사 장부에 있는 취소를 기록할 수 없습니다.",
+        "PG사 관리자의 내역과 비교하세요. 결제 상태는 변경되지 않았습니다.",
+    ),
+    TaskKind.BOOK_CANCEL_MISSING: Said(
+        "Money is given back here, and the PG's book has no such cancel.",
+        "Ask the PG whether the buyer gets the money.",
+        "취소된 결제의 취소 내역이 PG사 장부에 없습니다.",
+        "구매자에게 환불되었는지 PG사에 확인하세요.",
+    ),
+    TaskKind.BOOK_DEPOSIT_MISSING: Said(
+        "A deposit is booked here, and the PG's book does not have it.",
+        "Ask the PG; do not deliver before its answer.",
+        "기록된 입금이 PG사 장부에 없습니다.",
+        "PG사에 확인하고, 확인될 때까지 상품을 보내지 마세요.",
+    ),
+    TaskKind.BOOK_AMOUNT: Said(
+        "The PG's book has another amount than ours.",
+        "Settle the difference with the PG; nothing was changed here.",
+        "PG사 장부의 금액이 기록된 금액과 다릅니다.",
+        "차액을 PG사와 정리하세요. 결제 상태는 변경되지 않았습니다.",
+    ),
+    TaskKind.BOOK_UNDONE: Said(
+        "A payment is paid here, and the PG's book says that its approval was undone.",
+        "Ask the PG; if it is so the buyer has not paid.",
+        "결제완료된 결제가 PG사 장부에는 망취소되어 있습니다.",
+        "PG사에 확인하세요. 사실이면 구매자는 결제하지 않은 것입니다.",
+    ),
+    TaskKind.BOOK_UNREADABLE: Said(
+        "The PG's book could not be read for more than two days.",
+        "Run `naru books compare`; if it fails, ask the PG.",
+        "PG사 장부를 이틀 넘게 읽지 못했습니다.",
+        "`naru books compare` 를 실행해 보고, 실패하면 PG사에 문의하세요.",
+    ),
+    TaskKind.CANCELLED_AT_PG: Said(
+        "A payment was cancelled at the PG's own console; it is booked here.",
+        "See that the merchant knows; cancels belong in the gateway.",
+        "PG사 관리자에서 직접 취소된 결제를 반영했습니다.",
+        "가맹점이 알고 있는지 확인하세요. 취소는 게이트웨이에서 하는 것이 좋습니다.",
     ),
     TaskKind.WEBHOOK_PARKED: Said(
         "A webhook could not be delivered and is not tried any more.",

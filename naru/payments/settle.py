@@ -26,6 +26,7 @@ from naru.domain.outcome import (
 from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
 from naru.payments.gateway import Gateway
+from naru.payments.pay_from_deposits import pay_from_early_deposits
 from naru.store import Session
 from naru.store.intents import Intent
 from naru.store.queue import SETTLE_PAYMENT
@@ -146,6 +147,8 @@ async def _write(
     if isinstance(outcome, Approved | AccountIssued):
         # i'mport sends no webhook for a failure in a window (webhook facts §1).
         await announce(tx, await merchant_of(tx, settled), settled)
+    if isinstance(outcome, AccountIssued):
+        settled = await pay_from_early_deposits(gateway, tx, settled)
     return settled
 
 

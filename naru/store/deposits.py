@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from naru.domain.outcome import Deposited
+from naru.domain.payment import Payment
 from naru.store.named import load
 
 if TYPE_CHECKING:
@@ -47,14 +49,25 @@ class Deposits:
         )
         return row is not None
 
-    async def booked(self, channel_id: int, notice_key: str) -> bool:
-        """Is this notice booked?"""
-        found = await self._connection.fetchval(Q["booked"], channel_id, notice_key)
-        return found is not None
+    async def find(self, channel_ids: Sequence[int], notice_key: str) -> dict[str, Any] | None:
+        """The deposit that was booked for this notice, at any of these channels."""
+        row = await self._connection.fetchrow(Q["find"], list(channel_ids), notice_key)
+        return None if row is None else dict(row)
 
-    async def total(self, imp_uid: str) -> int:
-        """All deposits of one payment together, in minor units."""
-        return int(await self._connection.fetchval(Q["total"], imp_uid))
+    async def arrived(self, payment: Payment) -> tuple[int, datetime | None]:
+        """What arrived in this payment's account in time, in minor units, and when the last of it came.
+
+        Money of another account, of another currency or after the due date does not count.
+        """
+        account = payment.virtual_account
+        assert account is not None, "only an account has deposits"
+        which = (payment.imp_uid, payment.pg_tid, payment.amount.currency, account.due)
+        total = await self._connection.fetchval(Q["total"], *which)
+        return int(total), await self._connection.fetchval(Q["newest"], *which)
+
+    async def early(self, imp_uid: str) -> list[str]:
+        """The notices of deposits that came before their account was written here."""
+        return [row["notice_key"] for row in await self._connection.fetch(Q["early"], imp_uid)]
 
     async def of_payment(self, imp_uid: str) -> list[dict[str, Any]]:
         """The deposits of one payment, oldest first."""

@@ -229,29 +229,24 @@ class Payments:
 
         Inside one transaction.
         """
-        values = (payment.imp_uid, payment.version, paid_at, pg_tid)
-        await self._connection.execute("SAVEPOINT late")
+        return await self._as_fact(
+            Q["settle_late"], payment.imp_uid, payment.version, paid_at, pg_tid
+        )
+
+    async def deposit(self, payment: Payment, paid_at: datetime) -> Payment | None:
+        """waiting_deposit -> paid, a fact of the PG; flagged as `settle_late`. Inside one transaction."""
+        return await self._as_fact(Q["deposit"], payment.imp_uid, payment.version, paid_at)
+
+    async def _as_fact(self, query: Any, *values: Any) -> Payment | None:
+        """A fact is written even when the order is paid already; then it is flagged."""
+        await self._connection.execute("SAVEPOINT fact")
         try:
-            return await self._changed(Q["settle_late"], *values, False)
+            return await self._changed(query, *values, False)
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name != "one_approval_per_order":
                 raise
-        await self._connection.execute("ROLLBACK TO SAVEPOINT late")
-        return await self._changed(Q["settle_late"], *values, True)
-
-    async def deposit(self, payment: Payment, paid_at: datetime, flagged: bool) -> Payment | None:
-        """waiting_deposit -> paid.
-
-        Raises AlreadyPaid when another payment holds the order's approval and `flagged` is False.
-        """
-        try:
-            return await self._changed(
-                Q["deposit"], payment.imp_uid, payment.version, paid_at, flagged
-            )
-        except asyncpg.UniqueViolationError as error:
-            if error.constraint_name == "one_approval_per_order":
-                raise AlreadyPaid from None
-            raise
+        await self._connection.execute("ROLLBACK TO SAVEPOINT fact")
+        return await self._changed(query, *values, True)
 
     async def close_account(self, payment: Payment, now: datetime, reason: str) -> Payment | None:
         """waiting_deposit -> failed."""

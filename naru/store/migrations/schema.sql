@@ -1,5 +1,43 @@
 -- What all migrations add up to. Written by tools/dump_schema.py; do not edit.
 
+CREATE TABLE audit_log (
+    chain bigint NOT NULL,
+    place bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    who text NOT NULL,
+    what text NOT NULL,
+    address text,
+    subject text NOT NULL,
+    change text NOT NULL,
+    before jsonb,
+    after jsonb,
+    hash bytea NOT NULL,
+    CONSTRAINT audit_log_change_check CHECK ((change = ANY (ARRAY['insert'::text, 'update'::text, 'delete'::text]))),
+    CONSTRAINT audit_log_place_check CHECK ((place > 0))
+);
+
+CREATE FUNCTION audit_hash(previous bytea, entry audit_log) RETURNS bytea
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT sha256(previous || convert_to(jsonb_build_array(
+        entry.chain, entry.place, extract(epoch FROM entry.at)::text, entry.who, entry.what,
+        entry.address, entry.subject, entry.change, entry.before, entry.after)::text, 'UTF8'))
+$$;
+
+CREATE FUNCTION audit_value(name text, value jsonb, other jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+    SELECT CASE
+        WHEN value = 'null' THEN value
+        WHEN name !~ '(secret|password|sealed|_(hash|nonce|index)$|^(settings|request|body)$|^buyer_|^vbank_(num|holder)$|^card_number$|^custom_data$|^user_agent$|reason$|^depositor$)'
+             AND left(value #>> '{}', 2) <> '\x' THEN value
+        WHEN jsonb_typeof(value) = 'object' THEN (
+            SELECT coalesce(jsonb_agg(key ORDER BY key), '[]') FROM jsonb_each(value) AS field (key, inner_value)
+             WHERE jsonb_typeof(other) IS DISTINCT FROM 'object' OR inner_value IS DISTINCT FROM other -> key)
+        ELSE '"(hidden)"'
+    END
+$_$;
+
 CREATE FUNCTION compare_cancellations() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -10,6 +48,27 @@ BEGIN
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NULL;
+END $$;
+
+CREATE FUNCTION keep_idempotency_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.merchant_id <> OLD.merchant_id OR NEW.method <> OLD.method OR NEW.path <> OLD.path
+       OR NEW.key <> OLD.key OR NEW.fingerprint <> OLD.fingerprint THEN
+        RAISE EXCEPTION 'idempotency %: what was asked does not change', OLD.id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF OLD.effect IS NOT NULL AND NEW.effect IS DISTINCT FROM OLD.effect THEN
+        RAISE EXCEPTION 'idempotency %: its effect has begun', OLD.id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF OLD.status IS NOT NULL
+       AND (NEW.status, NEW.headers, NEW.body) IS DISTINCT FROM (OLD.status, OLD.headers, OLD.body) THEN
+        RAISE EXCEPTION 'idempotency %: it is answered', OLD.id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
 END $$;
 
 CREATE FUNCTION keep_intent_rules() RETURNS trigger
@@ -163,6 +222,54 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION write_audit_log() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    was jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
+    becomes jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
+    known jsonb := coalesce(becomes, was);
+    acting jsonb := convert_from(decode(nullif(current_setting('naru.acting', true), ''), 'hex'), 'UTF8')::jsonb;
+    head audit_heads;
+    entry audit_log;
+BEGIN
+    IF was = becomes THEN
+        RETURN NULL;
+    END IF;
+    SELECT jsonb_object_agg(key, audit_value(key, value, becomes -> key)) INTO entry.before
+      FROM jsonb_each(was) WHERE value IS DISTINCT FROM becomes -> key;
+    SELECT jsonb_object_agg(key, audit_value(key, value, was -> key)) INTO entry.after
+      FROM jsonb_each(becomes) WHERE value IS DISTINCT FROM was -> key;
+
+    entry.chain := coalesce(
+        (known ->> 'merchant_id')::bigint,
+        CASE WHEN TG_TABLE_NAME = 'merchants' THEN (known ->> 'id')::bigint END,
+        (SELECT merchant_id FROM payments WHERE imp_uid = known ->> 'imp_uid'),
+        0);
+    entry.who := coalesce(
+        acting ->> 'who',
+        'key ' || (SELECT imp_key FROM api_keys WHERE token_hash = decode(acting ->> 'token', 'hex')),
+        CASE WHEN acting IS NULL AND current_setting('application_name') = 'naru' THEN 'gateway'
+             WHEN acting IS NULL THEN 'database user ' || session_user
+             ELSE 'a key whose token has ended' END);
+    entry.what := coalesce(acting ->> 'what', CASE WHEN entry.who = 'gateway' THEN 'by itself' ELSE 'by hand' END);
+    entry.address := coalesce(acting ->> 'address', CASE WHEN acting IS NULL THEN host(inet_client_addr()) END);
+    entry.subject := TG_TABLE_NAME || ' ' || (known ->> TG_ARGV[0]);
+    entry.change := lower(TG_OP);
+
+    LOOP
+        SELECT * INTO head FROM audit_heads WHERE chain = entry.chain FOR UPDATE;
+        EXIT WHEN FOUND;
+        INSERT INTO audit_heads VALUES (entry.chain, 0, '') ON CONFLICT DO NOTHING;
+    END LOOP;
+    entry.place := head.place + 1;
+    entry.at := clock_timestamp();
+    entry.hash := audit_hash(head.hash, entry);
+    INSERT INTO audit_log SELECT entry.*;
+    UPDATE audit_heads SET place = entry.place, hash = entry.hash WHERE chain = entry.chain;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION write_payment_event() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -181,6 +288,43 @@ CREATE TABLE api_keys (
     token_expires_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     revoked_at timestamp with time zone
+);
+
+CREATE TABLE audit_anchors (
+    day date NOT NULL,
+    heads jsonb NOT NULL
+);
+
+CREATE TABLE audit_heads (
+    chain bigint NOT NULL,
+    place bigint NOT NULL,
+    hash bytea NOT NULL
+);
+
+CREATE TABLE book_comparisons (
+    channel_id bigint NOT NULL,
+    began_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone NOT NULL,
+    movements bigint NOT NULL,
+    differences bigint NOT NULL
+);
+
+CREATE TABLE book_differences (
+    channel_id bigint NOT NULL,
+    kind text NOT NULL COLLATE pg_catalog."C",
+    subject text NOT NULL COLLATE pg_catalog."C",
+    order_no text COLLATE pg_catalog."C",
+    imp_uid text COLLATE pg_catalog."C",
+    ours bigint,
+    theirs bigint,
+    currency text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    ending text NOT NULL,
+    found_at timestamp with time zone NOT NULL,
+    CONSTRAINT book_differences_check CHECK (((ours IS NOT NULL) OR (theirs IS NOT NULL))),
+    CONSTRAINT book_differences_ending_check CHECK ((ending = ANY (ARRAY['booked'::text, 'undone'::text, 'told'::text])))
 );
 
 CREATE TABLE cancellations (
@@ -244,7 +388,35 @@ CREATE TABLE deposits (
     booked_at timestamp with time zone NOT NULL,
     meaning text NOT NULL,
     CONSTRAINT deposits_amount_check CHECK ((amount > 0)),
-    CONSTRAINT deposits_meaning_check CHECK ((meaning = ANY (ARRAY['exact'::text, 'short'::text, 'over'::text, 'late'::text, 'after_end'::text, 'unknown_order'::text])))
+    CONSTRAINT deposits_meaning_check CHECK ((meaning = ANY (ARRAY['exact'::text, 'short'::text, 'over'::text, 'late'::text, 'early'::text, 'after_end'::text, 'other_account'::text, 'other_currency'::text, 'unknown_order'::text])))
+);
+
+CREATE TABLE idempotency (
+    id bigint NOT NULL,
+    merchant_id bigint NOT NULL,
+    method text NOT NULL,
+    path text NOT NULL COLLATE pg_catalog."C",
+    key text NOT NULL COLLATE pg_catalog."C",
+    fingerprint bytea NOT NULL,
+    attempt integer DEFAULT 1 NOT NULL,
+    lease_until timestamp with time zone NOT NULL,
+    effect text COLLATE pg_catalog."C",
+    status smallint,
+    headers jsonb,
+    body bytea,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_check CHECK ((((status IS NULL) = (body IS NULL)) AND ((status IS NULL) = (headers IS NULL)))),
+    CONSTRAINT idempotency_fingerprint_check CHECK ((length(fingerprint) = 32)),
+    CONSTRAINT idempotency_key_check CHECK ((key ~ '^[!-~]{1,255}$'::text))
+);
+
+ALTER TABLE idempotency ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME idempotency_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE intents (
@@ -275,6 +447,12 @@ ALTER TABLE intents ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE UNLOGGED TABLE limits (
+    name text NOT NULL COLLATE pg_catalog."C",
+    spent integer NOT NULL,
+    ends_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE merchants (
@@ -503,6 +681,21 @@ ALTER TABLE ONLY api_keys
 ALTER TABLE ONLY api_keys
     ADD CONSTRAINT api_keys_token_hash_key UNIQUE (token_hash);
 
+ALTER TABLE ONLY audit_anchors
+    ADD CONSTRAINT audit_anchors_pkey PRIMARY KEY (day);
+
+ALTER TABLE ONLY audit_heads
+    ADD CONSTRAINT audit_heads_pkey PRIMARY KEY (chain);
+
+ALTER TABLE ONLY audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (chain, place);
+
+ALTER TABLE ONLY book_comparisons
+    ADD CONSTRAINT book_comparisons_pkey PRIMARY KEY (channel_id, began_at);
+
+ALTER TABLE ONLY book_differences
+    ADD CONSTRAINT book_differences_pkey PRIMARY KEY (channel_id, kind, subject);
+
 ALTER TABLE ONLY cancellations
     ADD CONSTRAINT cancellations_pkey PRIMARY KEY (cancellation_id);
 
@@ -518,11 +711,20 @@ ALTER TABLE ONLY channels
 ALTER TABLE ONLY deposits
     ADD CONSTRAINT deposits_pkey PRIMARY KEY (channel_id, notice_key);
 
+ALTER TABLE ONLY idempotency
+    ADD CONSTRAINT idempotency_merchant_id_method_path_key_key UNIQUE (merchant_id, method, path, key);
+
+ALTER TABLE ONLY idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY intents
     ADD CONSTRAINT intents_kind_number_key UNIQUE (kind, number);
 
 ALTER TABLE ONLY intents
     ADD CONSTRAINT intents_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY limits
+    ADD CONSTRAINT limits_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY merchants
     ADD CONSTRAINT merchants_pkey PRIMARY KEY (id);
@@ -558,7 +760,11 @@ CREATE INDEX cancellations_of_payment ON cancellations USING btree (imp_uid, can
 
 CREATE INDEX deposits_of_payment ON deposits USING btree (imp_uid);
 
+CREATE INDEX idempotency_expired ON idempotency USING btree (expires_at);
+
 CREATE INDEX intents_to_settle ON intents USING btree (next_try_at) WHERE (state = ANY (ARRAY['open'::text, 'unknown'::text, 'undoing'::text]));
+
+CREATE INDEX limits_ended ON limits USING btree (ends_at);
 
 CREATE UNIQUE INDEX one_approval_per_order ON payments USING btree (merchant_id, merchant_uid) WHERE ((step = ANY (ARRAY['approving'::text, 'paid'::text, 'cancelled'::text])) AND (NOT flagged));
 
@@ -594,6 +800,14 @@ CREATE INDEX webhook_deliveries_of_merchant ON webhook_deliveries USING btree (m
 
 CREATE INDEX webhook_deliveries_to ON webhook_deliveries USING btree (merchant_id, id) WHERE (state = 'waiting'::text);
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON audit_anchors FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE ON audit_heads FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON audit_log FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON book_differences FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON cancellations FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON deposits FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -602,13 +816,55 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON payment_events FOR EACH RO
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON webhook_attempts FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON api_keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('imp_key');
+
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON audit_anchors DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('day');
+
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON channels DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('channel_key');
+
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON intents DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('imp_uid');
+
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON merchants DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('id');
+
+CREATE CONSTRAINT TRIGGER audited AFTER UPDATE ON operator_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('id');
+
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON prepared DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('merchant_uid');
+
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON user_codes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('user_code');
+
+CREATE CONSTRAINT TRIGGER audited AFTER DELETE OR UPDATE ON webhook_deliveries DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('id');
+
+CREATE CONSTRAINT TRIGGER audited_by_hand AFTER INSERT ON cancellations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((current_setting('application_name'::text) <> 'naru'::text)) EXECUTE FUNCTION write_audit_log('cancellation_id');
+
+CREATE CONSTRAINT TRIGGER audited_by_hand AFTER INSERT ON deposits DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((current_setting('application_name'::text) <> 'naru'::text)) EXECUTE FUNCTION write_audit_log('notice_key');
+
+CREATE CONSTRAINT TRIGGER audited_by_hand AFTER UPDATE ON intents DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((current_setting('application_name'::text) <> 'naru'::text)) EXECUTE FUNCTION write_audit_log('imp_uid');
+
+CREATE CONSTRAINT TRIGGER audited_by_hand AFTER INSERT OR UPDATE ON payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((current_setting('application_name'::text) <> 'naru'::text)) EXECUTE FUNCTION write_audit_log('imp_uid');
+
+CREATE CONSTRAINT TRIGGER audited_by_hand AFTER INSERT ON webhook_deliveries DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((current_setting('application_name'::text) <> 'naru'::text)) EXECUTE FUNCTION write_audit_log('id');
+
+CREATE TRIGGER by_trigger_only BEFORE INSERT OR UPDATE ON audit_heads FOR EACH ROW EXECUTE FUNCTION refuse_hand_written();
+
+CREATE TRIGGER by_trigger_only BEFORE INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION refuse_hand_written();
+
 CREATE TRIGGER by_trigger_only BEFORE INSERT ON payment_events FOR EACH ROW EXECUTE FUNCTION refuse_hand_written();
 
 CREATE CONSTRAINT TRIGGER cancellations_add_up AFTER INSERT ON cancellations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION compare_cancellations();
 
 CREATE CONSTRAINT TRIGGER cancellations_add_up AFTER UPDATE ON payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.cancelled IS DISTINCT FROM old.cancelled)) EXECUTE FUNCTION compare_cancellations();
 
+CREATE TRIGGER idempotency_rules BEFORE UPDATE ON idempotency FOR EACH ROW EXECUTE FUNCTION keep_idempotency_rules();
+
 CREATE TRIGGER intent_rules BEFORE INSERT OR DELETE OR UPDATE ON intents FOR EACH ROW EXECUTE FUNCTION keep_intent_rules();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON audit_anchors FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON audit_heads FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON book_differences FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON cancellations FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -635,6 +891,15 @@ CREATE TRIGGER task_rules BEFORE DELETE OR UPDATE ON operator_tasks FOR EACH ROW
 ALTER TABLE ONLY api_keys
     ADD CONSTRAINT api_keys_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
 
+ALTER TABLE ONLY book_comparisons
+    ADD CONSTRAINT book_comparisons_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channels(id);
+
+ALTER TABLE ONLY book_differences
+    ADD CONSTRAINT book_differences_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channels(id);
+
+ALTER TABLE ONLY book_differences
+    ADD CONSTRAINT book_differences_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
 ALTER TABLE ONLY cancellations
     ADD CONSTRAINT cancellations_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
 
@@ -646,6 +911,9 @@ ALTER TABLE ONLY deposits
 
 ALTER TABLE ONLY deposits
     ADD CONSTRAINT deposits_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
+ALTER TABLE ONLY idempotency
+    ADD CONSTRAINT idempotency_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
 
 ALTER TABLE ONLY intents
     ADD CONSTRAINT intents_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);

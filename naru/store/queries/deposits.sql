@@ -6,14 +6,24 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT DO NOTHING
 RETURNING notice_key;
 
--- booked --
--- Is this notice booked?
-SELECT 1 FROM deposits WHERE channel_id = $1 AND notice_key = $2;
+-- find --
+-- The deposit of this notice, at any of these channels.
+SELECT * FROM deposits WHERE channel_id = ANY ($1) AND notice_key = $2 LIMIT 1;
 
 -- total --
--- What arrived for one payment, all deposits together.
-SELECT COALESCE(sum(amount), 0)::bigint FROM deposits WHERE imp_uid = $1;
+-- What arrived in time in the account of this payment, in its own currency.
+SELECT COALESCE(sum(amount), 0)::bigint FROM deposits
+ WHERE imp_uid = $1 AND pg_tid = $2 AND currency = $3 AND deposited_at <= $4;
+
+-- newest --
+-- When the last of those deposits arrived, and nothing when there is none.
+SELECT max(deposited_at) FROM deposits
+ WHERE imp_uid = $1 AND pg_tid = $2 AND currency = $3 AND deposited_at <= $4;
 
 -- of_payment --
 -- The deposits of one payment, oldest first.
 SELECT * FROM deposits WHERE imp_uid = $1 ORDER BY deposited_at, notice_key;
+
+-- early --
+-- The notices that came before their account was written here.
+SELECT notice_key FROM deposits WHERE imp_uid = $1 AND meaning = 'early' ORDER BY notice_key;

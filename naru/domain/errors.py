@@ -7,7 +7,7 @@ NaruError
  │   ├─ PartialCancelUnsupported · CancelInProgress · RefundAccountNeeded
  │   ├─ AmountTooFine · BadAmount · UnknownCurrency
  │   ├─ NoChannel · TestChannelRefused · BadRequest
- │   ├─ AlreadyPrepared · NotPrepared · PreparedDiffers
+ │   ├─ AlreadyPrepared · NotPrepared · PreparedDiffers · Superseded
  │   └─ PgRefused         the PG's own code and words, passed on unprocessed
  ├─ OutcomeUnknown      the PG was asked and nobody here knows what it did; the worker will find out
  ├─ AnswerMismatch      the PG spoke of something else: stop, keep the evidence, tell staff
@@ -150,6 +150,12 @@ class NotPrepared(Refused):
 
 class PreparedDiffers(Refused):
     """The browser asked for another amount or currency than the merchant's server announced."""
+
+
+class Superseded(Refused):
+    """Another try of the same Idempotency-Key has the word: this one begins nothing."""
+
+    sentence = "같은 Idempotency-Key 의 요청을 처리하고 있습니다. 잠시 후 다시 시도해주세요."
 
 
 class PgRefused(Refused):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from naru.store.audit_log import AuditLog
 from naru.store.channels import Channels
 from naru.store.deposits import Deposits
+from naru.store.idempotency import Idempotency
 from naru.store.intents import Intents
+from naru.store.limits import Limits
 from naru.store.merchants import Merchants
 from naru.store.outbox import Outbox
 from naru.store.pages import Pages
@@ -14,6 +17,7 @@ from naru.store.payments import Payments
 from naru.store.prepared import PreparedAmounts
 from naru.store.queue import Queue
 from naru.store.tasks import Tasks
+from naru.store.watches import Watches
 
 if TYPE_CHECKING:
     from naru.store.connection import Connection
@@ -62,6 +66,16 @@ class Session:
         return PreparedAmounts(self._connection)
 
     @property
+    def idempotency(self) -> Idempotency:
+        """Requests that carry an Idempotency-Key."""
+        return Idempotency(self._connection)
+
+    @property
+    def limits(self) -> Limits:
+        """How often something was done lately."""
+        return Limits(self._connection)
+
+    @property
     def deposits(self) -> Deposits:
         """What arrived in virtual accounts."""
         return Deposits(self._connection)
@@ -77,6 +91,16 @@ class Session:
         return Tasks(self._connection)
 
     @property
+    def watches(self) -> Watches:
+        """Undone approvals that may yet turn up."""
+        return Watches(self._connection)
+
+    @property
     def queue(self) -> Queue:
         """Jobs waiting to run."""
         return Queue(self._connection)
+
+    @property
+    def audit_log(self) -> AuditLog:
+        """Who changed what, in chains of hashes."""
+        return AuditLog(self._connection)

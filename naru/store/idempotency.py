@@ -1,0 +1,114 @@
+"""Requests that carry an Idempotency-Key: claimed once, bound to what they began, answered once.
+
+docs/decisions/0011-idempotency.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from naru.domain.errors import Superseded
+from naru.domain.once import Once
+from naru.store.named import load
+
+if TYPE_CHECKING:
+    from naru.store.connection import Connection
+
+Q = load("idempotency")
+
+
+class Name(NamedTuple):
+    """What a key belongs to: the same key elsewhere is another one."""
+
+    merchant_id: int
+    method: str
+    path: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A request that was claimed. `effect` names what it began, `status` and `body` its answer."""
+
+    id: int
+    fingerprint: bytes
+    attempt: int
+    lease_until: datetime
+    effect: str | None
+    status: int | None
+    headers: list[list[str]] | None
+    body: bytes | None
+    expires_at: datetime
+
+    @property
+    def once(self) -> Once:
+        """The try that has the word."""
+        return Once(self.id, self.attempt)
+
+
+class Idempotency:
+    """Requests that carry an Idempotency-Key."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def claim(
+        self, name: Name, fingerprint: bytes, lease_until: datetime, expires_at: datetime
+    ) -> Once | None:
+        """First come. None: somebody was before us."""
+        row = await self._connection.fetchrow(
+            Q["claim"], *name, fingerprint, lease_until, expires_at
+        )
+        return None if row is None else Once(row["id"], row["attempt"])
+
+    async def get(self, name: Name) -> Record | None:
+        """What became of the request with this key."""
+        row = await self._connection.fetchrow(Q["get"], *name)
+        return None if row is None else Record(**dict(row))
+
+    async def take_over(self, once: Once, lease_until: datetime, now: datetime) -> Once | None:
+        """The word of a try that went silent before it began anything. None: it is not to be had."""
+        row = await self._connection.fetchrow(
+            Q["take_over"], once.record_id, once.attempt, lease_until, now
+        )
+        return None if row is None else Once(row["id"], row["attempt"])
+
+    async def bind(self, once: Once | None, effect: str) -> None:
+        """Name what this try is about to do, in the transaction that begins it.
+
+        Raises Superseded when another try has the word: the transaction must not be committed then.
+        Does nothing for a request without a key (None).
+        """
+        if once is None:
+            return
+        row = await self._connection.fetchrow(Q["bind"], once.record_id, once.attempt, effect)
+        if row is None:
+            raise Superseded
+
+    async def release(self, once: Once) -> bool:
+        """Nothing was begun: the key is free again. False: something was, or we lost the word."""
+        row = await self._connection.fetchrow(Q["release"], once.record_id, once.attempt)
+        return row is not None
+
+    async def end_lease(self, once: Once, now: datetime) -> None:
+        """This try ends without an answer; whoever asks reads it from what was begun."""
+        await self._connection.fetch(Q["end_lease"], once.record_id, once.attempt, now)
+
+    async def finish(self, once: Once, status: int, headers: list[list[str]], body: bytes) -> bool:
+        """The answer, for good. False: another try has the word, or has answered."""
+        row = await self._connection.fetchrow(
+            Q["finish"], once.record_id, once.attempt, status, headers, body
+        )
+        return row is not None
+
+    async def forget(self, now: datetime) -> int:
+        """Let go of records that are older than their time; how many they were."""
+        return int(await self._connection.fetchval(Q["forget"], now))
+
+    async def forget_one(self, once: Once, now: datetime) -> None:
+        """Let go of this record, if its time is over."""
+        await self._connection.fetch(Q["forget_one"], once.record_id, now)

@@ -12,13 +12,17 @@ from naru.domain.errors import (
     NotCancellable,
 )
 from naru.domain.money import Money
+from naru.domain.once import Once
 from naru.domain.outcome import CancelOrder, RefundAccount
 from naru.domain.payment import Payment, Step
 
 
 @dataclass(frozen=True, slots=True)
 class CancelRequest:
-    """What the merchant asks. `amount` None or 0 means all that is left."""
+    """What the merchant asks. `amount` None or 0 means all that is left.
+
+    `once` belongs to the Idempotency-Key that came with it; the cancel's number is bound to it.
+    """
 
     amount: Money | None = None
     tax_free: Money | None = None
@@ -27,6 +31,7 @@ class CancelRequest:
     reason: str = ""
     refund_account: RefundAccount | None = None
     enable_webhook: bool = False
+    once: Once | None = None
 
 
 def plan_cancellation(payment: Payment, request: CancelRequest, cancel_no: str) -> CancelOrder:

@@ -40,7 +40,7 @@ async def cancel(
     """Give money back. Cancels of one payment run one after the other (P14).
 
     Raises NoSuchPayment, NotCancellable, AlreadyCancelled, BalanceChanged, ExceedsBalance,
-    PartialCancelUnsupported, CancelInProgress; PgRefused with the PG's own words; OutcomeUnknown
+    PartialCancelUnsupported, CancelInProgress, Superseded; PgRefused with the PG's own words; OutcomeUnknown
     when the PG did not answer: the worker finds out, and the balance stays reserved until then.
     """
     payment, channel, order, intent = await _reserve(gateway, merchant_id, imp_uid, request)
@@ -192,6 +192,7 @@ async def _reserve(
                     opened_at=now,
                     next_try_at=now + FIRST_LOOK,
                 )
+                await tx.idempotency.bind(request.once, order.cancel_no)
                 reach("cancel.before_reserve")
                 break
         # Nothing to wait for: an unknown outcome may take the worker hours.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from naru.domain.once import Once
 from naru.domain.payment import Payment
 from naru.domain.points import reach
 from naru.domain.prepared import check_prepared
@@ -18,12 +19,17 @@ FIRST_LOOK = timedelta(seconds=20)
 
 
 async def claim(
-    gateway: Gateway, payment: Payment, pay_method: str | None, journal: dict[str, Any]
+    gateway: Gateway,
+    payment: Payment,
+    pay_method: str | None,
+    journal: dict[str, Any],
+    once: Once | None = None,
 ) -> Payment | None:
     """opened -> approving; None when somebody else was first.
 
     Raises AlreadyPaid when another payment holds the order's one approval, and PreparedDiffers when
-    the merchant announced another amount while the window was open (P17); then nothing has changed.
+    the merchant announced another amount while the window was open (P17), and Superseded when
+    another try of the same Idempotency-Key has the word; then nothing has changed.
     """
     now = gateway.now()
     async with gateway.store.begin() as tx:
@@ -32,6 +38,7 @@ async def claim(
         claimed = await tx.payments.claim_for_approval(
             payment.imp_uid, now, now + FIRST_LOOK, pay_method, journal
         )
+        await tx.idempotency.bind(once, payment.imp_uid)
         reach("claim.before_commit")
     reach("claim.after_commit")
     return claimed

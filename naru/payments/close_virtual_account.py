@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from naru.connectors import Can
 from naru.domain.errors import BadRequest, NoSuchPayment, OutcomeUnknown, PgRefused
+from naru.domain.once import Once
 from naru.domain.outcome import Declined, Undone, Unknown
 from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
@@ -26,10 +27,13 @@ class NotWaiting(BadRequest):
     sentence = "입금 대기 중인 가상계좌가 아닙니다."
 
 
-async def close_virtual_account(gateway: Gateway, merchant_id: int, imp_uid: str) -> Payment:
+async def close_virtual_account(
+    gateway: Gateway, merchant_id: int, imp_uid: str, once: Once | None = None
+) -> Payment:
     """waiting_deposit -> failed, once the PG has closed the account.
 
-    Raises NoSuchPayment, NotWaiting, CancelInProgress, PgRefused (deposited already), OutcomeUnknown.
+    Raises NoSuchPayment, NotWaiting, CancelInProgress, PgRefused (deposited already), OutcomeUnknown;
+    Superseded when another try of the same Idempotency-Key has the word.
     """
     async with gateway.store.begin() as tx:
         payment = await tx.payments.lock(imp_uid, merchant_id)
@@ -43,9 +47,11 @@ async def close_virtual_account(gateway: Gateway, merchant_id: int, imp_uid: str
         if Can.CLOSE_ACCOUNT not in connector.can:
             raise BadRequest("가상계좌 말소를 지원하지 않는 PG사입니다.")
         now = gateway.now()
+        number = gateway.ids.cancel_no()
         intent_id = await tx.intents.open_close_account(
-            imp_uid, gateway.ids.cancel_no(), payment.amount.minor, now, now + FIRST_LOOK
+            imp_uid, number, payment.amount.minor, now, now + FIRST_LOOK
         )
+        await tx.idempotency.bind(once, number)
         reach("close.before_reserve")
     reach("close.after_reserve")
 

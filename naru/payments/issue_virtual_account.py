@@ -13,7 +13,9 @@ from naru.domain.errors import (
     OutcomeUnknown,
     PgRefused,
     PreparedDiffers,
+    Superseded,
 )
+from naru.domain.once import Once
 from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
 from naru.payments.abandon import abandon
@@ -24,12 +26,18 @@ from naru.payments.start import Opening, start
 
 
 async def issue_virtual_account(
-    gateway: Gateway, opening: Opening, *, bank_code: str, holder: str | None, due: datetime
+    gateway: Gateway,
+    opening: Opening,
+    *,
+    bank_code: str,
+    holder: str | None,
+    due: datetime,
+    once: Once | None = None,
 ) -> Payment:
     """Issue an account that waits for its deposit until `due`.
 
     Raises what `start` raises, BadRequest (deadline, PG without this power), PgRefused with the
-    PG's words, OutcomeUnknown when the PG did not answer (the worker finds out).
+    PG's words, Superseded (another try of the same Idempotency-Key has the word), OutcomeUnknown when the PG did not answer (the worker finds out).
     """
     channel = opening.channel
     connector = gateway.connector_of(channel)
@@ -38,8 +46,8 @@ async def issue_virtual_account(
     check_due(due, gateway.now())
     payment, _ = await start(gateway, opening)
     try:
-        claimed = await claim(gateway, payment, None, {})
-    except (AlreadyPaid, PreparedDiffers) as refused:
+        claimed = await claim(gateway, payment, None, {}, once)
+    except (AlreadyPaid, PreparedDiffers, Superseded) as refused:
         # Something was faster by a moment; nobody else will end this payment.
         code = "F1002" if isinstance(refused, AlreadyPaid) else "F400"
         await abandon(gateway, payment.imp_uid, code, refused.sentence)

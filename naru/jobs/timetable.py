@@ -60,10 +60,20 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
         async with gateway.store.direct() as session:
             await session.queue.forget(JOB_LOG_KEPT)
 
+    async def anchor_audit_log() -> None:
+        async with gateway.store.begin() as session:
+            anchored = await session.audit_log.anchor()
+        if anchored:
+            async with gateway.store.direct() as session:
+                # The log of this process is another place than the database: who writes the audit
+                # log anew, with all its hashes, cannot take this line back.
+                log.warning("audit log anchor %s", await session.audit_log.anchored())
+
     return (
         Round("webhooks whose time has come", 2.0, wake_webhooks),
         Round("payments whose outcome is not known", 5.0, settle_questions),
         Round("addresses that do not answer", 60.0, probe_silent_addresses),
+        Round("the anchor of the audit log", 900.0, anchor_audit_log),
         Round("the log of ended jobs", 3600.0, forget_ended_jobs),
     )
 

@@ -13,10 +13,12 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
+from naru.domain.acting import Acting, acting
 from naru.domain.errors import BadAmount, BadRequest, OutcomeUnknown, Refused
+from naru.domain.ids import hash_secret
 from naru.payments.gateway import Gateway
 from naru.rest import messages
-from naru.rest.authenticate import who_asks
+from naru.rest.authenticate import read_token, who_asks
 from naru.rest.coerce import coerce
 from naru.rest.envelope import Answer, HttpRefusal, refusal, refusal_of
 from naru.rest.operation import Call, Operation, Router
@@ -90,6 +92,7 @@ class Door:
         )
         request = coerce(operation.request, _fields(query, headers, body, path_fields))
         client, user_agent = scope.get("client"), headers.get(b"user-agent")
+        acting.set(_acting(operation, read_token(headers, query), client))
         call = Call(
             gateway=self.gateway,
             merchant_id=merchant_id,
@@ -110,6 +113,17 @@ def _fields(
         fields.update(read_body(body, headers.get(b"content-type", b"").decode("latin-1")))
     fields.update(path_fields)
     return fields
+
+
+def _acting(operation: Operation, token: str | None, client: Any) -> Acting | None:
+    """Who changes something, for the audit log; nobody does by asking."""
+    if operation.method == "GET" or token is None:
+        return None
+    return Acting(
+        f"{operation.method} {operation.path}",
+        token=hash_secret(token).hex(),
+        address=client[0] if client else None,
+    )
 
 
 class _CallerLeft(Exception):

@@ -1,0 +1,59 @@
+"""`naru log` against a real database."""
+
+import asyncio
+import re
+from collections.abc import Callable
+
+import asyncpg
+import pytest
+
+Say = Callable[..., tuple[int, str, str]]
+
+
+def tamper(url: str, statement: str) -> None:
+    """As a superuser with every trigger off."""
+
+    async def write() -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(write())
+
+
+@pytest.mark.promise("P20")
+def test_it_tells_who_changed_what_and_finds_a_row_that_was_touched(
+    say: Say, cli_database: str
+) -> None:
+    _, made, _ = say("merchant", "add", "당근상점", "--user-code", "imp_carrot")
+    secret = re.search(r"imp_secret +(\S+)", made)
+    assert secret is not None
+    assert say("merchant", "set", "imp_carrot", "webhook_url", "https://shop.example/h")[0] == 0
+
+    status, said, _ = say("log", "show", "imp_carrot")
+    assert status == 0
+    first = said.splitlines()[0]
+    assert re.search(r"operator \S+@\S+ .*naru merchant set: update merchants 1$", first), first
+    assert 'webhook_url: - → "https://shop.example/h"' in said
+    assert "naru merchant add: insert api_keys" in said
+    assert secret[1] not in said
+
+    assert say("log", "verify")[:2] == (0, "4 rows in 1 chains: whole\n")
+    tamper(cli_database, "UPDATE audit_log SET who = 'nobody' WHERE place = 3")
+    status, said, _ = say("log", "verify")
+    assert status == 1
+    assert "merchant 1, row 3: its hash does not follow from it and the row before" in said
+    assert "broken" in said
+
+
+def test_an_anchor_that_is_none_is_refused(say: Say) -> None:
+    assert say("log", "verify", "--anchor", "12") == (
+        1, "", "naru: An anchor is a number, a colon and 64 hex digits.\n",
+    )  # fmt: skip
+
+
+def test_an_anchor_of_another_house_is_not_found(say: Say) -> None:
+    status, said, _ = say("log", "verify", "--anchor", "3:" + "0" * 64)
+    assert status == 1
+    assert "it is not what the printed anchor says" in said

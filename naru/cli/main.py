@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from naru.cli.trouble import CliError
 from naru.config import ConfigError, Settings, unknown_settings
+from naru.domain.acting import Acting, acting
 
 COMMANDS = {
     "demo": "gateway, sandbox PG, shop and PostgreSQL on this machine, ready to try",
@@ -17,8 +18,11 @@ COMMANDS = {
     "merchant": "add, list and change merchants and their API keys",
     "channel": "add, list and choose the PG contracts of a merchant",
     "webhooks": "list and resend webhooks",
+    "log": "show and verify the audit log",
     "doctor": "say what is wrong with this installation, and what to do",
 }
+
+SERVERS = ("demo", "serve", "worker")
 
 EPILOG = """\
 Settings come from the environment, none from a file:
@@ -71,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(sentence)
     if order := os.environ.get("NARU_CRASH"):
         _arm(order)
+    who = acting.set(_operator(arguments))
     try:
         return int(module.run(arguments, Settings.read()))
     except (CliError, ConfigError) as error:
@@ -82,6 +87,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    finally:
+        acting.reset(who)
+
+
+def _operator(arguments: argparse.Namespace) -> Acting | None:
+    """Who sits at the keyboard, for the audit log. Processes that serve act for others."""
+    if arguments.command in SERVERS:
+        return None
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that has no name.
+        user = f"uid {os.getuid()}"
+    words = [
+        "naru",
+        arguments.command,
+        getattr(arguments, "verb", ""),
+        getattr(arguments, "what", ""),
+    ]
+    # An SSH session says where it came from.
+    address = os.environ.get("SSH_CONNECTION", "").partition(" ")[0] or None
+    return Acting(
+        " ".join(str(word) for word in words if word),
+        who=f"operator {user}@{socket.gethostname()}",
+        address=address,
+    )
 
 
 def _arm(order: str) -> None:

@@ -17,6 +17,7 @@ from typing import Annotated
 import msgspec
 
 from naru.domain.ids import hash_secret
+from naru.domain.limit import Limit, stranger
 from naru.domain.payment import Payment
 from naru.payments.gateway import Gateway
 from naru.rest import messages
@@ -25,11 +26,16 @@ from naru.rest.coerce import Text
 from naru.rest.envelope import Answer, HttpRefusal, success
 from naru.rest.operation import Operation
 from naru.rest.read_fields import read_form
+from naru.store import Session
+from naru.store.merchants import ApiKey
 
 TOKEN_LIFE = timedelta(seconds=1800)
 TOKEN_LAST_MINUTE = timedelta(seconds=60)
 TOKEN_EXTENSION = timedelta(seconds=300)
 TOKEN_CHARACTERS_MAX = 200
+# An office, or a cloud's way out, is one address with many merchants' servers behind it.
+FAILURES_OF_ADDRESS = Limit("token.address", 60, 60)
+FAILURES_OF_KEY = Limit("token.key", 20, 60)
 
 _SCHEMES = ("bearer", "basic")
 _NO_SUCH_SECRET = hash_secret("")
@@ -43,8 +49,10 @@ class SignIn(msgspec.Struct):
     imp_secret: Annotated[str, Text()] | None = None
 
 
-async def sign_in(gateway: Gateway, request: SignIn) -> Answer:
-    """The key's token, its expiry and our clock. 400 for a missing half of the pair, 401 for a wrong one."""
+async def sign_in(gateway: Gateway, request: SignIn, address: str | None) -> Answer:
+    """The key's token, its expiry and our clock. 400 for a missing half of the pair, 401 for a wrong one,
+    429 for a wrong one after too many. A right pair is never slowed.
+    """
     if not request.imp_key or not request.imp_secret:
         raise HttpRefusal(400, messages.PAIR_MISSING)
     now = gateway.now()
@@ -55,6 +63,7 @@ async def sign_in(gateway: Gateway, request: SignIn) -> Answer:
             stored = key.secret_hash if key else _NO_SUCH_SECRET
             fits = hmac.compare_digest(stored, hash_secret(request.imp_secret))
             if key is None or not fits:
+                await _count_failure(session, key, address, now)
                 raise HttpRefusal(401, messages.PAIR_WRONG)
             nonce, expires_at = token_after(key.token_nonce, key.token_expires_at, now)
             token = token_of(gateway.root_key, key.imp_key, nonce)
@@ -63,6 +72,25 @@ async def sign_in(gateway: Gateway, request: SignIn) -> Answer:
             ):
                 return success(TokenAnnotation(token, unix(expires_at), unix(now)))
     raise RuntimeError("a token was renewed by others at every try")
+
+
+async def _count_failure(
+    session: Session, key: ApiKey | None, address: str | None, now: datetime
+) -> None:
+    """One more wrong pair from this address and for this key. Raises HttpRefusal 429.
+
+    Only failures are counted and only they are refused: nobody can lock a merchant out by failing
+    in its name, and a merchant who signs in a hundred times a second is not counted at all. What
+    resists guessing is the secret's 256 bits and more; this keeps floods away and seen.
+    """
+    counted = [(FAILURES_OF_ADDRESS, stranger(address)), (FAILURES_OF_KEY, key and key.imp_key)]
+    for limit, who in counted:
+        if who is None:
+            continue
+        taken = await session.limits.take(limit, who, now)
+        if not taken.permits:
+            wait = str(taken.wait_seconds(now)).encode()
+            raise HttpRefusal(429, messages.TOO_OFTEN, ((b"retry-after", wait),))
 
 
 def token_after(

@@ -14,13 +14,14 @@ from contextlib import suppress
 from typing import Any
 
 from naru.domain.acting import Acting, acting
-from naru.domain.errors import BadAmount, BadRequest, OutcomeUnknown, Refused
+from naru.domain.errors import OutcomeUnknown, Refused
 from naru.domain.ids import hash_secret
 from naru.payments.gateway import Gateway
 from naru.rest import messages
 from naru.rest.authenticate import read_token, who_asks
 from naru.rest.coerce import coerce
 from naru.rest.envelope import Answer, HttpRefusal, refusal, refusal_of
+from naru.rest.idempotency import answer_once, read_key
 from naru.rest.operation import Call, Operation, Router
 from naru.rest.read_fields import Fields, read_body, read_form
 from naru.store import StoreUnavailable
@@ -54,14 +55,8 @@ class Door:
             raise RuntimeError(f"the merchant's door does not speak {scope['type']}")
         try:
             answer = await self._answer(scope, receive)
-        except HttpRefusal as error:
+        except (HttpRefusal, Refused, OutcomeUnknown) as error:
             answer = refusal_of(error)
-        except (BadRequest, BadAmount) as error:
-            answer = refusal(error.sentence, code=error.code, status=400)
-        except Refused as error:
-            answer = refusal(error.sentence, code=error.code)
-        except OutcomeUnknown as error:
-            answer = refusal(error.sentence, code=1)
         except StoreUnavailable:
             answer = refusal_of(HttpRefusal(503, messages.NO_STORE, ((b"retry-after", b"1"),)))
         except _CallerLeft:
@@ -81,17 +76,19 @@ class Door:
         operation, path_fields = self.router.find(scope["method"], raw_path)
         body = await _read(receive, headers)
         query: bytes = scope["query_string"]
+        client, user_agent = scope.get("client"), headers.get(b"user-agent")
+        address = client[0] if client else None
         if operation.open_verb is not None:
             request = coerce(operation.request, _fields(query, headers, body, path_fields))
-            return await operation.open_verb(self.gateway, request)
+            return await operation.open_verb(self.gateway, request, address)
         assert operation.verb is not None  # Operation checks that a row has one of the two.
         # Who asks comes before what is asked: a stranger learns nothing about our reading.
         now = self.gateway.now()
         merchant_id, payment = await who_asks(
             self.gateway, headers, query, now, path_fields.get("imp_uid")
         )
+        key = read_key(headers) if operation.recall is not None else None
         request = coerce(operation.request, _fields(query, headers, body, path_fields))
-        client, user_agent = scope.get("client"), headers.get(b"user-agent")
         acting.set(_acting(operation, read_token(headers, query), client))
         call = Call(
             gateway=self.gateway,
@@ -99,9 +96,12 @@ class Door:
             now=now,
             payment=payment,
             user_agent=user_agent.decode("latin-1") if user_agent else None,
-            remote_address=client[0] if client else None,
+            remote_address=address,
         )
-        return await operation.verb(call, request)
+        if key is None:
+            return await operation.verb(call, request)
+        path = operation.path.format(**path_fields)
+        return await answer_once(call, operation, request, path, key)
 
 
 def _fields(

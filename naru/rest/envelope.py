@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from naru.domain.errors import BadAmount, BadRequest, OutcomeUnknown, Refused
+
 _ERROR_HANDLER = "naru.rest.php"
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -28,7 +30,7 @@ class Answer:
 
 
 class HttpRefusal(Exception):
-    """A refusal that V1 tells by HTTP status as well: 400, 401, 404, 405, 408, 413, 415 or 501.
+    """A refusal that V1 tells by HTTP status as well: 400, 401, 404, 405, 408, 409, 413, 415, 422, 429 or 501.
 
     `code` is -1, as in every 4xx that clients of i'mport were seen to test (unknowns A7).
     """
@@ -63,10 +65,24 @@ def refusal(message: str, *, code: int, status: int = 200) -> Answer:
     return Answer(status, php_json({"code": code, "message": message, "response": None}))
 
 
-def refusal_of(error: HttpRefusal) -> Answer:
-    """The answer that this refusal asks for."""
-    answer = refusal(error.message, code=-1, status=error.status)
-    return Answer(answer.status, answer.body, error.headers)
+def refusal_of(error: HttpRefusal | Refused | OutcomeUnknown) -> Answer:
+    """The answer that this refusal asks for: what the request itself did wrong is also told by HTTP status."""
+    match error:
+        case HttpRefusal():
+            answer = refusal(error.message, code=-1, status=error.status)
+            return Answer(answer.status, answer.body, error.headers)
+        case BadRequest() | BadAmount():
+            return refusal(error.sentence, code=error.code, status=400)
+        case Refused():
+            return refusal(error.sentence, code=error.code)
+        case OutcomeUnknown():
+            return refusal(error.sentence, code=1)
+
+
+def not_known_yet(response: Any) -> Answer:
+    """409: what was asked is under way, and `response` is how it stands now. Never an answer for good."""
+    said = {"code": -1, "message": OutcomeUnknown.sentence, "response": response}
+    return Answer(409, php_json(said), ((b"retry-after", b"5"),))
 
 
 def _escape(error: UnicodeError) -> tuple[str | bytes, int]:

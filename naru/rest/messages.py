@@ -34,6 +34,17 @@ BODY_UNREADABLE = "요청 본문을 해석할 수 없습니다."
 NO_STORE = "일시적으로 요청을 처리할 수 없습니다. 잠시 후 다시 시도해주세요."
 TEXT_UNREADABLE = "요청에 사용할 수 없는 문자가 포함되어 있습니다."
 
+TOO_OFTEN = "인증 실패가 너무 많습니다. 잠시 후 다시 시도해주세요."
+
+# Ours: Idempotency-Key, which V1 does not have (docs/decisions/0011-idempotency.md).
+KEY_MALFORMED = "Idempotency-Key 는 공백 없는 ASCII 문자 1~255자여야 합니다."
+KEY_OF_ANOTHER_REQUEST = "같은 Idempotency-Key 로 다른 내용의 요청이 이미 접수되었습니다. 새로운 요청에는 새로운 Idempotency-Key 를 사용해주세요."
+KEY_UNDER_WAY = (
+    "같은 Idempotency-Key 의 요청을 처리하고 있습니다. 잠시 후 같은 요청을 다시 보내주세요."
+)
+PG_REFUSED_CANCEL = "PG사에서 취소를 거절하였습니다."
+PG_REFUSED_CLOSING = "PG사에서 가상계좌 말소를 거절하였습니다."
+
 
 def missing(name: str) -> str:
     """A required parameter did not come, or came empty."""

@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from naru.domain.once import Once
 from naru.domain.payment import Payment
 from naru.payments.gateway import Gateway
 from naru.rest import messages
@@ -30,6 +31,7 @@ class Call:
     """Who calls, and with what hands. `now` is one reading of the gateway's clock for the whole call.
 
     `payment` is the merchant's payment that the path names, as it stood when we learned who calls.
+    `once` belongs to the Idempotency-Key of this call, if it has one; a verb that changes something is given it.
     """
 
     gateway: Gateway
@@ -38,15 +40,20 @@ class Call:
     payment: Payment | None = None
     user_agent: str | None = None
     remote_address: str | None = None
+    once: Once | None = None
 
 
 Verb = Callable[[Call, Any], Awaitable[Answer]]
-OpenVerb = Callable[[Gateway, Any], Awaitable[Answer]]
+OpenVerb = Callable[[Gateway, Any, str | None], Awaitable[Answer]]
+# What became of what a repeated request began: its answer, or 409 while nobody knows (`not_known_yet`).
+Recall = Callable[[Call, Any, str], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One row of the table. `verb` answers for a signed-in merchant; `open_verb` needs no token."""
+    """One row of the table. `verb` answers for a signed-in merchant; `open_verb` needs no token and is
+    given the caller's address. A row that changes something has `recall`, and takes an Idempotency-Key.
+    """
 
     method: str
     path: str
@@ -55,6 +62,7 @@ class Operation:
     tag: str
     verb: Verb | None = None
     open_verb: OpenVerb | None = None
+    recall: Recall | None = None
 
     def __post_init__(self) -> None:
         if (self.verb is None) == (self.open_verb is None):

@@ -9,16 +9,21 @@ from typing import Annotated
 import msgspec
 
 from naru.domain.cancellation import CancelRequest
-from naru.domain.errors import NoSuchPayment
+from naru.domain.errors import NoSuchPayment, PgRefused
 from naru.domain.money import Money
 from naru.domain.outcome import RefundAccount
 from naru.domain.payment import Payment, Status, Step
 from naru.payments.cancel import cancel, find_to_cancel
 from naru.rest import messages
-from naru.rest.annotations import balance_annotation, page_annotation, payment_annotation
+from naru.rest.annotations import (
+    PaymentAnnotation,
+    balance_annotation,
+    page_annotation,
+    payment_annotation,
+)
 from naru.rest.codes import bank_code
 from naru.rest.coerce import Text, flag, malformed, number, texts, whole
-from naru.rest.envelope import Answer, HttpRefusal, success
+from naru.rest.envelope import Answer, HttpRefusal, not_known_yet, success
 from naru.rest.operation import Call, Operation
 from naru.store.pages import SORTINGS, Cut, Page
 
@@ -193,9 +198,24 @@ async def give_back(call: Call, request: CancelPayment) -> Answer:
             reason=request.reason,
             refund_account=refund_account,
             enable_webhook=request.enable_webhook,
+            once=call.once,
         ),
     )
     return _payment(call, cancelled)
+
+
+async def recall_cancel(call: Call, request: CancelPayment, number: str) -> Answer:
+    """What became of the cancel with this number."""
+    async with call.gateway.store.direct() as session:
+        intent = await session.intents.of_number("cancel", number)
+        assert intent is not None, "a key is bound together with its intent"
+        payment = await session.payments.get_of_merchant(intent.imp_uid, call.merchant_id)
+    assert payment is not None
+    if any(each.cancellation_id == number for each in payment.cancellations):
+        return _payment(call, payment)
+    if intent.state == "refused":
+        raise PgRefused(intent.outcome or "", messages.PG_REFUSED_CANCEL)
+    return not_known_yet(_annotation(call, payment))
 
 
 async def _of_order(call: Call, request: PaymentsOfOrder, cut: Cut) -> Page:
@@ -207,7 +227,11 @@ async def _of_order(call: Call, request: PaymentsOfOrder, cut: Cut) -> Page:
 
 
 def _payment(call: Call, payment: Payment) -> Answer:
-    return success(payment_annotation(payment, partial_cancel=call.gateway.partial_cancel_status))
+    return success(_annotation(call, payment))
+
+
+def _annotation(call: Call, payment: Payment) -> PaymentAnnotation:
+    return payment_annotation(payment, partial_cancel=call.gateway.partial_cancel_status)
 
 
 def _page(call: Call, page: Page, cut: Cut) -> Answer:
@@ -306,5 +330,13 @@ OPERATIONS = (
         "payments",
         list_by_status,
     ),
-    Operation("POST", "/payments/cancel", CancelPayment, "결제 취소", "payments", give_back),
+    Operation(
+        "POST",
+        "/payments/cancel",
+        CancelPayment,
+        "결제 취소",
+        "payments",
+        give_back,
+        recall=recall_cancel,
+    ),
 )

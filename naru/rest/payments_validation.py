@@ -10,7 +10,7 @@ import msgspec
 from naru.domain.errors import NotPrepared
 from naru.domain.ids import MerchantUid, is_merchant_uid
 from naru.domain.prepared import Prepared, read_announced
-from naru.payments.prepare import change_prepared, prepare
+from naru.payments.prepare import BARE_NUMBER, change_prepared, prepare
 from naru.rest import messages
 from naru.rest.annotations import prepare_annotation
 from naru.rest.coerce import Text, malformed, number
@@ -35,7 +35,7 @@ class OneOrder(msgspec.Struct):
 async def announce(call: Call, request: AnnouncedAmount) -> Answer:
     """Announce an amount once; a second time is refused with code 1."""
     prepared = _prepared(request)
-    await prepare(call.gateway, call.merchant_id, prepared)
+    await prepare(call.gateway, call.merchant_id, prepared, call.once)
     return success(prepare_annotation(prepared))
 
 
@@ -43,10 +43,20 @@ async def announce_again(call: Call, request: AnnouncedAmount) -> Answer:
     """Change an announced amount; 404 when there is none."""
     prepared = _prepared(request)
     try:
-        prepared = await change_prepared(call.gateway, call.merchant_id, prepared)
+        prepared = await change_prepared(call.gateway, call.merchant_id, prepared, call.once)
     except NotPrepared as error:
         raise HttpRefusal(404, error.sentence) from None
     return success(prepare_annotation(prepared))
+
+
+async def recall_announced(call: Call, request: AnnouncedAmount, named: str) -> Answer:
+    """What was announced with this key, whatever was announced after it."""
+    currency = None if named == BARE_NUMBER else named
+    return success(
+        prepare_annotation(
+            read_announced(MerchantUid(request.merchant_uid), request.amount, currency)
+        )
+    )
 
 
 async def show_announced(call: Call, request: OneOrder) -> Answer:
@@ -72,6 +82,7 @@ OPERATIONS = (
         "결제금액 사전등록",
         "payments.validation",
         announce,
+        recall=recall_announced,
     ),
     Operation(
         "PUT",
@@ -80,6 +91,7 @@ OPERATIONS = (
         "사전등록 금액 수정",
         "payments.validation",
         announce_again,
+        recall=recall_announced,
     ),
     Operation(
         "GET",

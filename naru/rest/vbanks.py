@@ -9,19 +9,19 @@ from typing import Annotated, Any
 import msgspec
 
 from naru.domain.channel import choose_channel
-from naru.domain.errors import BadRequest, NoSuchPayment
+from naru.domain.errors import BadRequest, NoSuchPayment, PgRefused
 from naru.domain.ids import MerchantUid, is_merchant_uid
 from naru.domain.merchant import origin_of
 from naru.domain.money import Money
-from naru.domain.payment import Buyer, Step, Surface
-from naru.payments.close_virtual_account import close_virtual_account
+from naru.domain.payment import Buyer, Payment, Step, Surface
+from naru.payments.close_virtual_account import NotWaiting, close_virtual_account
 from naru.payments.issue_virtual_account import issue_virtual_account
 from naru.payments.start import Opening
 from naru.rest import messages
-from naru.rest.annotations import payment_annotation
+from naru.rest.annotations import PaymentAnnotation, payment_annotation
 from naru.rest.codes import bank_code
 from naru.rest.coerce import Text, flag, json_text, malformed, number, texts, whole
-from naru.rest.envelope import Answer, HttpRefusal, success
+from naru.rest.envelope import Answer, HttpRefusal, not_known_yet, success
 from naru.rest.operation import Call, Operation
 
 NOTICE_URLS_MAX = 10
@@ -116,8 +116,9 @@ async def issue(call: Call, request: IssueAccount) -> Answer:
         bank_code=request.vbank_code,
         holder=request.vbank_holder,
         due=datetime.fromtimestamp(request.vbank_due, UTC),
+        once=call.once,
     )
-    return success(payment_annotation(payment, partial_cancel=call.gateway.partial_cancel_status))
+    return success(_annotation(call, payment))
 
 
 async def change(call: Call, request: ChangeAccount) -> Answer:
@@ -137,10 +138,54 @@ async def change(call: Call, request: ChangeAccount) -> Answer:
 async def close(call: Call, request: CloseAccount) -> Answer:
     """Close a waiting account; the payment becomes `failed`. 404 unknown, 400 for one that does not wait."""
     try:
-        payment = await close_virtual_account(call.gateway, call.merchant_id, request.imp_uid)
+        payment = await close_virtual_account(
+            call.gateway, call.merchant_id, request.imp_uid, call.once
+        )
     except NoSuchPayment:
         raise HttpRefusal(404, messages.NO_PAYMENT) from None
-    return success(payment_annotation(payment, partial_cancel=call.gateway.partial_cancel_status))
+    return success(_annotation(call, payment))
+
+
+async def recall_issue(call: Call, request: IssueAccount, imp_uid: str) -> Answer:
+    """What became of the account of this payment."""
+    payment = await _payment(call, imp_uid)
+    if payment.step is Step.APPROVING:
+        return not_known_yet(_annotation(call, payment))
+    if payment.virtual_account is None:
+        raise PgRefused(payment.fail_code or "", payment.fail_reason or "")
+    return success(_annotation(call, payment))
+
+
+async def recall_change(call: Call, request: ChangeAccount, effect: str) -> Answer:
+    """No change was ever begun (`change`), so that no key is bound to one."""
+    raise HttpRefusal(400, messages.ACCOUNT_CHANGE_UNSUPPORTED)
+
+
+async def recall_close(call: Call, request: CloseAccount, number: str) -> Answer:
+    """What became of the closing with this number."""
+    async with call.gateway.store.direct() as session:
+        intent = await session.intents.of_number("close_account", number)
+    assert intent is not None, "a key is bound together with its intent"
+    payment = await _payment(call, intent.imp_uid)
+    if payment.step is Step.FAILED:
+        return success(_annotation(call, payment))
+    if intent.state == "refused":
+        raise PgRefused(intent.outcome or "", messages.PG_REFUSED_CLOSING)
+    if intent.state == "done":
+        # The deposit came first: the account is gone, the money is not.
+        raise NotWaiting
+    return not_known_yet(_annotation(call, payment))
+
+
+async def _payment(call: Call, imp_uid: str) -> Payment:
+    async with call.gateway.store.direct() as session:
+        payment = await session.payments.get_of_merchant(imp_uid, call.merchant_id)
+    assert payment is not None, "a key is bound to a payment of its own merchant"
+    return payment
+
+
+def _annotation(call: Call, payment: Payment) -> PaymentAnnotation:
+    return payment_annotation(payment, partial_cancel=call.gateway.partial_cancel_status)
 
 
 def _remembered(request: IssueAccount) -> dict[str, Any]:
@@ -158,7 +203,25 @@ def _money(amount: str | int | Decimal | None, currency: str) -> Money | None:
 
 
 OPERATIONS = (
-    Operation("POST", "/vbanks", IssueAccount, "가상계좌 발급", "vbanks", issue),
-    Operation("PUT", "/vbanks/{imp_uid}", ChangeAccount, "가상계좌 수정", "vbanks", change),
-    Operation("DELETE", "/vbanks/{imp_uid}", CloseAccount, "가상계좌 말소", "vbanks", close),
+    Operation(
+        "POST", "/vbanks", IssueAccount, "가상계좌 발급", "vbanks", issue, recall=recall_issue
+    ),
+    Operation(
+        "PUT",
+        "/vbanks/{imp_uid}",
+        ChangeAccount,
+        "가상계좌 수정",
+        "vbanks",
+        change,
+        recall=recall_change,
+    ),
+    Operation(
+        "DELETE",
+        "/vbanks/{imp_uid}",
+        CloseAccount,
+        "가상계좌 말소",
+        "vbanks",
+        close,
+        recall=recall_close,
+    ),
 )

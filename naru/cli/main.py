@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from naru.cli import crash
 from naru.cli.trouble import CliError
 from naru.config import ConfigError, Settings, unknown_settings
 from naru.domain.acting import Acting, acting
@@ -73,10 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     assert module is not None
     for sentence in unknown_settings(os.environ):
         _complain(sentence)
-    if order := os.environ.get("NARU_CRASH"):
-        _arm(order)
     who = acting.set(_operator(arguments))
     try:
+        crash.arm(os.environ)
         return int(module.run(arguments, Settings.read()))
     except (CliError, ConfigError) as error:
         _complain(str(error))
@@ -116,16 +116,6 @@ def _operator(arguments: argparse.Namespace) -> Acting | None:
         who=f"operator {user}@{socket.gethostname()}",
         address=address,
     )
-
-
-def _arm(order: str) -> None:
-    """For the tests that kill: this process dies at a named point."""
-    from naru.domain.points import arm
-
-    try:
-        arm(order)
-    except ValueError as error:
-        raise SystemExit(f"naru: NARU_CRASH: {error}") from error
 
 
 def _complain(sentence: str) -> None:

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import os
 
-from naru.cli import database, logs, ports
+from naru.cli import crash, database, logs, ports
 from naru.config import Settings
 
 GRACE_SECONDS = 15  # What is under way may end: longer than a PG's answer takes (wire: 10 s).
@@ -60,4 +60,7 @@ def create_app() -> object:
 
     settings = Settings.read()
     logs.set_up(settings)
+    if settings.processes > 1:
+        # Several processes are started by uvicorn, not by `naru`, which would have armed them.
+        crash.arm(os.environ)
     return app.create_app(settings)

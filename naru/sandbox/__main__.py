@@ -7,8 +7,11 @@ import sqlite3
 import sys
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from naru.sandbox.app import create_app
 from naru.sandbox.server import server
+from naru.sandbox.watched import DieBeforeAnswer, RequestLog, read_moment
 
 
 def main() -> int:
@@ -26,10 +29,24 @@ def main() -> int:
         "--public-url",
         help="what browsers see, such as https://pg.example (default: host and port)",
     )
+    parser.add_argument(
+        "--request-log", type=Path, help="file that gets a line for every question about money"
+    )
+    parser.add_argument(
+        "--die-before-answer",
+        metavar="PATH:N",
+        type=read_moment,
+        help="for tests: kill this process when the N-th answer of that path is ready, unsent",
+    )
     given = parser.parse_args()
     public_url = given.public_url or f"http://{given.host}:{given.port}"
     try:
-        server(create_app(given.database, public_url), given.host, given.port).run()
+        app: ASGIApp = create_app(given.database, public_url)
+        if given.die_before_answer:
+            app = DieBeforeAnswer(app, *given.die_before_answer)
+        if given.request_log:
+            app = RequestLog(app, given.request_log)
+        server(app, given.host, given.port).run()
     except (OSError, sqlite3.Error) as error:
         sys.stderr.write(f"sandbox: cannot start with {given.database}: {error}\n")
         return 1

@@ -211,12 +211,14 @@ class Book:
             *(reference, amount, charge["currency"]),
         )
 
-    def rows(self, mid: str, after: int, limit: int) -> list[Row]:
-        """The book of a member, oldest first, from behind `after`."""
+    def rows(
+        self, mid: str, after: int, limit: int, since: int = 0, until: int = 2**62
+    ) -> list[Row]:
+        """The book of a member, oldest first, from behind `after`; booked from `since` up to `until`."""
         return self._all(
             "SELECT seq, at, kind, order_no, tid, reference, amount, currency FROM book"
-            " WHERE mid = ? AND seq > ? ORDER BY seq LIMIT ?",
-            *(mid, after, limit),
+            " WHERE mid = ? AND seq > ? AND at >= ? AND at < ? ORDER BY seq LIMIT ?",
+            *(mid, after, since, until, limit),
         )
 
     # Cancels
@@ -282,8 +284,10 @@ class Book:
     def deposits(self, number: str) -> list[Row]:
         return self._all("SELECT * FROM deposits WHERE number = ? ORDER BY id", number)
 
-    def deposit(self, account: Row, amount: int, depositor: str, at: int, now: int) -> int:
-        """Book money that came in; answers the total of all deposits."""
+    def deposit(
+        self, account: Row, notice_id: str, amount: int, depositor: str, at: int, now: int
+    ) -> int:
+        """Book money that came in, under its notice's number; answers the total of all deposits."""
         self._do(
             "INSERT INTO deposits (number, amount, depositor, deposited_at) VALUES (?, ?, ?, ?)",
             *(account["number"], amount, depositor, at),
@@ -293,7 +297,7 @@ class Book:
             *(amount, account["tid"]),
         )
         assert row is not None
-        self._note("deposit", row, account["number"], amount, now)
+        self._note("deposit", row, notice_id, amount, now)
         return int(row["taken"])
 
     # Notices

@@ -7,7 +7,7 @@ of an approval is what this sandbox is for, so its protocol hands the transport 
 from __future__ import annotations
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
@@ -19,7 +19,7 @@ class CuttableProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {"sandbox.transport": {"transport": self.transport}}
 
 
-def server(app: Starlette, host: str, port: int) -> uvicorn.Server:
+def server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
     """A server that is ready to run; port 0 lets the system choose one."""
     config = uvicorn.Config(
         app,

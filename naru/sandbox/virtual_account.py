@@ -289,12 +289,12 @@ def _pay_in(book: Book, ask: DepositAsk, now: int) -> str | None:
     order = book.order(account["mid"], account["order_no"])
     assert order is not None
     at = now if ask.deposited_at is None else ask.deposited_at
-    total = book.deposit(account, ask.amount, ask.depositor, at, now)
+    notice_id = f"ntc_{now:010d}_{secrets.token_hex(8)}"
+    total = book.deposit(account, notice_id, ask.amount, ask.depositor, at, now)
     if total >= account["amount"]:
         book.advance(order, ("waiting_deposit",), "deposited", "", "")
     if order.announced.notice_url is None:
         return None
-    notice_id = f"ntc_{now:010d}_{secrets.token_hex(8)}"
     body = {
         "notice_id": notice_id,
         "type": "deposited",

@@ -681,14 +681,16 @@ async def close_account(call: Call) -> Answer:
 
 
 async def read_book(call: Call) -> Answer:
-    """The member's movements of money, oldest first: `?after=<seq>&limit=<1..1000>`."""
+    """The member's movements of money, oldest first: `?after=<seq>&since=&until=&limit=<1..1000>`."""
     after = _whole_number(call.request.query_params.get("after", "0"), 2**62)
     limit = _whole_number(call.request.query_params.get("limit", "1000"), BOOK_ROWS_MAX)
-    rows = call.company.ledger.read(Book.rows, call.member.mid, after, limit)
+    since = _whole_number(call.request.query_params.get("since", "0"), 2**62)
+    until = _whole_number(call.request.query_params.get("until", str(2**62)), 2**62)
+    rows = call.company.ledger.read(Book.rows, call.member.mid, after, limit, since, until)
     return {"result": "book", "rows": rows, "more": len(rows) == limit > 0}
 
 
 def _whole_number(text: str, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 19):
-        raise bad_request("after and limit are whole numbers")
+        raise bad_request("after, since, until and limit are whole numbers")
     return min(int(text), most)

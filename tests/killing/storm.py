@@ -1,0 +1,253 @@
+"""The storm: a seed decides who is killed, paused or armed, and when; then faults stop and all must end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+
+from naru.domain.points import POINTS
+from tests.killing.audit import Finding, audit, waiting_notices
+from tests.killing.house import Death, House, Program, open_house
+from tests.killing.load import GaveUp, Load
+
+# Where the worker passes; the gateway passes everywhere else.
+OF_WORKER = ("reconcile.", "webhook.")
+PG_DEATHS = ("/v1/approvals", "/v1/cancels", "/v1/virtual-accounts", "/v1/approvals")
+# After the last fault. L1 promises 60 s after the PG answers again, L2 five minutes.
+QUIET_SECONDS = 300.0
+
+
+@dataclass
+class Report:
+    """What a storm did, and what the audit found afterwards."""
+
+    seed: int
+    kills: int = 0
+    by: Counter[str] = field(default_factory=Counter)
+    points: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    journeys: Counter[str] = field(default_factory=Counter)
+    back: dict[str, list[float]] = field(default_factory=dict)
+    storm_seconds: float = 0.0
+    quiet_seconds: float = 0.0
+    logs: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Did every book agree?"""
+        return not self.findings
+
+    def line(self) -> str:
+        """One line of numbers."""
+        counted = " ".join(f"{name}={count}" for name, count in self.counts.items())
+        by = " ".join(f"{name}:{count}" for name, count in sorted(self.by.items()))
+        back = " ".join(f"{name} {_spread(times)}" for name, times in self.back.items() if times)
+        return (
+            f"seed {self.seed}: {self.kills} kills ({by}), {len(self.points)} named points, "
+            f"{sum(self.journeys.values())} journeys; {counted}; back after s (p50/p95/max) {back}; "
+            f"storm {self.storm_seconds:.0f} s, all ended {self.quiet_seconds:.0f} s later; "
+            f"findings {dict(Counter(each.rule for each in self.findings))}"
+        )
+
+    def story(self) -> str:
+        """The line and every finding, for whoever must mend it."""
+        return "\n".join([self.line(), *(str(each) for each in self.findings[:40]), self.logs])
+
+
+def _spread(times: Iterable[float]) -> str:
+    ordered = sorted(times)
+    at = [ordered[min(len(ordered) - 1, int(len(ordered) * share))] for share in (0.5, 0.95)]
+    return f"{at[0]:.2f}/{at[1]:.2f}/{ordered[-1]:.2f}"
+
+
+class Storm:
+    """Kills and pauses in one house. `points` are names to die at, each as often as it is named."""
+
+    def __init__(
+        self, house: House, load: Load, seed: int, *, kills: int, points: Sequence[str] = ()
+    ) -> None:
+        self.report = Report(seed)
+        self._house, self._load = house, load
+        self._chance = random.Random(seed)
+        self._kills_wanted = kills
+        self._pending = list(points)
+        self._chance.shuffle(self._pending)
+        self._over = False
+
+    async def rage(self, *, seconds: float, gap: float, pause: float) -> None:
+        """Kill until enough are dead and every point was reached, for `seconds` at the most.
+
+        `gap` is the mean time between two faults, `pause` the longest SIGSTOP.
+        """
+        house, chance = self._house, self._chance
+        for program in house.programs:
+            program.arm, program.on_death = self._arm, self._mourn
+        began = time.monotonic()
+        pauses: set[asyncio.Task[None]] = set()
+        # Programs that run already are not armed; the first deaths arm them.
+        for program in [*house.gateways[1:], *house.workers[1:]]:
+            program.kill()
+        while time.monotonic() - began < seconds and (
+            self.report.kills < self._kills_wanted or self._pending
+        ):
+            await asyncio.sleep(chance.uniform(0.3, 1.7) * gap)
+            fault = chance.choices(
+                ("gateway", "worker", "sandbox", "postgres", "backend", "both", "pause"),
+                (3, 3, 3, 2, 1, 1, 3),
+            )[0]
+            match fault:
+                case "gateway":
+                    self._kill(chance.choice(house.gateways))
+                case "worker":
+                    self._kill(chance.choice(house.workers))
+                case "sandbox":
+                    self._kill(house.sandbox)
+                case "postgres" | "both":
+                    if fault == "both":
+                        self._kill(chance.choice(house.gateways))
+                    self._count("postgres")
+                    await house.database.kill()
+                case "backend":
+                    self._count("backend")
+                    await house.database.kill_backend(chance)
+                case _:
+                    paused = chance.choice([*house.programs, house.database])
+                    task = asyncio.create_task(paused.pause(chance.uniform(0.2, pause)))
+                    pauses.add(task)
+                    self.report.by["pause"] += 1
+        self._over = True
+        await asyncio.gather(*pauses)
+        # Whoever is still armed gives way to one that is not.
+        for program in house.programs:
+            self._kill(program)
+        await asyncio.sleep(0)
+        self.report.storm_seconds = time.monotonic() - began
+
+    def _kill(self, program: Program) -> None:
+        # One that has not answered since its last death would only die of not having lived.
+        if program.is_ready or self._over:
+            program.kill()
+
+    def _arm(self, program: Program) -> tuple[str | None, dict[str, str], list[str]]:
+        chance = self._chance
+        if self._over:
+            return None, {}, []
+        if program.name == "sandbox":
+            if chance.random() < 0.5:
+                order = f"{chance.choice(PG_DEATHS)}:{chance.randint(1, 6)}"
+                return "pg " + order.rpartition(":")[0], {}, ["--die-before-answer", order]
+            return None, {}, []
+        worker = program.name.startswith("worker")
+        for point in self._pending:
+            if point.startswith(OF_WORKER) == worker:
+                self._pending.remove(point)
+                return point, {"NARU_CRASH": f"{point}:{chance.randint(1, 3)}"}, []
+        return None, {}, []
+
+    def _mourn(self, program: Program, death: Death) -> None:
+        kind, _, point = death.why.partition(" ")
+        if kind == "ended":
+            # Without a database a program refuses to start, and says so. That is no kill.
+            self.report.by["refused to start" if point == "1" else death.why] += 1
+            armed = program.armed
+            if armed in POINTS and not self._over:
+                self._pending.append(armed)
+            return
+        self._count(f"{program.name.partition(' ')[0]}{'@' if kind == 'point' else ''}")
+        if kind == "point":
+            self.report.points[point] += 1
+        elif program.armed in POINTS and not self._over:
+            self._pending.append(program.armed)
+
+    def _count(self, who: str) -> None:
+        self.report.kills += 1
+        self.report.by[who] += 1
+
+
+async def ride(
+    seed: int,
+    *,
+    kills: int,
+    points: Sequence[str] = (),
+    seconds: float,
+    rate: float = 4.0,
+    gap: float = 1.5,
+    pause: float = 3.0,
+    tree: Path | None = None,
+    home: Path | None = None,
+    quiet_seconds: float = QUIET_SECONDS,
+) -> Report:
+    """One storm from the first process to the audit. `tree` holds a naru with a planted defect."""
+    load = Load(random.Random(seed + 1))
+    async with load.receive(), open_house(load.origin, tree=tree, home=home) as house:
+        storm = Storm(house, load, seed, kills=kills, points=points)
+        stop = asyncio.Event()
+        buying = asyncio.create_task(load.run(house.public, house.sandbox_url, rate, stop))
+        try:
+            await storm.rage(seconds=seconds, gap=gap, pause=pause)
+            began = time.monotonic()
+            stop.set()
+            await buying
+        finally:
+            buying.cancel()
+            await asyncio.gather(buying, return_exceptions=True)
+        return await finish(house, load, storm.report, began, quiet_seconds)
+
+
+async def finish(
+    house: House, load: Load, report: Report, began: float, quiet_seconds: float
+) -> Report:
+    """Wait until all has ended (bounded), then compare the books."""
+    open_still = await quiet(house, load, quiet_seconds)
+    report.quiet_seconds = time.monotonic() - began
+    report.journeys = load.book.journeys
+    report.findings, report.counts = await audit(house, load.book)
+    report.findings += [Finding("L1", each) for each in open_still]
+    programs = {"gateway": house.gateways, "sandbox": [house.sandbox]}
+    report.back = {
+        name: [after for program in group for after in program.back_after]
+        for name, group in programs.items()
+    }
+    report.back["postgres"] = house.database.back_after
+    report.back["webhook lag"] = load.book.webhook_lag
+    if report.findings:
+        report.logs = house.logs()
+    return report
+
+
+OPEN = """
+SELECT 'intent ' || kind || ' of ' || imp_uid || ' is ' || state || ' after ' || tries || ' tries'
+  FROM intents WHERE state IN ('open', 'unknown', 'undoing')
+UNION ALL SELECT 'payment ' || imp_uid || ' is approving' FROM payments WHERE step = 'approving'
+UNION ALL SELECT 'webhook of ' || imp_uid || ' (' || status || ') waits after ' || attempts || ' attempts'
+  FROM webhook_deliveries WHERE state = 'waiting'
+"""
+
+
+async def quiet(house: House, load: Load, seconds: float) -> list[str]:
+    """Wait until nothing is open any more; what still is after `seconds`."""
+    deadline = time.monotonic() + seconds
+    found = ["nobody could look"]
+    while found and time.monotonic() < deadline:
+        with contextlib.suppress(OSError, asyncpg.PostgresError, GaveUp, TimeoutError):
+            connection = await asyncpg.connect(house.database.url, timeout=10)
+            try:
+                found = [row[0] for row in await connection.fetch(OPEN)]
+            finally:
+                connection.terminate()
+            # The PG would try again after minutes; its staff need not wait.
+            for notice_id in waiting_notices(house.ledger):
+                found.append(f"the PG has to deliver notice {notice_id}")
+                await load.resend(house.sandbox_url, notice_id)
+        if found:
+            await asyncio.sleep(0.5)
+    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeGuard
 from urllib.parse import quote
 
@@ -48,6 +49,7 @@ from naru.domain.errors import (
     Refused,
 )
 from naru.domain.ids import hash_secret
+from naru.domain.limit import Limit, stranger
 from naru.domain.merchant import NULL_ORIGIN, Merchant, allows_page, origin_of
 from naru.domain.payment import Payment, Step
 from naru.domain.pg_profile import Mode, Shape, profile
@@ -56,6 +58,7 @@ from naru.payments.abandon import abandon
 from naru.payments.gateway import Gateway
 from naru.payments.start import enter_window, start
 from naru.store import StoreUnavailable
+from naru.store.limits import Limiter
 from naru.store.payments import Case
 
 log = logging.getLogger("naru.checkout")
@@ -66,11 +69,31 @@ SDK_SECONDS = 300
 # The words of i'mport for a popup that could not be opened (SDK facts §4).
 POPUP_FAILED = ("NOT READY", "팝업을 호출하는데 실패하였습니다.")
 ANYONE = "*"
+TOO_OFTEN = "요청이 너무 많습니다. 잠시 후 다시 시도해주세요."
 
 
-def routes(gateway: Gateway) -> list[Route]:
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often browsers may come, over all processes."""
+
+    openings_of_address: Limit
+    openings_of_merchant: Limit
+    results_of_address: Limit
+
+
+# A telephone company puts thousands of phones behind one address, so an address may open twenty
+# windows a second, and each of them may ask for its result once a second for a minute.
+# A merchant may open five hundred a second: more than any sale brings.
+USUAL_PACE = Pace(
+    openings_of_address=Limit("opening.address", 1_200, 60),
+    openings_of_merchant=Limit("opening.merchant", 30_000, 60),
+    results_of_address=Limit("result.address", 72_000, 60),
+)
+
+
+def routes(gateway: Gateway, pace: Pace = USUAL_PACE) -> list[Route]:
     """Every address of this door."""
-    door = _Door(gateway)
+    door = _Door(gateway, pace)
     returns = Returns(gateway)
     return [
         Route("/", door.home),
@@ -89,8 +112,10 @@ def routes(gateway: Gateway) -> list[Route]:
 
 
 class _Door:
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, pace: Pace) -> None:
         self._gateway = gateway
+        self._pace = pace
+        self._limiter = Limiter(gateway.store)
 
     async def home(self, request: Request) -> Response:
         """For a person who opens the gateway itself: that it answers, and where it is spoken to."""
@@ -130,6 +155,9 @@ class _Door:
 
     async def open(self, request: Request) -> Response:
         """`POST /checkout/payments`: open a payment, or say why not."""
+        who = stranger(request.client and request.client.host)
+        if wait := await self._wait(self._pace.openings_of_address, who):
+            return _too_often(None, Shape.FULL, wait)
         raw = await read_body(request, BODY_BYTES_MAX)
         if raw is None:
             return _refusal(None, Shape.FULL, "F400", "요청이 너무 큽니다.", None, 413)
@@ -152,6 +180,9 @@ class _Door:
             )
             shape = asked.shape(profile(""))
             return _refusal(asked.merchant_uid, shape, "F400", sentence, None, status=403)
+        # Counted only now, so that nobody else's page can use up what is the merchant's.
+        if wait := await self._wait(self._pace.openings_of_merchant, str(merchant.id)):
+            return _too_often(asked.merchant_uid, asked.shape(profile("")), wait)
 
         channel: Channel | None = None
         try:
@@ -180,6 +211,12 @@ class _Door:
 
     async def result(self, request: Request) -> Response:
         """How a payment stands, for the page that opened it and for our own done page."""
+        who = stranger(request.client and request.client.host)
+        if wait := await self._wait(self._pace.results_of_address, who):
+            # The page asks again in a second, which is all that it can do.
+            answer = _json({"state": "unknown", "result": None, "redirect_url": None}, ANYONE, 429)
+            answer.headers["Retry-After"] = str(wait)
+            return answer
         imp_uid, token = request.path_params["imp_uid"], request.query_params.get("token", "")
         payment = await payment_by_token(self._gateway, imp_uid, token) or await payment_by_proof(
             self._gateway, imp_uid, token
@@ -250,6 +287,12 @@ class _Door:
             form=plan,
         )
 
+    async def _wait(self, limit: Limit, who: str | None) -> int | None:
+        """How many seconds this caller must wait; None: not at all."""
+        if who is None:
+            return None
+        return await self._limiter.take(limit, who, self._gateway.now())
+
     async def _case(self, request: Request) -> Case | None:
         """The payment of this window, for a browser that holds its token."""
         imp_uid, token = request.path_params["imp_uid"], request.query_params.get("token", "")
@@ -312,6 +355,12 @@ def _refusal(
     # A refusal holds nothing but the asker's own words, so every page may read why it was refused.
     error = refusal_object(shape, merchant_uid, code, sentence)
     return _json({"error": error, "redirect_url": redirect_url}, ANYONE, status)
+
+
+def _too_often(merchant_uid: str | None, shape: Shape, wait_seconds: int) -> Response:
+    answer = _refusal(merchant_uid, shape, "F429", TOO_OFTEN, None, status=429)
+    answer.headers["Retry-After"] = str(wait_seconds)
+    return answer
 
 
 def _json(answer: dict[str, Any], reader: str | None, status: int = 200) -> Response:

@@ -60,6 +60,14 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
         async with gateway.store.direct() as session:
             await session.queue.forget(JOB_LOG_KEPT)
 
+    async def forget_keys() -> None:
+        now = gateway.now()
+        async with gateway.store.direct() as session:
+            while await session.idempotency.forget(now, AT_ONCE) == AT_ONCE:
+                pass
+            while await session.limits.forget(now, AT_ONCE) == AT_ONCE:
+                pass
+
     async def anchor_audit_log() -> None:
         async with gateway.store.begin() as session:
             anchored = await session.audit_log.anchor()
@@ -74,6 +82,7 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
         Round("payments whose outcome is not known", 5.0, settle_questions),
         Round("addresses that do not answer", 60.0, probe_silent_addresses),
         Round("the anchor of the audit log", 900.0, anchor_audit_log),
+        Round("Idempotency-Keys and limits whose time is over", 600.0, forget_keys),
         Round("the log of ended jobs", 3600.0, forget_ended_jobs),
     )
 

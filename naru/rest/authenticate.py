@@ -83,7 +83,10 @@ async def _count_failure(
     in its name, and a merchant who signs in a hundred times a second is not counted at all. What
     resists guessing is the secret's 256 bits and more; this keeps floods away and seen.
     """
-    counted = [(FAILURES_OF_ADDRESS, stranger(address)), (FAILURES_OF_KEY, key and key.imp_key)]
+    counted = (
+        (FAILURES_OF_ADDRESS, stranger(address)),
+        (FAILURES_OF_KEY, key.imp_key if key else None),
+    )
     for limit, who in counted:
         if who is None:
             continue

@@ -105,9 +105,9 @@ class Idempotency:
         )
         return row is not None
 
-    async def forget(self, now: datetime) -> int:
-        """Let go of records that are older than their time; how many they were."""
-        return int(await self._connection.fetchval(Q["forget"], now))
+    async def forget(self, now: datetime, most: int) -> int:
+        """Let go of up to `most` records that are older than their time; how many they were."""
+        return len(await self._connection.fetch(Q["forget"], now, most))
 
     async def forget_one(self, once: Once, now: datetime) -> None:
         """Let go of this record, if its time is over."""

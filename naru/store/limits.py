@@ -51,9 +51,9 @@ class Limits:
             return Taken(wanted - max(0, row["spent"] - limit.most), row["ends_at"])
         return Taken(0, await self._connection.fetchval(Q["ends_at"], name) or ends_at)
 
-    async def forget(self, now: datetime) -> int:
-        """Let go of windows that are over; how many they were."""
-        return int(await self._connection.fetchval(Q["forget"], now))
+    async def forget(self, now: datetime, most: int) -> int:
+        """Let go of up to `most` windows that are over; how many they were."""
+        return len(await self._connection.fetch(Q["forget"], now, most))
 
 
 @dataclass(slots=True)

@@ -41,9 +41,10 @@ UPDATE idempotency SET status = $3, headers = $4, body = $5
 RETURNING id;
 
 -- forget --
--- Let go of what is older than its time.
-WITH gone AS (DELETE FROM idempotency WHERE expires_at <= $1 RETURNING id)
-SELECT count(*) FROM gone;
+-- Let go of some of what is older than its time, the oldest first.
+DELETE FROM idempotency WHERE id IN (
+    SELECT id FROM idempotency WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING id;
 
 -- forget_one --
 -- The same for one record, when its key comes again before the round does.

@@ -12,6 +12,7 @@ RETURNING spent, ends_at;
 SELECT ends_at FROM limits WHERE name = $1;
 
 -- forget --
--- Let go of windows that are over.
-WITH gone AS (DELETE FROM limits WHERE ends_at <= $1 RETURNING name)
-SELECT count(*) FROM gone;
+-- Let go of some windows that are over, the oldest first.
+DELETE FROM limits WHERE name IN (
+    SELECT name FROM limits WHERE ends_at <= $1 ORDER BY ends_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING name;

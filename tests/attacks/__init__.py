@@ -1,0 +1,1 @@
+"""Attackers, each with the run that must fail."""

@@ -96,7 +96,7 @@ def fingerprint_of(root_key: bytes, request: msgspec.Struct) -> bytes:
     Keyed, because an account number alone could be guessed from a plain hash of it.
     """
     said = json.dumps(
-        msgspec.to_builtins(request, builtin_types=(Decimal,)), sort_keys=True, default=_number
+        _plain(msgspec.to_builtins(request, builtin_types=(Decimal,))), sort_keys=True
     )
     return hmac.digest(root_key, b"naru idempotency\n" + said.encode(), "sha256")
 
@@ -177,10 +177,16 @@ def _path(path: str) -> str:
     return hashlib.sha256(path.encode()).hexdigest()
 
 
-def _number(value: Any) -> int | str:
-    """A number with a point or an exponent as its value, however it was written."""
-    if not isinstance(value, Decimal):
-        raise TypeError(type(value).__name__)
-    if value.adjusted() < 30 and value == value.to_integral_value():
-        return int(value)
-    return str(value)
+def _plain(value: Any) -> Any:
+    """The same with every number as its digits: a form has only text, and 3e2 is 300."""
+    match value:
+        case dict():
+            return {name: _plain(below) for name, below in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case Decimal() if value.adjusted() < 30 and value == value.to_integral_value():
+            return str(int(value))
+        case bool() | str() | None:
+            return value
+        case _:
+            return str(value)

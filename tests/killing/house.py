@@ -26,10 +26,11 @@ import asyncpg
 
 from naru.cli import seed
 from naru.cli.orphans import die_with_parent
-from naru.cli.postgres import Postgres
+from naru.cli.postgres import Postgres, PostgresError
 from naru.domain.merchant import Merchant
 from naru.store import Store
 from tests.killing.balancer import Balancer
+from tests.killing.disk import PowerDisk
 
 ROOT = Path(__file__).parents[2]
 # Programs start three times as fast when their bytecode is kept, and the environment may forbid it.
@@ -37,6 +38,7 @@ BYTECODE = ROOT / ".pytest_cache" / "bytecode"
 LOOK_SECONDS = 0.02
 AGAIN_SECONDS = 0.2
 START_SECONDS = 90.0
+SETTLE_SECONDS = 2.0
 
 # What the audit of P13 needs and a house does not: in which transaction each intent was written.
 WATCH_INTENTS = """
@@ -74,7 +76,9 @@ class Program:
     ) -> None:
         self.name = name
         self.deaths: list[Death] = []
-        self.back_after: list[float] = []
+        self.back_after: list[float] = []  # seconds from a death until it answered
+        self.back_late: list[float] = []  # the same, when it could not start at first
+        self.ready_at = 0.0
         self.arm: Callable[[Program], tuple[str | None, dict[str, str], list[str]]] = _unarmed
         self.on_death: Callable[[Program, Death], None] = lambda program, death: None
         self._command, self._environ, self._log, self._health = command, environ, log, health
@@ -100,8 +104,9 @@ class Program:
 
     @property
     def is_ready(self) -> bool:
-        """Does it answer, as far as we know?"""
-        return self._ready.is_set()
+        """Does it answer, as far as we know? A program without an address is given a moment."""
+        settled = self._health is not None or time.monotonic() - self.ready_at > SETTLE_SECONDS
+        return self._ready.is_set() and settled
 
     def kill(self) -> bool:
         """SIGKILL; False when there is nothing to kill just now."""
@@ -143,6 +148,7 @@ class Program:
 
     async def _keep(self) -> None:
         died: float | None = None
+        refused = False
         with self._log.open("ab") as log:
             while True:
                 self._point, environ, arguments = self.arm(self)
@@ -159,14 +165,17 @@ class Program:
                     start_new_session=True,
                     preexec_fn=die_with_parent(signal.SIGKILL),
                 )
-                looking = asyncio.create_task(self._look(died))
+                looking = asyncio.create_task(self._look(died, refused))
                 try:
                     status = await self._process.wait()
                 finally:
                     looking.cancel()
                     await asyncio.gather(looking, return_exceptions=True)
                 # The time to be back counts from the first death, also through failed starts.
-                died = time.monotonic() if self._ready.is_set() or died is None else died
+                if self._ready.is_set() or died is None:
+                    died, refused = time.monotonic(), False
+                else:
+                    refused = True
                 self._ready.clear()
                 why = f"ended {status}"
                 if self._killed:
@@ -179,14 +188,16 @@ class Program:
                 if status >= 0:
                     await asyncio.sleep(AGAIN_SECONDS)
 
-    async def _look(self, died: float | None) -> None:
+    async def _look(self, died: float | None, refused: bool) -> None:
         if self._health is not None:
             timeout = aiohttp.ClientTimeout(total=5)
             async with aiohttp.ClientSession(timeout=timeout) as http:
                 while not await _answers(http, self._health):
                     await asyncio.sleep(LOOK_SECONDS)
             if died is not None:
-                self.back_after.append(time.monotonic() - died)
+                late = self.back_late if refused else self.back_after
+                late.append(time.monotonic() - died)
+        self.ready_at = time.monotonic()
         self._ready.set()
 
 
@@ -270,6 +281,45 @@ class Database:
                 await asyncio.sleep(seconds)
             finally:
                 _send_all(pids, signal.SIGCONT)
+
+    async def lose_power(self, disk: PowerDisk) -> None:
+        """The plug is pulled, the machine comes back, the server recovers from what was on the disk."""
+        async with self._busy:
+            disk.cut()
+            began = time.monotonic()
+            await self._do(self.server.kill)
+            self.kills += 1
+            await self._do(disk.unmount)
+            await self._do(disk.mount)
+            await self._do(self.server.start)
+            await self._until_it_answers(began)
+
+    async def start_again(self) -> None:
+        """Start it if it has fallen, once. Raises PostgresError."""
+        async with self._busy:
+            await self._do(self.server.start)
+
+    async def bring_back(self) -> None:
+        """Start it until it stays up."""
+        began = time.monotonic()
+        while True:
+            with contextlib.suppress(PostgresError):
+                await self.start_again()
+                break
+            await asyncio.sleep(AGAIN_SECONDS)
+        await self._until_it_answers(began)
+
+    async def write_log(self) -> None:
+        """Let the server take a new file for its log, if it can."""
+        with contextlib.suppress(OSError, asyncpg.PostgresError, TimeoutError):
+            connection = await asyncpg.connect(self.url, timeout=5)
+            try:
+                await connection.execute(
+                    "SELECT pg_logical_emit_message(true, 'fill', repeat('x', 1000000))"
+                )
+                await connection.execute("SELECT pg_switch_wal()")
+            finally:
+                connection.terminate()
 
     async def _until_it_answers(self, began: float) -> None:
         while True:

@@ -74,6 +74,7 @@ class Book:
     orders: dict[str, str] = field(default_factory=dict)  # imp_uid -> merchant_uid
     wrong: list[str] = field(default_factory=list)
     journeys: Counter[str] = field(default_factory=Counter)
+    refused: int = 0  # answers 503: not now
     _last: dict[str, Told] = field(default_factory=dict, repr=False)
 
     def hear(self, imp_uid: str, said: str, by: str, cancelled: int = 0) -> None:
@@ -486,6 +487,7 @@ class Load:
                     raw = await answer.read()
                     if answer.status == 500:
                         self.book.wrong.append(f"{method} {urlsplit(url).path}: HTTP 500")
+                    self.book.refused += answer.status == 503
                     if answer.status < 500:
                         told: Json = {"location": answer.headers.get("Location")}
                         with contextlib.suppress(ValueError):

@@ -23,6 +23,9 @@ OF_WORKER = ("reconcile.", "webhook.")
 PG_DEATHS = ("/v1/approvals", "/v1/cancels", "/v1/virtual-accounts", "/v1/approvals")
 # After the last fault. L1 promises 60 s after the PG answers again, L2 five minutes.
 QUIET_SECONDS = 300.0
+BREATH_SECONDS = 15.0
+# So long an armed process is left to reach its point before it may be killed elsewhere.
+POINT_SECONDS = 8.0
 
 
 @dataclass
@@ -100,6 +103,7 @@ class Storm:
             self.report.kills < self._kills_wanted or self._pending
         ):
             await asyncio.sleep(chance.uniform(0.3, 1.7) * gap)
+            await self._breathe()
             fault = chance.choices(
                 ("gateway", "worker", "sandbox", "postgres", "backend", "both", "pause"),
                 (3, 3, 3, 2, 1, 1, 3),
@@ -132,9 +136,22 @@ class Storm:
         await asyncio.sleep(0)
         self.report.storm_seconds = time.monotonic() - began
 
+    async def _breathe(self) -> None:
+        """Let the house come back far enough for the next fault to hit something that lives."""
+        house = self._house
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BREATH_SECONDS):
+                while not (
+                    house.sandbox.is_ready
+                    and any(each.is_ready for each in house.gateways)
+                    and any(each.is_ready for each in house.workers)
+                ):
+                    await asyncio.sleep(0.05)
+
     def _kill(self, program: Program) -> None:
-        # One that has not answered since its last death would only die of not having lived.
-        if program.is_ready or self._over:
+        """Kill it, unless it has only just come back or is about to die where it was told."""
+        waits = program.armed in POINTS and time.monotonic() - program.ready_at < POINT_SECONDS
+        if self._over or (program.is_ready and not waits):
             program.kill()
 
     def _arm(self, program: Program) -> tuple[str | None, dict[str, str], list[str]]:
@@ -217,6 +234,9 @@ async def finish(
         name: [after for program in group for after in program.back_after]
         for name, group in programs.items()
     }
+    report.back["gateway, database down"] = [
+        after for program in house.gateways for after in program.back_late
+    ]
     report.back["postgres"] = house.database.back_after
     report.back["webhook lag"] = load.book.webhook_lag
     if report.findings:

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from naru.connectors import AccountOrder, Can, Connector, WindowOrder
+from naru.domain.book import BookPage, BookRow, Movement
 from naru.domain.channel import Channel
 from naru.domain.errors import ForgedReturn, NoAnswer, NotSent
 from naru.domain.merchant import NULL_ORIGIN
@@ -36,6 +37,7 @@ from naru.domain.outcome import (
     Outcome,
     Return,
     Ticket,
+    TooLate,
     Undone,
     Unknown,
 )
@@ -51,6 +53,7 @@ TIMEOUTS = Timeouts(connect=5.0, read=10.0, total=10.0)
 # refuses ancient recordings only, and loses no deposit to a clock that is an hour off.
 NOTICE_SKEW_SECONDS = 7_200
 NAME_CHARACTERS_MAX = 100
+BOOK_ROWS = 200  # a page of them fits into the answer that naru/wire.py reads
 SECONDS_MAX = 253_402_300_800  # the year 10000, where datetime ends
 
 
@@ -145,19 +148,30 @@ class Sandbox(Connector):
     # --- approve ------------------------------------------------------------------------------
 
     async def approve(self, channel: Channel, ticket: Ticket) -> Outcome:
+        return await self._approve(channel, ticket, again=False)
+
+    async def _approve(self, channel: Channel, ticket: Ticket, *, again: bool) -> Outcome:
         body = {
             "order_no": ticket.order_no,
             "auth_token": ticket.token,
             "amount": ticket.amount.minor,
             "currency": ticket.amount.currency,
         }
-        return _read_approval(
-            await self._ask(channel, "POST", "/v1/approvals", body), ticket.order_no
-        )
+        answer = await self._ask(channel, "POST", "/v1/approvals", body)
+        if again and _not_taken_up(answer):
+            return Unknown(_why(answer))
+        return _read_approval(answer, ticket.order_no)
+
+    async def repeat(self, channel: Channel, ticket: Ticket) -> Outcome:
+        # The number of an order is its key: the PG answers what it answered first.
+        return await self._approve(channel, ticket, again=True)
 
     # --- cancel -------------------------------------------------------------------------------
 
     async def cancel(self, channel: Channel, order: CancelOrder) -> CancelOutcome:
+        return await self._cancel(channel, order, again=False)
+
+    async def _cancel(self, channel: Channel, order: CancelOrder, *, again: bool) -> CancelOutcome:
         account = order.refund_account
         body = {
             "tid": order.pg_tid,
@@ -173,7 +187,12 @@ class Sandbox(Connector):
             },
         }
         answer = await self._ask(channel, "POST", "/v1/cancels", body)
+        if again and _not_taken_up(answer):
+            return Unknown(_why(answer))
         return _read_cancel(answer, order.amount.currency)
+
+    async def repeat_cancel(self, channel: Channel, order: CancelOrder) -> CancelOutcome:
+        return await self._cancel(channel, order, again=True)
 
     async def inquire_cancel(self, channel: Channel, order: CancelOrder) -> CancelOutcome | None:
         answer = await self._ask(channel, "GET", f"/v1/cancels/{order.cancel_no}")
@@ -188,11 +207,15 @@ class Sandbox(Connector):
 
     # --- net-cancel ---------------------------------------------------------------------------
 
-    async def net_cancel(self, channel: Channel, order_no: str, reason: str) -> Undone | Unknown:
+    async def net_cancel(
+        self, channel: Channel, order_no: str, reason: str
+    ) -> Undone | TooLate | Unknown:
         path = f"/v1/approvals/{order_no}/net-cancel"
         match await self._ask(channel, "POST", path, {"reason": reason}):
             case {"result": "undone", "order_no": str(undone)} if undone == order_no:
                 return Undone()
+            case {"result": "refused", "code": "TOO_LATE" | "PARTLY_CANCELLED" as code}:
+                return TooLate(code)
             case answer:
                 return Unknown(_why(answer))
 
@@ -261,6 +284,25 @@ class Sandbox(Connector):
                 return Undone()
             case {"result": "refused", "code": str(code), "message": str(message)}:
                 return Declined(clean(code), clean(message))
+            case answer:
+                return Unknown(_why(answer))
+
+    # --- book ---------------------------------------------------------------------------------
+
+    async def book(
+        self, channel: Channel, since: datetime, until: datetime, after: str | None
+    ) -> BookPage | Unknown:
+        asked_from = int(after or 0)
+        path = (
+            f"/v1/book?after={asked_from}&since={int(since.timestamp())}"
+            f"&until={int(until.timestamp())}&limit={BOOK_ROWS}"
+        )
+        match await self._ask(channel, "GET", path):
+            case {"result": "book", "rows": list(rows), "more": bool(more)}:
+                try:
+                    return _read_book(rows, more, asked_from)
+                except _Unreadable as error:
+                    return Unknown(str(error))
             case answer:
                 return Unknown(_why(answer))
 
@@ -459,6 +501,39 @@ def _read_cancel(answer: Any, currency: str) -> CancelOutcome:
             return Unknown(_why(answer))
 
 
+def _read_book(rows: list[Any], more: bool, after: int) -> BookPage:
+    read: list[BookRow] = []
+    last = after
+    for row in rows:
+        match row:
+            case {
+                "seq": int(seq),
+                "at": int(at),
+                "kind": "charge" | "deposit" | "cancel" | "net_cancel" as kind,
+                "order_no": str(order_no),
+                "tid": str(tid),
+                "reference": str(reference),
+                "amount": int(amount),
+                "currency": str(currency),
+            } if seq > last:
+                last = seq
+                read.append(
+                    BookRow(
+                        Movement(kind),
+                        _name(order_no),
+                        _name(tid),
+                        _name(reference),
+                        _money(amount, currency),
+                        _time(at),
+                    )
+                )
+            case _:
+                raise _Unreadable("a row of the book that is none, or out of order")
+    if more and not rows:
+        raise _Unreadable("a book that goes on with nothing")
+    return BookPage(tuple(read), str(last) if more else None)
+
+
 def _read_card(card: Any) -> Card | None:
     if not isinstance(card, dict):
         return None
@@ -531,6 +606,11 @@ def _signed_json(channel: Channel, answer: Answer) -> Any:
     if answer.status >= 500 or not isinstance(read, dict):
         return Unknown(f"HTTP {answer.status}, unreadable")
     return read
+
+
+def _not_taken_up(answer: Any) -> bool:
+    """Of a repetition: it never left, or was refused at the door. Of the first question it says nothing."""
+    return isinstance(answer, dict) and answer.get("result") in ("not_sent", "error")
 
 
 def _why(answer: Any) -> str:

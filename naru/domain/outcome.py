@@ -75,6 +75,13 @@ class Undone:
     """The PG promises that no approval of this order stands, now or later."""
 
 
+@dataclass(frozen=True, slots=True)
+class TooLate:
+    """The PG does not undo approvals any more that are this old. What stands there must be asked."""
+
+    why: str
+
+
 Inquired = Approved | AccountIssued | Declined | NotFound | Undone | Unknown
 
 

@@ -7,13 +7,15 @@ and commit, ask the PG with no transaction open, write the outcome down.
 from __future__ import annotations
 
 from naru.domain.errors import AlreadyPaid, PreparedDiffers
-from naru.domain.outcome import Abandoned, Ticket
+from naru.domain.outcome import Abandoned, Outcome, Ticket, Unknown
 from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
 from naru.payments.abandon import abandon
 from naru.payments.ask_merchant import Confirmed, ask_merchant
-from naru.payments.claim import claim
+from naru.payments.claim import FIRST_LOOK, claim
 from naru.payments.gateway import Gateway
+from naru.payments.keep_ticket import keep_ticket
+from naru.payments.recovery import needs_ticket
 from naru.payments.settle import settle_approval
 
 
@@ -56,7 +58,8 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
             return await abandon(gateway, imp_uid, "CONFIRM_REFUSED", said.sentence)
 
     # The token is worth nothing without our signature, and dies within minutes.
-    dies_at = gateway.now().timestamp() + connector.auth_token_seconds
+    claimed_at = gateway.now()
+    dies_at = claimed_at.timestamp() + connector.auth_token_seconds
     try:
         claimed = await claim(gateway, payment, back.pay_method, {"token_dies_at": dies_at})
     except PreparedDiffers as differs:
@@ -68,7 +71,15 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
             return await session.payments.get(imp_uid)
 
     ticket = Ticket(claimed.pg_order_no, claimed.amount, back.token)
-    outcome = await connector.approve(channel, ticket)
+    if needs_ticket(connector):
+        await keep_ticket(gateway, claimed, back.token, dies_at)
+    outcome: Outcome
+    if gateway.now() > claimed_at + FIRST_LOOK:
+        # This process slept since it committed. The worker has the question by now, and may have
+        # undone it where nothing keeps a late request from being approved all the same.
+        outcome = Unknown("the process slept before it asked")
+    else:
+        outcome = await connector.approve(channel, ticket)
     reach("approve.after_pg")
 
     return await settle_approval(gateway, claimed, channel, outcome)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import timedelta
 
 from naru.connectors import Can
 from naru.domain.cancellation import CancelRequest, plan_cancellation
@@ -19,12 +18,14 @@ from naru.domain.errors import (
 from naru.domain.outcome import Cancelled, CancelOrder, CancelOutcome, Declined, Unknown
 from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
+from naru.domain.task import TaskKind
+from naru.payments.ask_now import ask_now
 from naru.payments.claim import FIRST_LOOK
+from naru.payments.doubt import doubt, told_by_itself
 from naru.payments.gateway import Gateway
-from naru.payments.settle import LADDER_SECONDS, merchant_of
+from naru.payments.settle import merchant_of
 from naru.store import Session
 from naru.store.intents import Intent
-from naru.store.queue import SETTLE_PAYMENT
 from naru.webhooks.announce import announce
 
 log = logging.getLogger("naru.payments")
@@ -45,15 +46,22 @@ async def cancel(
     """
     payment, channel, order, intent = await _reserve(gateway, merchant_id, imp_uid, request)
 
-    outcome = await gateway.connector_of(channel).cancel(channel, order)
+    outcome: CancelOutcome
+    if gateway.now() > intent.opened_at + FIRST_LOOK:
+        # This process slept since it committed. The worker has the question by now, and may have
+        # found that the PG never saw it: to ask now would be to do what was given up.
+        outcome = Unknown("the process slept before it asked")
+    else:
+        outcome = await gateway.connector_of(channel).cancel(channel, order)
     reach("cancel.after_pg")
 
-    settled = await settle_cancel(gateway, payment, order, intent, outcome)
+    settled = await settle_cancel(gateway, payment, channel, order, intent, outcome)
+    # What is booked has happened, whatever a late answer to a process that slept says.
+    if any(one.cancellation_id == order.cancel_no for one in settled.cancellations):
+        return settled
     if isinstance(outcome, Declined):
         raise PgRefused(outcome.code, outcome.message)
-    if all(one.cancellation_id != order.cancel_no for one in settled.cancellations):
-        raise OutcomeUnknown
-    return settled
+    raise OutcomeUnknown
 
 
 async def find_to_cancel(
@@ -77,12 +85,17 @@ async def find_to_cancel(
 
 
 async def settle_cancel(
-    gateway: Gateway, payment: Payment, order: CancelOrder, intent: Intent, outcome: CancelOutcome
+    gateway: Gateway,
+    payment: Payment,
+    channel: Channel,
+    order: CancelOrder,
+    intent: Intent,
+    outcome: CancelOutcome,
 ) -> Payment:
     """Write down how a cancel ended. Returns the payment as it stands."""
     async with gateway.store.begin() as tx:
         current = await tx.payments.lock(payment.imp_uid, payment.merchant_id) or payment
-        current = await _write(gateway, tx, current, order, intent, outcome)
+        current = await _write(gateway, tx, channel, current, order, intent, outcome)
         reach("cancel.before_commit")
     reach("cancel.after_commit")
     return current
@@ -91,6 +104,7 @@ async def settle_cancel(
 async def _write(
     gateway: Gateway,
     tx: Session,
+    channel: Channel,
     current: Payment,
     order: CancelOrder,
     intent: Intent,
@@ -104,16 +118,24 @@ async def _write(
         outcome = Unknown(why)
     match outcome:
         case Cancelled():
-            if not await tx.intents.end(intent.id, "done", now, None):
+            if await tx.intents.end(intent.id, "done", now, None):
+                await told_by_itself(gateway, tx, intent, "cancelled")
+            else:
                 # We had given it up, and the PG did it all the same: a fact, so it is booked.
                 log.error("%s: cancel %s came late", current.imp_uid, order.cancel_no)
+                await tx.tasks.open(
+                    TaskKind.CANCELLED_LATE,
+                    order.cancel_no,
+                    f"the PG cancelled {outcome.amount.text()} of {current.imp_uid} after all",
+                    now,
+                    imp_uid=current.imp_uid,
+                )
             if outcome.amount != order.amount:
                 # The books follow the PG, and somebody should look (RELIABILITY F3xWD).
-                log.error(
-                    "%s: asked to cancel %s, the PG cancelled %s",
-                    current.imp_uid,
-                    order.amount.text(),
-                    outcome.amount.text(),
+                said = f"asked to cancel {order.amount.text()}, the PG cancelled {outcome.amount.text()}"
+                log.error("%s: %s", current.imp_uid, said)
+                await tx.tasks.open(
+                    TaskKind.CANCEL_AMOUNT, order.cancel_no, said, now, imp_uid=current.imp_uid
                 )
             changed = await tx.payments.cancel(
                 current, outcome, order.reason, order.tax_free, order.vat
@@ -130,13 +152,11 @@ async def _write(
             )
             return changed
         case Declined(code=code):
-            await tx.intents.end(intent.id, "refused", now, code)
+            if await tx.intents.end(intent.id, "refused", now, code):
+                await told_by_itself(gateway, tx, intent, code)
         case _:
             log.warning("%s: cancel not answered: %s", current.imp_uid, outcome.why)
-            step = LADDER_SECONDS[min(intent.tries, len(LADDER_SECONDS) - 1)]
-            next_try = now + timedelta(seconds=step)
-            await tx.intents.doubt(intent.id, "unknown", next_try, outcome.why)
-            await tx.queue.ask(SETTLE_PAYMENT, current.imp_uid, after=next_try - now)
+            await doubt(gateway, tx, gateway.connector_of(channel), intent, outcome.why)
     return current
 
 
@@ -175,6 +195,8 @@ async def _reserve(
                     "vat": None if order.vat is None else order.vat.minor,
                     "reason": order.reason,
                     "enable_webhook": request.enable_webhook,
+                    # Where the money goes is not kept; that it goes to an account is.
+                    "to_account": order.refund_account is not None,
                 }
                 intent_id = await tx.intents.open_cancel(
                     imp_uid, order, journal, now, now + FIRST_LOOK
@@ -197,6 +219,7 @@ async def _reserve(
                 break
         # Nothing to wait for: an unknown outcome may take the worker hours.
         if busy.state != "open" or asyncio.get_running_loop().time() > deadline:
+            await ask_now(gateway, imp_uid)
             raise CancelInProgress
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
     reach("cancel.after_reserve")

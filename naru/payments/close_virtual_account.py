@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 
 from naru.connectors import Can
+from naru.domain.channel import Channel
 from naru.domain.errors import BadRequest, NoSuchPayment, OutcomeUnknown, PgRefused
 from naru.domain.once import Once
 from naru.domain.outcome import Declined, Undone, Unknown
 from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
 from naru.payments.claim import FIRST_LOOK
+from naru.payments.doubt import doubt, told_by_itself
 from naru.payments.gateway import Gateway
-from naru.payments.settle import LADDER_SECONDS
-from naru.store.queue import SETTLE_PAYMENT
+from naru.store.intents import Intent
 
 log = logging.getLogger("naru.payments")
 
@@ -58,7 +58,20 @@ async def close_virtual_account(
     outcome = await connector.close_account(channel, payment.pg_order_no)
     reach("close.after_pg")
 
-    settled = await settle_close(gateway, payment, intent_id, 0, outcome)
+    intent = Intent(
+        id=intent_id,
+        imp_uid=imp_uid,
+        kind="close_account",
+        number=number,
+        amount=payment.amount.minor,
+        balance_before=0,
+        request={},
+        state="open",
+        tries=0,
+        opened_at=now,
+        next_try_at=now + FIRST_LOOK,
+    )
+    settled = await settle_close(gateway, payment, channel, intent, outcome)
     match outcome:
         case Declined(code=code, message=message):
             raise PgRefused(code, message)
@@ -73,8 +86,8 @@ async def close_virtual_account(
 async def settle_close(
     gateway: Gateway,
     payment: Payment,
-    intent_id: int,
-    tries: int,
+    channel: Channel,
+    intent: Intent,
     outcome: Undone | Declined | Unknown,
 ) -> Payment:
     """Write down how the closing ended. Returns the payment as it stands."""
@@ -83,18 +96,16 @@ async def settle_close(
         current = await tx.payments.lock(payment.imp_uid, payment.merchant_id) or payment
         match outcome:
             case Undone():
-                if await tx.intents.end(intent_id, "done", now, None):
+                if await tx.intents.end(intent.id, "done", now, None):
                     # A deposit that was booked meanwhile wins: it is a fact.
                     current = await tx.payments.close_account(current, now, CLOSED) or current
+                    await told_by_itself(gateway, tx, intent, "closed")
             case Declined(code=code):
-                await tx.intents.end(intent_id, "refused", now, code)
+                if await tx.intents.end(intent.id, "refused", now, code):
+                    await told_by_itself(gateway, tx, intent, code)
             case Unknown(why=why):
                 log.warning("%s: closing the account not answered: %s", payment.imp_uid, why)
-                next_try = now + timedelta(
-                    seconds=LADDER_SECONDS[min(tries, len(LADDER_SECONDS) - 1)]
-                )
-                await tx.intents.doubt(intent_id, "unknown", next_try, why)
-                await tx.queue.ask(SETTLE_PAYMENT, payment.imp_uid, after=next_try - now)
+                await doubt(gateway, tx, gateway.connector_of(channel), intent, why)
         reach("close.before_commit")
     reach("close.after_commit")
     return current

@@ -1,7 +1,8 @@
 """Find out what became of a question to a PG that was never answered, and end it.
 
 Called by the worker for every intent that is due: the PG was silent, spoke garbage, or we died
-between two commits. The connector's powers decide the way (RELIABILITY §2.3).
+between two commits. recovery.py says what may be done, this file does it. What is asked is written
+down before it is asked, and what came back after: `naru payment` shows it.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from naru.connectors import Can
 from naru.domain.channel import Channel
 from naru.domain.money import Money
 from naru.domain.outcome import (
-    Cancelled,
     CancelOrder,
+    CancelOutcome,
     Declined,
     Inquired,
     NotFound,
+    Outcome,
+    TooLate,
     Undone,
     Unknown,
 )
@@ -26,19 +29,38 @@ from naru.domain.points import reach
 from naru.payments.cancel import settle_cancel
 from naru.payments.close_virtual_account import settle_close
 from naru.payments.gateway import Gateway
-from naru.payments.settle import LADDER_SECONDS, settle_approval, undo
+from naru.payments.keep_ticket import kept_ticket
+from naru.payments.recovery import Way, way, way_when_not_found
+from naru.payments.settle import settle_approval, settle_undoing, undo
 from naru.store.intents import Intent
+from naru.store.queue import SETTLE_PAYMENT
 
 log = logging.getLogger("naru.payments")
 
-# "Not found" is final only when the request cannot be under way any more (RELIABILITY §2.3, rule 1).
-STILL_UNDER_WAY = timedelta(minutes=5)
+# As long as one try lasts, more or less. Who lasts longer loses by its number, not by this time;
+# with the worker's round a dead worker's try goes on elsewhere within 30 s.
+LEASE = timedelta(seconds=20)
+# One doubt of a silent PG is tried this often, so that its recovery is seen within a minute (L1).
+PROBE_EVERY = timedelta(seconds=40)
+PROBE_YOUNGER_THAN = timedelta(days=1)
+
+UNDO_UNCLEAR = "결제 결과를 확인할 수 없어 취소하였습니다."
+UNDO_UNFINISHED = "결제가 완료되지 않아 취소되었습니다."
+NEVER_CANCELLED = Declined("NOT_ARRIVED", "PG사에 취소 요청이 전달되지 않았습니다.")
 
 
 async def due(gateway: Gateway, most: int = 100) -> list[str]:
     """imp_uids whose open question should be looked at now, oldest first."""
     async with gateway.store.direct() as session:
         return await session.intents.due(gateway.now(), most)
+
+
+async def probe(gateway: Gateway) -> None:
+    """Ask one doubt of every silent PG now, whatever rung of its ladder it waits for."""
+    now = gateway.now()
+    async with gateway.store.begin() as tx:
+        for imp_uid in await tx.intents.probe(now, now - PROBE_EVERY, now - PROBE_YOUNGER_THAN):
+            await tx.queue.ask(SETTLE_PAYMENT, imp_uid, once=f"settle {imp_uid}")
 
 
 async def reconcile(gateway: Gateway, imp_uid: str) -> Payment | None:
@@ -49,70 +71,146 @@ async def reconcile(gateway: Gateway, imp_uid: str) -> Payment | None:
     now = gateway.now()
     reach("reconcile.before_lease")
     async with gateway.store.begin() as tx:
-        # Taken for longer than one try lasts; the row itself says when the next one is.
-        intent = await tx.intents.lease(imp_uid, now + timedelta(seconds=30), now)
+        intent = await tx.intents.lease(imp_uid, now + LEASE, now)
         if intent is None:
             return None
         payment = await tx.payments.get(imp_uid)
         assert payment is not None
         channel = await tx.channels.get(payment.channel_id)
-    assert channel is not None
+        assert channel is not None
+        how = way(gateway.connector_of(channel), intent, now)
+        if how is not Way.NET_CANCEL:  # which writes its own line, with its decision
+            await tx.intents.tried(intent, now, "asked", _words(how))
     reach("reconcile.after_lease")
     match intent.kind:
         case "cancel":
-            return await _finish_cancel(gateway, payment, channel, intent)
+            return await _finish_cancel(gateway, payment, channel, intent, how, now)
         case "close_account":
-            outcome = await gateway.connector_of(channel).close_account(
-                channel, payment.pg_order_no
-            )
-            return await settle_close(gateway, payment, intent.id, intent.tries, outcome)
+            connector = gateway.connector_of(channel)
+            closed: Undone | Declined | Unknown = Unknown("this PG closes no account")
+            if Can.CLOSE_ACCOUNT in connector.can:
+                closed = await connector.close_account(channel, payment.pg_order_no)
+            settled = await settle_close(gateway, payment, channel, intent, closed)
+            await _answered(gateway, channel, intent, closed)
+            return settled
         case _:
-            return await _finish_approval(gateway, payment, channel, intent)
+            return await _finish_approval(gateway, payment, channel, intent, how, now)
 
 
 async def _finish_approval(
-    gateway: Gateway, payment: Payment, channel: Channel, intent: Intent
+    gateway: Gateway,
+    payment: Payment,
+    channel: Channel,
+    intent: Intent,
+    how: Way,
+    asked_at: datetime,
 ) -> Payment:
     if payment.step is not Step.APPROVING:
         return payment
     connector = gateway.connector_of(channel)
-    found: Inquired
-    if intent.state == "undoing":
-        return await undo(gateway, payment, channel, "결제 결과를 확인할 수 없어 취소하였습니다.")
-    if Can.INQUIRE_ORDER in connector.can:
-        found = await connector.inquire(channel, payment.pg_order_no)
-        reach("reconcile.after_pg")
-    elif Can.NET_CANCEL in connector.can:
-        # What cannot be asked about is undone, within the time that the PG gives for it.
-        found = NotFound()
-    else:
-        found = Unknown("this PG cannot be asked")
+    found: Inquired = Unknown("this PG cannot be asked, and nothing can be undone")
+    match how:
+        case Way.NET_CANCEL:
+            return await undo(gateway, payment, channel, UNDO_UNCLEAR)
+        case Way.INQUIRE if intent.state == "undoing":
+            too_late = TooLate("the time for a net-cancel is over")
+            return await settle_undoing(gateway, payment, channel, intent, too_late, UNDO_UNCLEAR)
+        case Way.INQUIRE:
+            found = await connector.inquire(channel, payment.pg_order_no)
+            reach("reconcile.after_pg")
+        case Way.REPEAT:
+            found = await _repeat(gateway, payment, channel, intent)
+    await _answered(gateway, channel, intent, found)
     if isinstance(found, NotFound):
-        if Can.NET_CANCEL in connector.can:
-            # A net-cancel also stops a request that is still on its way.
-            return await undo(gateway, payment, channel, "결제가 완료되지 않아 취소되었습니다.")
-        if gateway.now() > _token_death(intent) + STILL_UNDER_WAY:
-            return await settle_approval(gateway, payment, channel, Undone())
-        found = Unknown("not found yet")
-    return await settle_approval(gateway, payment, channel, found)
+        next_way = way_when_not_found(connector, intent, asked_at)
+        match next_way:
+            case Way.NET_CANCEL:
+                return await undo(gateway, payment, channel, UNDO_UNFINISHED)
+            case Way.NEVER_WAS:
+                found = Undone()
+            case Way.REPEAT:
+                await _ask(gateway, intent, next_way)
+                found = await _repeat(gateway, payment, channel, intent)
+                await _answered(gateway, channel, intent, found)
+            case _:
+                found = Unknown("not found yet")
+    assert not isinstance(found, NotFound), "asking again is not asking about"
+    return await settle_approval(gateway, payment, channel, found, fence=intent.fence)
+
+
+async def _repeat(gateway: Gateway, payment: Payment, channel: Channel, intent: Intent) -> Outcome:
+    ticket = await kept_ticket(gateway, payment, intent)
+    if ticket is None:
+        return Unknown("the buyer's proof is not kept any more")
+    outcome = await gateway.connector_of(channel).repeat(channel, ticket)
+    reach("reconcile.after_pg")
+    return outcome
 
 
 async def _finish_cancel(
-    gateway: Gateway, payment: Payment, channel: Channel, intent: Intent
+    gateway: Gateway,
+    payment: Payment,
+    channel: Channel,
+    intent: Intent,
+    how: Way,
+    asked_at: datetime,
 ) -> Payment:
     order = read_cancel_order(payment, intent)
     connector = gateway.connector_of(channel)
-    found: Cancelled | Declined | Unknown | None = Unknown("this PG cannot be asked")
-    if Can.INQUIRE_CANCEL in connector.can:
+    found: CancelOutcome | None = Unknown("this PG cannot be asked about a cancel")
+    if how is Way.INQUIRE:
         found = await connector.inquire_cancel(channel, order)
         reach("reconcile.after_pg")
-    if found is None:
-        # It never arrived. Final only when it cannot be on its way any more.
-        if gateway.now() > intent.opened_at + STILL_UNDER_WAY:
-            found = Declined("NOT_ARRIVED", "PG사에 취소 요청이 전달되지 않았습니다.")
-        else:
-            found = Unknown("the PG has not seen it yet")
-    return await settle_cancel(gateway, payment, order, intent, found)
+        await _answered(gateway, channel, intent, found)
+        if found is None:
+            how = way_when_not_found(connector, intent, asked_at)
+            found = NEVER_CANCELLED if how is Way.NEVER_WAS else Unknown("not found yet")
+            if how is Way.REPEAT:
+                await _ask(gateway, intent, how)
+    if how is Way.REPEAT:
+        found = await connector.repeat_cancel(channel, order)
+        reach("reconcile.after_pg")
+        await _answered(gateway, channel, intent, found)
+    assert found is not None
+    return await settle_cancel(gateway, payment, channel, order, intent, found)
+
+
+async def _ask(gateway: Gateway, intent: Intent, how: Way) -> None:
+    async with gateway.store.direct() as session:
+        await session.intents.tried(intent, gateway.now(), "asked", _words(how))
+
+
+async def _answered(
+    gateway: Gateway, channel: Channel, intent: Intent, found: Inquired | CancelOutcome | None
+) -> None:
+    """Write down what came back. A PG that speaks again is asked about its other doubts, too."""
+    now = gateway.now()
+    async with gateway.store.begin() as tx:
+        await tx.intents.tried(intent, now, "answered", _sentence(found))
+        if not isinstance(found, Unknown):
+            for imp_uid in await tx.intents.hasten_channel(channel.id, now, now - PROBE_EVERY):
+                await tx.queue.ask(SETTLE_PAYMENT, imp_uid, once=f"settle {imp_uid}")
+
+
+def _words(how: Way) -> str:
+    return {
+        Way.INQUIRE: "inquiry",
+        Way.NET_CANCEL: "net-cancel",
+        Way.REPEAT: "the same question again",
+        Way.OPERATOR: "nothing: this PG cannot be asked",
+    }.get(how, how.name.lower())
+
+
+def _sentence(found: Inquired | CancelOutcome | None) -> str:
+    match found:
+        case Unknown(why=why):
+            return f"unknown: {why}"
+        case Declined(code=code):
+            return f"declined: {code}"
+        case None:
+            return "not found"
+        case _:
+            return type(found).__name__.lower().replace("notfound", "not found")
 
 
 def read_cancel_order(payment: Payment, intent: Intent) -> CancelOrder:
@@ -128,10 +226,3 @@ def read_cancel_order(payment: Payment, intent: Intent) -> CancelOrder:
         vat=None if vat is None else Money(int(vat), currency),
         reason=str(intent.request.get("reason", "")),
     )
-
-
-def _token_death(intent: Intent) -> datetime:
-    dies_at = intent.request.get("token_dies_at")
-    if isinstance(dies_at, int | float):
-        return datetime.fromtimestamp(dies_at, intent.opened_at.tzinfo)
-    return intent.opened_at + timedelta(seconds=LADDER_SECONDS[3])

@@ -8,9 +8,10 @@ the other; whoever comes second finds the question ended, or the undoing decided
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from naru.connectors import Can
+from naru.connectors import Can, Connector
 from naru.domain.channel import Channel
 from naru.domain.errors import AnswerMismatch
 from naru.domain.merchant import Merchant
@@ -18,66 +19,139 @@ from naru.domain.outcome import (
     AccountIssued,
     Approved,
     Declined,
+    Inquired,
     Outcome,
     Ticket,
+    TooLate,
     Undone,
+    Unknown,
     check_answer,
 )
 from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
+from naru.domain.task import TaskKind
+from naru.payments.doubt import doubt, tell_operator, told_by_itself
 from naru.payments.gateway import Gateway
 from naru.payments.pay_from_deposits import pay_from_early_deposits
+from naru.payments.recovery import needs_operator, next_try
 from naru.store import Session
 from naru.store.intents import Intent
-from naru.store.queue import SETTLE_PAYMENT
 from naru.webhooks.announce import announce
 
 log = logging.getLogger("naru.payments")
 
-# How long to wait before the next try to find out (RELIABILITY 6.6); the last one repeats.
-LADDER_SECONDS = (5, 15, 60, 300, 900, 3_600, 21_600, 86_400)
+# An undone approval is looked for again, first when nothing can be under way any more.
+FIRST_WATCH = timedelta(minutes=5)
 
 
 async def settle_approval(
-    gateway: Gateway, payment: Payment, channel: Channel, outcome: Outcome | Undone
+    gateway: Gateway,
+    payment: Payment,
+    channel: Channel,
+    outcome: Outcome | Undone,
+    *,
+    fence: int = 0,
 ) -> Payment:
-    """End the approval that `payment` (step approving) waits for. Returns the payment as it stands."""
+    """End the approval that `payment` (step approving) waits for. Returns the payment as it stands.
+
+    `fence` is the number of the lease under which the PG was asked, 0 for who asked first: an end
+    is a fact whoever brings it, a doubt is only written by who tries now.
+    """
+    connector = gateway.connector_of(channel)
     if isinstance(outcome, Approved | AccountIssued):
         try:
             check_answer(Ticket(payment.pg_order_no, payment.amount, ""), outcome)
         except AnswerMismatch as mismatch:
             log.error("%s: the PG answered something else: %s", payment.imp_uid, mismatch)
-            return await undo(
-                gateway, payment, channel, "결제금액이 요청한 금액과 달라 결제를 취소하였습니다."
-            )
+            return await _undo_mismatch(gateway, payment, channel, outcome, mismatch, fence)
 
     async with gateway.store.begin() as tx:
         current = await _hold(tx, payment)
         intent = await tx.intents.of_payment(payment.imp_uid)
-        given_up = intent is None and current.step is Step.FAILED
-        undoable = Can.NET_CANCEL in gateway.connector_of(channel).can
-        if given_up and not undoable and isinstance(outcome, Approved):
-            return await _book_late(tx, current, outcome)
+        if intent is not None and intent.kind not in ("approve", "issue_account"):
+            intent = None
+        if intent is None and current.step is Step.FAILED and isinstance(outcome, Approved):
+            return await _late(gateway, tx, connector, current, outcome)
         if intent is None or (intent.state == "undoing" and not isinstance(outcome, Undone)):
             # Somebody decided meanwhile. An approval that is being undone is not money.
             log.warning("%s: came too late: %s", payment.imp_uid, type(outcome).__name__)
             return current
-        settled = await _write(gateway, tx, current, intent, outcome)
+        held = replace(intent, fence=fence)
+        settled = await _write(gateway, tx, connector, current, held, outcome)
         reach("settle.before_commit")
     reach("settle.after_commit")
     return settled or current
 
 
-async def _book_late(tx: Session, payment: Payment, approved: Approved) -> Payment:
+async def _late(
+    gateway: Gateway, tx: Session, connector: Connector, payment: Payment, approved: Approved
+) -> Payment:
+    """An approval of what was given up. Undone once more where that can be, else booked."""
+    if Can.NET_CANCEL not in connector.can:
+        return await book_late(gateway, tx, payment, approved.approved_at, approved.pg_tid)
+    log.error("%s: approved after it was undone; it is undone again", payment.imp_uid)
+    await tx.watches.open(
+        payment.imp_uid,
+        gateway.now(),
+        late_pg_tid=approved.pg_tid,
+        late_approved_at=approved.approved_at,
+    )
+    return payment
+
+
+async def book_late(
+    gateway: Gateway, tx: Session, payment: Payment, approved_at: datetime, pg_tid: str
+) -> Payment:
     """failed -> paid. Nobody promised that the approval was undone, and here it is: a fact.
 
     It is flagged when the order is paid by another payment, and a person must give it back.
     """
     log.error("%s: approved after it was given up", payment.imp_uid)
-    booked = await tx.payments.settle_late(payment, approved.approved_at, approved.pg_tid)
+    booked = await tx.payments.settle_late(payment, approved_at, pg_tid)
     assert booked is not None, "the row is held, and it failed"
+    await tx.tasks.open(
+        TaskKind.APPROVED_LATE,
+        payment.imp_uid,
+        f"{payment.amount.text()} of order {payment.merchant_uid}, the PG's {pg_tid}",
+        gateway.now(),
+        imp_uid=payment.imp_uid,
+    )
+    if booked.flagged:
+        await tx.tasks.open(
+            TaskKind.ORDER_PAID_TWICE,
+            payment.imp_uid,
+            f"order {payment.merchant_uid} was paid by another payment too",
+            gateway.now(),
+            imp_uid=payment.imp_uid,
+        )
     await announce(tx, await merchant_of(tx, booked), booked)
     return booked
+
+
+async def _undo_mismatch(
+    gateway: Gateway,
+    payment: Payment,
+    channel: Channel,
+    answered: Approved | AccountIssued,
+    mismatch: AnswerMismatch,
+    fence: int,
+) -> Payment:
+    """The PG did something else than it was asked: no money of this payment, undone if that can be."""
+    async with gateway.store.begin() as tx:
+        await tx.tasks.open(
+            TaskKind.ANSWER_MISMATCH,
+            payment.imp_uid,
+            f"asked {payment.amount.text()} of {payment.pg_order_no}, "
+            f"answered {answered.amount.text()} of {answered.order_no}: {mismatch}",
+            gateway.now(),
+            imp_uid=payment.imp_uid,
+        )
+    if Can.NET_CANCEL in gateway.connector_of(channel).can:
+        return await undo(
+            gateway, payment, channel, "결제금액이 요청한 금액과 달라 결제를 취소하였습니다."
+        )
+    unknown = Unknown(f"the PG answered something else: {mismatch}")
+    return await settle_approval(gateway, payment, channel, unknown, fence=fence)
 
 
 async def undo(gateway: Gateway, payment: Payment, channel: Channel, reason: str) -> Payment:
@@ -86,35 +160,116 @@ async def undo(gateway: Gateway, payment: Payment, channel: Channel, reason: str
     When the PG's answer is not known the worker repeats it; the payment stays `approving`, and the
     buyer is told that it is being checked, never that it failed.
     """
+    connector = gateway.connector_of(channel)
     async with gateway.store.begin() as tx:
         current = await _hold(tx, payment)
         intent = await tx.intents.of_payment(payment.imp_uid)
         if intent is None:
             return current
-        await tx.intents.doubt(intent.id, "undoing", _next_try(gateway.now(), intent.tries), reason)
+        now = gateway.now()
+        await tx.intents.undo(intent.id, next_try(connector, intent, now), reason)
+        await tx.intents.tried(intent, now, "asked", "net-cancel")
         reach("undo.before_decision")
     reach("undo.after_decision")
 
-    connector = gateway.connector_of(channel)
-    undone = await connector.net_cancel(channel, payment.pg_order_no, reason)
+    undone: Undone | TooLate | Unknown = await connector.net_cancel(
+        channel, payment.pg_order_no, reason
+    )
     reach("undo.after_pg")
+    if isinstance(undone, Unknown):
+        return await _not_undone(gateway, connector, current, intent, undone.why)
+    return await settle_undoing(gateway, current, channel, intent, undone, reason)
 
-    if not isinstance(undone, Undone):
-        log.warning("%s: net-cancel not answered: %s", payment.imp_uid, undone.why)
-        return current
+
+async def settle_undoing(
+    gateway: Gateway,
+    payment: Payment,
+    channel: Channel,
+    intent: Intent,
+    undone: Undone | TooLate,
+    reason: str,
+) -> Payment:
+    """The PG said that nothing stands, or that it undoes nothing any more. Ask, where it can be asked.
+
+    What stands after all is real money: booked where the PG will not undo it, and else undone again.
+    """
+    connector = gateway.connector_of(channel)
+    found: Inquired = Unknown("this PG cannot be asked")
+    if Can.INQUIRE_ORDER in connector.can:
+        found = await connector.inquire(channel, payment.pg_order_no)
+    stands = isinstance(found, Approved | AccountIssued)
+    if isinstance(undone, Undone) and stands:
+        return await _not_undone(
+            gateway,
+            connector,
+            payment,
+            intent,
+            "the PG says undone, and approved",
+            contradicts=True,
+        )
+    if isinstance(undone, TooLate) and isinstance(found, AccountIssued | Unknown):
+        why = found.why if isinstance(found, Unknown) else "an account stands"
+        return await _not_undone(gateway, connector, payment, intent, f"{undone.why}: {why}")
+
     async with gateway.store.begin() as tx:
         current = await _hold(tx, payment)
-        failed = await tx.payments.settle_failed(current, "undone", gateway.now(), "F500", reason)
+        now = gateway.now()
+        failed = await tx.payments.settle_failed(current, "undone", now, "F500", reason)
         if failed is None:
             return current
-        await tx.intents.end(intent.id, "undone", gateway.now(), reason)
+        await tx.intents.end(intent.id, "undone", now, reason)
+        await told_by_itself(gateway, tx, replace(intent, state="undoing"), "undone")
+        if isinstance(found, Approved):
+            await tx.intents.tried(intent, now, "answered", f"{undone}; approved as {found.pg_tid}")
+            failed = await book_late(gateway, tx, failed, found.approved_at, found.pg_tid)
+        else:
+            await tx.intents.tried(intent, now, "answered", "undone")
+            await _watch(tx, connector, failed, now)
         reach("undo.before_commit")
     reach("undo.after_commit")
     return failed
 
 
+async def _not_undone(
+    gateway: Gateway,
+    connector: Connector,
+    payment: Payment,
+    intent: Intent,
+    why: str,
+    *,
+    contradicts: bool = False,
+) -> Payment:
+    """Undoing goes on later; the decision stands. A person is told when that is due."""
+    log.warning("%s: net-cancel not answered: %s", payment.imp_uid, why)
+    undoing = replace(intent, state="undoing")
+    async with gateway.store.begin() as tx:
+        current = await _hold(tx, payment)
+        if current.step is not Step.APPROVING:
+            return current
+        now = gateway.now()
+        await tx.intents.tried(intent, now, "answered", why)
+        if contradicts:
+            await tx.tasks.open(
+                TaskKind.ANSWERS_CONTRADICT, payment.imp_uid, why, now, imp_uid=payment.imp_uid
+            )
+        if needs_operator(connector, undoing, now):
+            await tell_operator(gateway, tx, undoing, why)
+    return current
+
+
+async def _watch(tx: Session, connector: Connector, payment: Payment, now: datetime) -> None:
+    """Undone, or never found. PGs have been wrong: somebody looks again for two days (rule 6)."""
+    if Can.INQUIRE_ORDER in connector.can:
+        await tx.watches.open(payment.imp_uid, now + FIRST_WATCH)
+
+
 async def _write(
-    gateway: Gateway, tx: Session, payment: Payment, intent: Intent, outcome: Outcome | Undone
+    gateway: Gateway,
+    tx: Session,
+    connector: Connector,
+    payment: Payment,
+    intent: Intent,
+    outcome: Outcome | Undone,
 ) -> Payment | None:
     """The payment after this outcome; None when it tells nothing. `payment` is held by `tx`."""
     now = gateway.now()
@@ -137,13 +292,14 @@ async def _write(
             ending = "undone"
         case _:
             log.warning("%s: outcome unknown: %s", payment.imp_uid, outcome.why)
-            next_try = _next_try(now, intent.tries)
-            await tx.intents.doubt(intent.id, "unknown", next_try, outcome.why)
-            await tx.queue.ask(SETTLE_PAYMENT, payment.imp_uid, after=next_try - now)
+            await doubt(gateway, tx, connector, intent, outcome.why)
             return None
     if settled is None:
         return None
     await tx.intents.end(intent.id, ending, now, None)
+    await told_by_itself(gateway, tx, intent, ending)
+    if isinstance(outcome, Undone):
+        await _watch(tx, connector, settled, now)
     if isinstance(outcome, Approved | AccountIssued):
         # i'mport sends no webhook for a failure in a window (webhook facts §1).
         await announce(tx, await merchant_of(tx, settled), settled)
@@ -162,7 +318,3 @@ async def merchant_of(tx: Session, payment: Payment) -> Merchant:
 async def _hold(tx: Session, payment: Payment) -> Payment:
     """The payment as it stands, held until this transaction ends."""
     return await tx.payments.lock(payment.imp_uid, payment.merchant_id) or payment
-
-
-def _next_try(now: datetime, tries: int) -> datetime:
-    return now + timedelta(seconds=LADDER_SECONDS[min(tries, len(LADDER_SECONDS) - 1)])

@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 
 Q = load("intents")
 
+SENTENCE_CHARACTERS_MAX = 300
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One question to a PG. `number` is the order or cancel number that the PG knows."""
+    """One question to a PG. `number` is the order or cancel number that the PG knows.
+
+    `fence` is the number of the lease under which the reader holds it, 0 for who asked first.
+    """
 
     id: int
     imp_uid: str
@@ -32,6 +37,24 @@ class Intent:
     state: str
     tries: int
     opened_at: datetime
+    next_try_at: datetime | None
+    fence: int = 0
+    tried_at: datetime | None = None
+    closed_at: datetime | None = None
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One line in the history of a doubt. `number` is the fence of the lease, 0 for who asked first.
+
+    `what` is asked or answered; `next_try_at` is when the worker looks again after this answer.
+    """
+
+    number: int
+    at: datetime
+    what: str
+    sentence: str
     next_try_at: datetime | None
 
 
@@ -87,15 +110,32 @@ class Intents:
             await self._connection.fetchval(Q["end"], intent_id, state, now, outcome)
         ) is not None
 
-    async def doubt(self, intent_id: int, state: str, next_try_at: datetime, why: str) -> bool:
-        """The answer is not known (`unknown`), or will be undone (`undoing`)."""
-        return (
-            await self._connection.fetchval(Q["doubt"], intent_id, state, next_try_at, why)
-        ) is not None
+    async def doubt(
+        self, intent_id: int, fence: int, state: str, next_try_at: datetime, why: str
+    ) -> bool:
+        """The answer is not known (`unknown`), or will be undone (`undoing`).
+
+        False: it is ended, or another one leased it since; then nothing has changed.
+        """
+        row = await self._connection.fetchval(
+            Q["doubt"], intent_id, state, next_try_at, why[:SENTENCE_CHARACTERS_MAX], fence
+        )
+        return row is not None
+
+    async def undo(self, intent_id: int, next_try_at: datetime, why: str) -> bool:
+        """A net-cancel is decided, whoever holds the lease. False: the question is ended."""
+        row = await self._connection.fetchval(
+            Q["undo"], intent_id, next_try_at, why[:SENTENCE_CHARACTERS_MAX]
+        )
+        return row is not None
 
     async def of_payment(self, imp_uid: str) -> Intent | None:
         """The one open question about this payment."""
         return _read(await self._connection.fetchrow(Q["of_payment"], imp_uid))
+
+    async def of_number(self, kind: str, number: str) -> Intent | None:
+        """The question that carries this number, open or ended."""
+        return _read(await self._connection.fetchrow(Q["of_number"], kind, number))
 
     async def due(self, now: datetime, most: int) -> list[str]:
         """imp_uids whose open question should be tried again, oldest first."""
@@ -105,10 +145,73 @@ class Intents:
         """Take a due question for one try; None when nothing is due."""
         return _read(await self._connection.fetchrow(Q["lease"], imp_uid, until, now))
 
+    async def hasten(self, imp_uid: str, now: datetime, not_since: datetime) -> bool:
+        """Make a doubt due now, unless it was tried after `not_since`. False: nothing to hasten."""
+        found = await self._connection.fetchval(Q["hasten"], imp_uid, now, not_since)
+        return found is not None
+
+    async def hasten_channel(
+        self, channel_id: int, now: datetime, not_since: datetime
+    ) -> list[str]:
+        """A PG answers again: make up to a hundred of its doubts due now. Answers whose they are."""
+        rows = await self._connection.fetch(Q["hasten_channel"], channel_id, now, not_since)
+        return [row["imp_uid"] for row in rows]
+
+    async def probe(self, now: datetime, not_since: datetime, opened_after: datetime) -> list[str]:
+        """Make one doubt per silent channel due now. Answers whose they are."""
+        rows = await self._connection.fetch(Q["probe"], now, not_since, opened_after)
+        return [row["imp_uid"] for row in rows]
+
+    async def open_of_channel(self, channel_id: int, most: int) -> int:
+        """How many doubts this channel has, counted up to `most`."""
+        return int(await self._connection.fetchval(Q["open_of_channel"], channel_id, most))
+
+    async def oldest_unknown(self) -> datetime | None:
+        """Since when the oldest doubt is one; None when there is none."""
+        found: datetime | None = await self._connection.fetchval(Q["oldest_unknown"])
+        return found
+
+    async def all_of_payment(self, imp_uid: str) -> list[Intent]:
+        """Everything that a PG was ever asked about this payment, oldest first."""
+        rows = await self._connection.fetch(Q["all_of_payment"], imp_uid)
+        return [_intent(row) for row in rows]
+
+    async def approval_of(self, imp_uid: str) -> Intent | None:
+        """The question for this payment's approval, open or ended."""
+        return _read(await self._connection.fetchrow(Q["approval_of"], imp_uid))
+
+    async def tried(self, intent: Intent, now: datetime, what: str, sentence: str) -> None:
+        """Write a line of its history: `what` is asked or answered."""
+        await self._connection.fetchval(
+            Q["tried"], intent.id, intent.fence, now, what, sentence[:SENTENCE_CHARACTERS_MAX]
+        )
+
+    async def tries_of(self, intent_id: int) -> list[Try]:
+        """The history of one doubt, oldest line first."""
+        return [
+            Try(row["number"], row["at"], row["what"], row["sentence"], row["next_try_at"])
+            for row in await self._connection.fetch(Q["tries_of"], intent_id)
+        ]
+
+    async def keep_ticket(self, imp_uid: str, sealed: bytes, dies_at: datetime) -> None:
+        """Keep what proves the buyer, sealed, with this payment's open question."""
+        await self._connection.fetchval(Q["keep_ticket"], imp_uid, sealed, dies_at)
+
+    async def kept_ticket(self, intent_id: int, now: datetime) -> bytes | None:
+        """The sealed ticket, while the PG would still take it."""
+        sealed: bytes | None = await self._connection.fetchval(Q["kept_ticket"], intent_id, now)
+        return sealed
+
+    async def forget_tickets(self, now: datetime) -> int:
+        """Let go of tickets that died. Answers how many."""
+        return len(await self._connection.fetch(Q["forget_tickets"], now))
+
 
 def _read(row: asyncpg.Record | None) -> Intent | None:
-    if row is None:
-        return None
+    return None if row is None else _intent(row)
+
+
+def _intent(row: asyncpg.Record) -> Intent:
     return Intent(
         id=row["id"],
         imp_uid=row["imp_uid"],
@@ -121,4 +224,8 @@ def _read(row: asyncpg.Record | None) -> Intent | None:
         tries=row["tries"],
         opened_at=row["opened_at"],
         next_try_at=row["next_try_at"],
+        fence=row["fence"],
+        tried_at=row["tried_at"],
+        closed_at=row["closed_at"],
+        outcome=row["outcome"],
     )

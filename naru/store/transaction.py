@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from naru.store.audit_log import AuditLog
+from naru.store.books import Books
 from naru.store.channels import Channels
 from naru.store.deposits import Deposits
 from naru.store.idempotency import Idempotency
 from naru.store.intents import Intents
+from naru.store.keys import Keys
 from naru.store.limits import Limits
 from naru.store.merchants import Merchants
 from naru.store.outbox import Outbox
@@ -56,6 +58,11 @@ class Session:
         return Merchants(self._connection)
 
     @property
+    def keys(self) -> Keys:
+        """The keys that seal what is secret."""
+        return Keys(self._connection)
+
+    @property
     def channels(self) -> Channels:
         """Contracts with PGs."""
         return Channels(self._connection)
@@ -79,6 +86,11 @@ class Session:
     def deposits(self) -> Deposits:
         """What arrived in virtual accounts."""
         return Deposits(self._connection)
+
+    @property
+    def books(self) -> Books:
+        """Our side of a comparison with a PG's own book."""
+        return Books(self._connection)
 
     @property
     def outbox(self) -> Outbox:

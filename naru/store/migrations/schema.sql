@@ -38,6 +38,87 @@ CREATE FUNCTION audit_value(name text, value jsonb, other jsonb) RETURNS jsonb
     END
 $_$;
 
+CREATE FUNCTION book_deposit() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM payments WHERE imp_uid = NEW.imp_uid AND channel_id <> NEW.channel_id) THEN
+        RAISE EXCEPTION 'deposit % is not of the channel of payment %', NEW.notice_key, NEW.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    INSERT INTO entries (imp_uid, account, amount, currency, channel_id, notice_key)
+    VALUES (NEW.imp_uid, 'deposited', NEW.amount, NEW.currency, NEW.channel_id, NEW.notice_key),
+           (NEW.imp_uid, 'suspense', -NEW.amount, NEW.currency, NEW.channel_id, NEW.notice_key);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION book_payment() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    moved bigint := CASE WHEN NEW.step IN ('paid', 'cancelled') THEN NEW.amount - NEW.cancelled ELSE 0 END
+                  - CASE WHEN OLD.step IN ('paid', 'cancelled') THEN OLD.amount - OLD.cancelled ELSE 0 END;
+BEGIN
+    IF moved <> 0 THEN
+        INSERT INTO entries (imp_uid, account, amount, currency, version)
+        VALUES (NEW.imp_uid, 'receivable', moved, NEW.currency, NEW.version),
+               (NEW.imp_uid, 'sales', -moved, NEW.currency, NEW.version);
+    END IF;
+    IF NEW.event = 'deposited' THEN
+        INSERT INTO entries (imp_uid, account, amount, currency, version)
+        VALUES (NEW.imp_uid, 'deposited', -NEW.amount, NEW.currency, NEW.version),
+               (NEW.imp_uid, 'suspense', NEW.amount, NEW.currency, NEW.version);
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION book_reservation() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    reserved bigint := CASE TG_OP WHEN 'INSERT' THEN NEW.amount ELSE -NEW.amount END;
+    unit text;
+BEGIN
+    SELECT currency INTO unit FROM payments WHERE imp_uid = NEW.imp_uid;
+    INSERT INTO entries (imp_uid, account, amount, currency, intent_id)
+    VALUES (NEW.imp_uid, 'sales', reserved, unit, NEW.id),
+           (NEW.imp_uid, 'refund_pending', -reserved, unit, NEW.id);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION compare_books() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    wrong text;
+BEGIN
+    SELECT CASE
+               WHEN b.total <> 0 THEN 'do not balance'
+               WHEN b.receivable <> b.due THEN format('say %s is receivable, it is %s', b.receivable, b.due)
+               WHEN b.refund_pending <> -b.reserved THEN 'do not say what is reserved'
+               WHEN b.deposited < 0 THEN 'lack the deposit that paid it'
+               WHEN b.suspense <> -b.deposited THEN 'do not say what is in suspense'
+           END
+      INTO wrong
+      FROM (SELECT CASE WHEN p.step IN ('paid', 'cancelled') THEN p.amount - p.cancelled ELSE 0 END AS due,
+                   COALESCE((SELECT sum(i.amount) FROM intents i
+                              WHERE i.imp_uid = p.imp_uid AND i.kind = 'cancel'
+                                AND i.state IN ('open', 'unknown', 'undoing')), 0) AS reserved,
+                   COALESCE(sum(e.amount), 0) AS total,
+                   COALESCE(sum(e.amount) FILTER (WHERE e.account = 'receivable'), 0) AS receivable,
+                   COALESCE(sum(e.amount) FILTER (WHERE e.account = 'refund_pending'), 0) AS refund_pending,
+                   COALESCE(sum(e.amount) FILTER (WHERE e.account = 'deposited'), 0) AS deposited,
+                   COALESCE(sum(e.amount) FILTER (WHERE e.account = 'suspense'), 0) AS suspense
+              FROM payments p LEFT JOIN entries e ON e.imp_uid = p.imp_uid AND e.currency = p.currency
+             WHERE p.imp_uid = NEW.imp_uid
+             GROUP BY p.imp_uid) b;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'the books of % %', NEW.imp_uid, wrong
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION compare_cancellations() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -48,6 +129,42 @@ BEGIN
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NULL;
+END $$;
+
+CREATE FUNCTION compare_deposit() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM payments WHERE imp_uid = NEW.imp_uid AND step IN ('paid', 'cancelled')) THEN
+        RAISE EXCEPTION 'deposit % is called exact and paid nothing', NEW.notice_key
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION compare_question() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM payments p WHERE p.imp_uid = NEW.imp_uid AND p.step = 'approving'
+                  AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.imp_uid = p.imp_uid
+                                     AND i.state IN ('open', 'unknown', 'undoing'))) THEN
+        RAISE EXCEPTION 'payment % is being approved and nobody asks', NEW.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION data_key_of(sealed bytea) RETURNS integer
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE WHEN ((octet_length(sealed) >= 33) AND (get_byte(sealed, 0) = 1)) THEN ((((get_byte(sealed, 1) << 24) | (get_byte(sealed, 2) << 16)) | (get_byte(sealed, 3) << 8)) | get_byte(sealed, 4)) ELSE NULL::integer END;
+
+CREATE FUNCTION date_webhook_url() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.webhook_url_since := clock_timestamp();
+    RETURN NEW;
 END $$;
 
 CREATE FUNCTION keep_idempotency_rules() RETURNS trigger
@@ -124,6 +241,32 @@ BEGIN
         RAISE EXCEPTION 'payment % must begin as opened', NEW.imp_uid
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
+    IF EXISTS (SELECT 1 FROM channels WHERE id = NEW.channel_id AND merchant_id <> NEW.merchant_id) THEN
+        RAISE EXCEPTION 'the channel of payment % belongs to another merchant', NEW.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION keep_payment_facts() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.cancelled_at < NEW.paid_at THEN
+        RAISE EXCEPTION 'payment % is given back before it is paid', OLD.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.event = 'approved_late'
+       AND NOT EXISTS (SELECT 1 FROM intents WHERE imp_uid = NEW.imp_uid AND kind = 'approve') THEN
+        RAISE EXCEPTION 'no PG was ever asked to approve payment %', OLD.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF (NEW.webhook_urls, NEW.return_url, NEW.app_scheme, NEW.page_origin, NEW.window_secret_hash)
+       IS DISTINCT FROM
+       (OLD.webhook_urls, OLD.return_url, OLD.app_scheme, OLD.page_origin, OLD.window_secret_hash) THEN
+        RAISE EXCEPTION 'where payment % is told of never changes', OLD.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
     RETURN NEW;
 END $$;
 
@@ -183,6 +326,19 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION keep_sealed() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF to_jsonb(NEW) - 'sealed' - 'data_key' = to_jsonb(OLD) - 'sealed' - 'data_key' THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'rows of % stay where they are', TG_TABLE_NAME
+        USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+
 CREATE FUNCTION keep_task_rules() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -201,6 +357,13 @@ BEGIN
         RAISE EXCEPTION 'task % is closed', OLD.id USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NEW;
+END $$;
+
+CREATE FUNCTION keep_webhook_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'what a webhook says never changes' USING ERRCODE = 'integrity_constraint_violation';
 END $$;
 
 CREATE FUNCTION refuse_change() RETURNS trigger
@@ -360,10 +523,12 @@ CREATE TABLE channels (
     test boolean NOT NULL,
     kind text DEFAULT 'payment'::text NOT NULL,
     is_default boolean DEFAULT false NOT NULL,
-    settings jsonb DEFAULT '{}'::jsonb NOT NULL,
     name text DEFAULT ''::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT channels_kind_check CHECK ((kind = ANY (ARRAY['payment'::text, 'api_payment'::text, 'certification'::text])))
+    settings bytea,
+    data_key integer GENERATED ALWAYS AS (data_key_of(settings)) STORED,
+    CONSTRAINT channels_kind_check CHECK ((kind = ANY (ARRAY['payment'::text, 'api_payment'::text, 'certification'::text]))),
+    CONSTRAINT channels_sealed CHECK (((settings IS NULL) = (data_key IS NULL)))
 );
 
 ALTER TABLE channels ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -375,6 +540,20 @@ ALTER TABLE channels ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE data_keys (
+    id integer NOT NULL,
+    sealed bytea NOT NULL,
+    made_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT data_keys_id_check CHECK ((id > 0))
+);
+
+CREATE TABLE deposit_secrets (
+    channel_id bigint NOT NULL,
+    notice_key text NOT NULL COLLATE pg_catalog."C",
+    sealed bytea NOT NULL,
+    data_key integer GENERATED ALWAYS AS (data_key_of(sealed)) STORED NOT NULL
+);
+
 CREATE TABLE deposits (
     channel_id bigint NOT NULL,
     notice_key text NOT NULL COLLATE pg_catalog."C",
@@ -383,12 +562,37 @@ CREATE TABLE deposits (
     pg_tid text NOT NULL,
     amount bigint NOT NULL,
     currency text NOT NULL,
-    depositor text,
     deposited_at timestamp with time zone NOT NULL,
     booked_at timestamp with time zone NOT NULL,
     meaning text NOT NULL,
     CONSTRAINT deposits_amount_check CHECK ((amount > 0)),
     CONSTRAINT deposits_meaning_check CHECK ((meaning = ANY (ARRAY['exact'::text, 'short'::text, 'over'::text, 'late'::text, 'early'::text, 'after_end'::text, 'other_account'::text, 'other_currency'::text, 'unknown_order'::text])))
+);
+
+CREATE TABLE entries (
+    id bigint NOT NULL,
+    imp_uid text COLLATE pg_catalog."C",
+    account text NOT NULL COLLATE pg_catalog."C",
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    version integer,
+    intent_id bigint,
+    channel_id bigint,
+    notice_key text COLLATE pg_catalog."C",
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT entries_account_check CHECK ((account = ANY (ARRAY['receivable'::text, 'sales'::text, 'refund_pending'::text, 'deposited'::text, 'suspense'::text]))),
+    CONSTRAINT entries_amount_check CHECK ((amount <> 0)),
+    CONSTRAINT entries_check CHECK ((num_nonnulls(version, intent_id, notice_key) = 1)),
+    CONSTRAINT entries_check1 CHECK (((channel_id IS NULL) = (notice_key IS NULL)))
+);
+
+ALTER TABLE entries ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME entries_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE idempotency (
@@ -419,6 +623,27 @@ ALTER TABLE idempotency ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE intent_tries (
+    id bigint NOT NULL,
+    intent_id bigint NOT NULL,
+    number integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    what text NOT NULL,
+    sentence text NOT NULL,
+    next_try_at timestamp with time zone,
+    CONSTRAINT intent_tries_number_check CHECK ((number >= 0)),
+    CONSTRAINT intent_tries_what_check CHECK ((what = ANY (ARRAY['asked'::text, 'answered'::text])))
+);
+
+ALTER TABLE intent_tries ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME intent_tries_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE intents (
     id bigint NOT NULL,
     imp_uid text NOT NULL COLLATE pg_catalog."C",
@@ -433,6 +658,8 @@ CREATE TABLE intents (
     opened_at timestamp with time zone NOT NULL,
     closed_at timestamp with time zone,
     outcome text,
+    fence integer DEFAULT 0 NOT NULL,
+    tried_at timestamp with time zone,
     CONSTRAINT intents_amount_check CHECK ((amount > 0)),
     CONSTRAINT intents_check CHECK (((kind <> 'cancel'::text) OR (amount <= balance_before))),
     CONSTRAINT intents_check1 CHECK (((state = ANY (ARRAY['done'::text, 'refused'::text, 'undone'::text])) = (closed_at IS NOT NULL))),
@@ -447,6 +674,12 @@ ALTER TABLE intents ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE kept_tickets (
+    intent_id bigint NOT NULL,
+    sealed bytea NOT NULL,
+    dies_at timestamp with time zone NOT NULL
 );
 
 CREATE UNLOGGED TABLE limits (
@@ -467,10 +700,13 @@ CREATE TABLE merchants (
     webhook_url text,
     webhook_format text DEFAULT 'json'::text NOT NULL,
     webhook_mode text DEFAULT 'ladder'::text NOT NULL,
-    webhook_secret text,
     confirm_url text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    webhook_url_since timestamp with time zone DEFAULT now() NOT NULL,
+    webhook_secret bytea,
+    data_key integer GENERATED ALWAYS AS (data_key_of(webhook_secret)) STORED,
     CONSTRAINT merchants_name_check CHECK ((name <> ''::text)),
+    CONSTRAINT merchants_sealed CHECK (((webhook_secret IS NULL) = (data_key IS NULL))),
     CONSTRAINT merchants_webhook_format_check CHECK ((webhook_format = ANY (ARRAY['json'::text, 'form'::text]))),
     CONSTRAINT merchants_webhook_mode_check CHECK ((webhook_mode = ANY (ARRAY['ladder'::text, 'v1'::text, 'once'::text])))
 );
@@ -519,6 +755,12 @@ CREATE TABLE payment_events (
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+CREATE TABLE payment_secrets (
+    imp_uid text NOT NULL COLLATE pg_catalog."C",
+    sealed bytea NOT NULL,
+    data_key integer GENERATED ALWAYS AS (data_key_of(sealed)) STORED NOT NULL
+);
+
 CREATE TABLE payments (
     imp_uid text NOT NULL COLLATE pg_catalog."C",
     merchant_id bigint NOT NULL,
@@ -539,12 +781,6 @@ CREATE TABLE payments (
     tax_free bigint DEFAULT 0 NOT NULL,
     vat bigint,
     name text,
-    buyer_name text,
-    buyer_email text,
-    buyer_tel text,
-    buyer_addr text,
-    buyer_postcode text,
-    custom_data text,
     user_agent text,
     language text DEFAULT 'ko'::text NOT NULL,
     escrow boolean DEFAULT false NOT NULL,
@@ -557,7 +793,6 @@ CREATE TABLE payments (
     window_secret_hash bytea,
     callback_shape text DEFAULT 'full'::text NOT NULL,
     request_id text,
-    request jsonb DEFAULT '{}'::jsonb NOT NULL,
     pg_order_no text NOT NULL COLLATE pg_catalog."C",
     pg_tid text,
     approval_number text,
@@ -570,7 +805,6 @@ CREATE TABLE payments (
     bank_name text,
     vbank_code text,
     vbank_name text,
-    vbank_num text,
     vbank_holder text,
     vbank_due timestamp with time zone,
     vbank_issued_at timestamp with time zone,
@@ -586,6 +820,7 @@ CREATE TABLE payments (
     failed_at timestamp with time zone,
     cancelled_at timestamp with time zone,
     flagged boolean DEFAULT false NOT NULL,
+    CONSTRAINT payments_account CHECK (((step <> 'waiting_deposit'::text) OR ((vbank_code IS NOT NULL) AND (vbank_due IS NOT NULL)))),
     CONSTRAINT payments_amount_check CHECK (((amount >= 1) AND (amount <= '1000000000000'::bigint))),
     CONSTRAINT payments_check CHECK (((tax_free >= 0) AND (tax_free <= amount))),
     CONSTRAINT payments_check1 CHECK (((vat >= 0) AND (vat <= amount))),
@@ -594,7 +829,6 @@ CREATE TABLE payments (
     CONSTRAINT payments_check4 CHECK (((step = 'cancelled'::text) = (cancelled = amount))),
     CONSTRAINT payments_check5 CHECK (((step <> ALL (ARRAY['paid'::text, 'cancelled'::text])) OR ((paid_at IS NOT NULL) AND (pg_tid IS NOT NULL)))),
     CONSTRAINT payments_check6 CHECK (((step <> 'failed'::text) OR ((failed_at IS NOT NULL) AND (fail_reason IS NOT NULL)))),
-    CONSTRAINT payments_check7 CHECK (((step <> 'waiting_deposit'::text) OR ((vbank_num IS NOT NULL) AND (vbank_due IS NOT NULL)))),
     CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT payments_imp_uid_check CHECK ((imp_uid ~ '^imps?_[0-9]{12}$'::text)),
     CONSTRAINT payments_merchant_uid_check CHECK ((merchant_uid ~ '^[^[:cntrl:]]{1,40}$'::text)),
@@ -611,6 +845,15 @@ CREATE TABLE prepared (
     currency_fixed boolean NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     CONSTRAINT prepared_amount_check CHECK (((amount >= 0) AND (amount <= '1000000000000'::bigint)))
+);
+
+CREATE TABLE undone_watches (
+    imp_uid text NOT NULL COLLATE pg_catalog."C",
+    looks integer DEFAULT 0 NOT NULL,
+    next_look_at timestamp with time zone,
+    late_pg_tid text,
+    late_approved_at timestamp with time zone,
+    CONSTRAINT undone_watches_check CHECK (((late_pg_tid IS NULL) = (late_approved_at IS NULL)))
 );
 
 CREATE TABLE user_codes (
@@ -708,8 +951,17 @@ ALTER TABLE ONLY channels
 ALTER TABLE ONLY channels
     ADD CONSTRAINT channels_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY data_keys
+    ADD CONSTRAINT data_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY deposit_secrets
+    ADD CONSTRAINT deposit_secrets_pkey PRIMARY KEY (channel_id, notice_key);
+
 ALTER TABLE ONLY deposits
     ADD CONSTRAINT deposits_pkey PRIMARY KEY (channel_id, notice_key);
+
+ALTER TABLE ONLY entries
+    ADD CONSTRAINT entries_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY idempotency
     ADD CONSTRAINT idempotency_merchant_id_method_path_key_key UNIQUE (merchant_id, method, path, key);
@@ -717,11 +969,17 @@ ALTER TABLE ONLY idempotency
 ALTER TABLE ONLY idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY intent_tries
+    ADD CONSTRAINT intent_tries_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY intents
     ADD CONSTRAINT intents_kind_number_key UNIQUE (kind, number);
 
 ALTER TABLE ONLY intents
     ADD CONSTRAINT intents_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY kept_tickets
+    ADD CONSTRAINT kept_tickets_pkey PRIMARY KEY (intent_id);
 
 ALTER TABLE ONLY limits
     ADD CONSTRAINT limits_pkey PRIMARY KEY (name);
@@ -735,6 +993,9 @@ ALTER TABLE ONLY operator_tasks
 ALTER TABLE ONLY payment_events
     ADD CONSTRAINT payment_events_pkey PRIMARY KEY (imp_uid, version);
 
+ALTER TABLE ONLY payment_secrets
+    ADD CONSTRAINT payment_secrets_pkey PRIMARY KEY (imp_uid);
+
 ALTER TABLE ONLY payments
     ADD CONSTRAINT payments_pg_order_no_key UNIQUE (pg_order_no);
 
@@ -743,6 +1004,9 @@ ALTER TABLE ONLY payments
 
 ALTER TABLE ONLY prepared
     ADD CONSTRAINT prepared_pkey PRIMARY KEY (merchant_id, merchant_uid);
+
+ALTER TABLE ONLY undone_watches
+    ADD CONSTRAINT undone_watches_pkey PRIMARY KEY (imp_uid);
 
 ALTER TABLE ONLY user_codes
     ADD CONSTRAINT user_codes_pkey PRIMARY KEY (user_code);
@@ -760,9 +1024,15 @@ CREATE INDEX cancellations_of_payment ON cancellations USING btree (imp_uid, can
 
 CREATE INDEX deposits_of_payment ON deposits USING btree (imp_uid);
 
+CREATE INDEX entries_by_time ON entries USING brin (at) WITH (autosummarize='on');
+
+CREATE INDEX entries_of_payment ON entries USING btree (imp_uid);
+
 CREATE INDEX idempotency_expired ON idempotency USING btree (expires_at);
 
 CREATE INDEX intents_to_settle ON intents USING btree (next_try_at) WHERE (state = ANY (ARRAY['open'::text, 'unknown'::text, 'undoing'::text]));
+
+CREATE INDEX kept_tickets_dead ON kept_tickets USING btree (dies_at);
 
 CREATE INDEX limits_ended ON limits USING btree (ends_at);
 
@@ -773,6 +1043,8 @@ CREATE UNIQUE INDEX one_default_channel ON channels USING btree (merchant_id, ki
 CREATE UNIQUE INDEX one_open_intent ON intents USING btree (imp_uid) WHERE (state = ANY (ARRAY['open'::text, 'unknown'::text, 'undoing'::text]));
 
 CREATE UNIQUE INDEX one_open_task ON operator_tasks USING btree (kind, subject) WHERE (closed_at IS NULL);
+
+CREATE INDEX payment_events_by_time ON payment_events USING brin (at) WITH (autosummarize='on');
 
 CREATE INDEX payments_approving ON payments USING btree (approving_at) WHERE (step = 'approving'::text);
 
@@ -789,6 +1061,10 @@ CREATE INDEX payments_by_start ON payments USING btree (merchant_id, started_at 
 CREATE INDEX tasks_of_payment ON operator_tasks USING btree (imp_uid) WHERE (imp_uid IS NOT NULL);
 
 CREATE INDEX tasks_to_tell ON operator_tasks USING btree (next_alert_at) WHERE (alerted_at IS NULL);
+
+CREATE INDEX tries_of_intent ON intent_tries USING btree (intent_id, id);
+
+CREATE INDEX watches_due ON undone_watches USING btree (next_look_at) WHERE (next_look_at IS NOT NULL);
 
 CREATE INDEX webhook_attempts_of_delivery ON webhook_attempts USING btree (delivery_id, id);
 
@@ -812,9 +1088,19 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON cancellations FOR EACH ROW
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON deposits FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON entries FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON intent_tries FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON payment_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON webhook_attempts FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE ON webhook_deliveries FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE CONSTRAINT TRIGGER approving_is_asked AFTER UPDATE ON intents DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.kind <> 'cancel'::text) AND (old.closed_at IS NULL) AND (new.closed_at IS NOT NULL))) EXECUTE FUNCTION compare_question();
+
+CREATE CONSTRAINT TRIGGER approving_is_asked AFTER UPDATE ON payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.step = 'approving'::text)) EXECUTE FUNCTION compare_question();
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON api_keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('imp_key');
 
@@ -844,15 +1130,37 @@ CREATE CONSTRAINT TRIGGER audited_by_hand AFTER INSERT OR UPDATE ON payments DEF
 
 CREATE CONSTRAINT TRIGGER audited_by_hand AFTER INSERT ON webhook_deliveries DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((current_setting('application_name'::text) <> 'naru'::text)) EXECUTE FUNCTION write_audit_log('id');
 
+CREATE TRIGGER books AFTER INSERT ON deposits FOR EACH ROW EXECUTE FUNCTION book_deposit();
+
+CREATE TRIGGER books AFTER UPDATE ON payments FOR EACH ROW WHEN (((new.step = ANY (ARRAY['paid'::text, 'cancelled'::text])) OR (old.step = ANY (ARRAY['paid'::text, 'cancelled'::text])))) EXECUTE FUNCTION book_payment();
+
+CREATE CONSTRAINT TRIGGER books_agree AFTER INSERT ON deposits DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.imp_uid IS NOT NULL)) EXECUTE FUNCTION compare_books();
+
+CREATE CONSTRAINT TRIGGER books_agree AFTER INSERT ON entries DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((pg_trigger_depth() = 0)) EXECUTE FUNCTION compare_books();
+
+CREATE CONSTRAINT TRIGGER books_agree AFTER UPDATE ON payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.step = ANY (ARRAY['paid'::text, 'cancelled'::text])) OR (old.step = ANY (ARRAY['paid'::text, 'cancelled'::text])))) EXECUTE FUNCTION compare_books();
+
+CREATE CONSTRAINT TRIGGER books_agree_let_go AFTER UPDATE ON intents DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.kind = 'cancel'::text) AND (new.state IS DISTINCT FROM old.state))) EXECUTE FUNCTION compare_books();
+
+CREATE CONSTRAINT TRIGGER books_agree_reserved AFTER INSERT ON intents DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.kind = 'cancel'::text)) EXECUTE FUNCTION compare_books();
+
+CREATE TRIGGER books_let_go AFTER UPDATE ON intents FOR EACH ROW WHEN (((new.kind = 'cancel'::text) AND (old.closed_at IS NULL) AND (new.closed_at IS NOT NULL))) EXECUTE FUNCTION book_reservation();
+
+CREATE TRIGGER books_reserve AFTER INSERT ON intents FOR EACH ROW WHEN ((new.kind = 'cancel'::text)) EXECUTE FUNCTION book_reservation();
+
 CREATE TRIGGER by_trigger_only BEFORE INSERT OR UPDATE ON audit_heads FOR EACH ROW EXECUTE FUNCTION refuse_hand_written();
 
 CREATE TRIGGER by_trigger_only BEFORE INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION refuse_hand_written();
+
+CREATE TRIGGER by_trigger_only BEFORE INSERT ON entries FOR EACH ROW WHEN ((pg_trigger_depth() = 0)) EXECUTE FUNCTION refuse_hand_written();
 
 CREATE TRIGGER by_trigger_only BEFORE INSERT ON payment_events FOR EACH ROW EXECUTE FUNCTION refuse_hand_written();
 
 CREATE CONSTRAINT TRIGGER cancellations_add_up AFTER INSERT ON cancellations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION compare_cancellations();
 
 CREATE CONSTRAINT TRIGGER cancellations_add_up AFTER UPDATE ON payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.cancelled IS DISTINCT FROM old.cancelled)) EXECUTE FUNCTION compare_cancellations();
+
+CREATE CONSTRAINT TRIGGER exact_pays AFTER INSERT ON deposits DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.meaning = 'exact'::text)) EXECUTE FUNCTION compare_deposit();
 
 CREATE TRIGGER idempotency_rules BEFORE UPDATE ON idempotency FOR EACH ROW EXECUTE FUNCTION keep_idempotency_rules();
 
@@ -868,7 +1176,13 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON book_differences FOR EACH STATEM
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON cancellations FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON deposit_secrets FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON deposits FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON intent_tries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON intents FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -876,17 +1190,31 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON operator_tasks FOR EACH STATEMEN
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON payment_events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON payment_secrets FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON payments FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON webhook_attempts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON webhook_deliveries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER payment_birth BEFORE INSERT ON payments FOR EACH ROW EXECUTE FUNCTION keep_payment_birth();
+
+CREATE TRIGGER payment_facts BEFORE UPDATE ON payments FOR EACH ROW WHEN (((new.cancelled_at < new.paid_at) OR (new.event = 'approved_late'::text) OR (((((new.webhook_urls IS DISTINCT FROM old.webhook_urls) OR (new.return_url IS DISTINCT FROM old.return_url)) OR (new.app_scheme IS DISTINCT FROM old.app_scheme)) OR (new.page_origin IS DISTINCT FROM old.page_origin)) OR (new.window_secret_hash IS DISTINCT FROM old.window_secret_hash)))) EXECUTE FUNCTION keep_payment_facts();
 
 CREATE TRIGGER payment_history AFTER INSERT OR UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION write_payment_event();
 
 CREATE TRIGGER payment_rules BEFORE DELETE OR UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION keep_payment_rules();
 
+CREATE TRIGGER sealed_stays BEFORE DELETE OR UPDATE ON deposit_secrets FOR EACH ROW EXECUTE FUNCTION keep_sealed();
+
+CREATE TRIGGER sealed_stays BEFORE DELETE OR UPDATE ON payment_secrets FOR EACH ROW EXECUTE FUNCTION keep_sealed();
+
 CREATE TRIGGER task_rules BEFORE DELETE OR UPDATE ON operator_tasks FOR EACH ROW EXECUTE FUNCTION keep_task_rules();
+
+CREATE TRIGGER webhook_rules BEFORE UPDATE ON webhook_deliveries FOR EACH ROW WHEN (((((((((((new.webhook_id IS DISTINCT FROM old.webhook_id) OR (new.merchant_id IS DISTINCT FROM old.merchant_id)) OR (new.imp_uid IS DISTINCT FROM old.imp_uid)) OR (new.version IS DISTINCT FROM old.version)) OR (new.status IS DISTINCT FROM old.status)) OR (new.cancellation_id IS DISTINCT FROM old.cancellation_id)) OR (new.url IS DISTINCT FROM old.url)) OR (new.content_type IS DISTINCT FROM old.content_type)) OR (new.body IS DISTINCT FROM old.body)) OR (new.announced_at IS DISTINCT FROM old.announced_at))) EXECUTE FUNCTION keep_webhook_rules();
+
+CREATE TRIGGER webhook_url_dated BEFORE UPDATE ON merchants FOR EACH ROW WHEN ((new.webhook_url IS DISTINCT FROM old.webhook_url)) EXECUTE FUNCTION date_webhook_url();
 
 ALTER TABLE ONLY api_keys
     ADD CONSTRAINT api_keys_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
@@ -904,7 +1232,16 @@ ALTER TABLE ONLY cancellations
     ADD CONSTRAINT cancellations_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
 
 ALTER TABLE ONLY channels
+    ADD CONSTRAINT channels_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
+
+ALTER TABLE ONLY channels
     ADD CONSTRAINT channels_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
+
+ALTER TABLE ONLY deposit_secrets
+    ADD CONSTRAINT deposit_secrets_channel_id_notice_key_fkey FOREIGN KEY (channel_id, notice_key) REFERENCES deposits(channel_id, notice_key);
+
+ALTER TABLE ONLY deposit_secrets
+    ADD CONSTRAINT deposit_secrets_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
 
 ALTER TABLE ONLY deposits
     ADD CONSTRAINT deposits_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channels(id);
@@ -915,14 +1252,29 @@ ALTER TABLE ONLY deposits
 ALTER TABLE ONLY idempotency
     ADD CONSTRAINT idempotency_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
 
+ALTER TABLE ONLY intent_tries
+    ADD CONSTRAINT intent_tries_intent_id_fkey FOREIGN KEY (intent_id) REFERENCES intents(id);
+
 ALTER TABLE ONLY intents
     ADD CONSTRAINT intents_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
+ALTER TABLE ONLY kept_tickets
+    ADD CONSTRAINT kept_tickets_intent_id_fkey FOREIGN KEY (intent_id) REFERENCES intents(id);
+
+ALTER TABLE ONLY merchants
+    ADD CONSTRAINT merchants_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
 
 ALTER TABLE ONLY operator_tasks
     ADD CONSTRAINT operator_tasks_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
 
 ALTER TABLE ONLY payment_events
     ADD CONSTRAINT payment_events_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
+ALTER TABLE ONLY payment_secrets
+    ADD CONSTRAINT payment_secrets_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
+
+ALTER TABLE ONLY payment_secrets
+    ADD CONSTRAINT payment_secrets_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
 
 ALTER TABLE ONLY payments
     ADD CONSTRAINT payments_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channels(id);
@@ -932,6 +1284,9 @@ ALTER TABLE ONLY payments
 
 ALTER TABLE ONLY prepared
     ADD CONSTRAINT prepared_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
+
+ALTER TABLE ONLY undone_watches
+    ADD CONSTRAINT undone_watches_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
 
 ALTER TABLE ONLY user_codes
     ADD CONSTRAINT user_codes_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);

@@ -49,3 +49,9 @@ RETURNING id;
 -- It was heard.
 UPDATE operator_tasks SET alerted_at = $2 WHERE id = $1 AND alerted_at IS NULL
 RETURNING id;
+
+-- end_by_itself --
+-- What people were asked about ended without them.
+UPDATE operator_tasks SET closed_at = $3, closed_by = 'naru', note = $4
+ WHERE kind = ANY($1::text[]) AND subject = $2 AND closed_at IS NULL
+RETURNING id;

@@ -1,0 +1,156 @@
+"""Recovery: what may be done about a question whose answer is not known, by what the PG can do.
+
+One table for every PG (RELIABILITY 2.3). A connector says its powers (`can`) and how long they
+last (`lasts`); nobody here asks which PG it is.
+
+    in doubt   the PG can                       the worker
+    approval   be asked about the order         asks; found: what the PG says
+                                                not found, net-cancel: undoes it, which also stops
+                                                  a request that is still on its way
+                                                not found, repeat: asks the same again, one effect
+                                                not found, neither: waits until the buyer's proof
+                                                  has been dead for 5 minutes, then it never was
+               not; repeat                      asks the same again, while the proof lives
+               not; net-cancel                  undoes it
+               nothing (any more)               an operator looks, from the start; the order is held
+    undoing    net-cancel                       undoes it, until the PG agrees
+               not (any more); be asked         asks what stands, and books it
+               nothing                          an operator looks
+    cancel     be asked about the cancel        asks; not found, repeat: cancels with the same number
+                                                not found, no repeat: after 5 minutes it never was
+               not; repeat                      cancels with the same number, one effect
+               nothing                          an operator looks, from the start
+    closing    close accounts                   closes again: closing twice is closing once
+
+Whatever stays unknown longer than the buyer's proof lives and 5 minutes is laid before an operator,
+and is still tried, in the end once a day (L1).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from naru.connectors import Can, Connector
+from naru.domain.task import TaskKind
+from naru.store.intents import Intent
+
+# How long to wait before the next try (RELIABILITY 6.6); the last one repeats.
+LADDER_SECONDS = (5, 15, 60, 300, 900, 3_600, 21_600, 86_400)
+# A request that has not arrived so long after the proof died never will (RELIABILITY 2.3, rule 1).
+STILL_UNDER_WAY = timedelta(minutes=5)
+
+TASK_OF: dict[str, TaskKind] = {
+    "approve": TaskKind.APPROVAL_UNKNOWN,
+    "issue_account": TaskKind.APPROVAL_UNKNOWN,
+    "cancel": TaskKind.CANCEL_UNKNOWN,
+    "close_account": TaskKind.CLOSING_UNKNOWN,
+}
+
+
+class Way(Enum):
+    """What to do now."""
+
+    INQUIRE = auto()
+    NET_CANCEL = auto()
+    REPEAT = auto()
+    WAIT = auto()
+    NEVER_WAS = auto()
+    OPERATOR = auto()
+
+
+def way(connector: Connector, intent: Intent, now: datetime) -> Way:
+    """The first thing to do about this doubt."""
+    match intent.kind:
+        case "close_account":
+            return Way.REPEAT
+        case "cancel":
+            if has(connector, Can.INQUIRE_CANCEL, intent, now):
+                return Way.INQUIRE
+            return Way.REPEAT if _cancel_repeats(connector, intent, now) else Way.OPERATOR
+    asks = has(connector, Can.INQUIRE_ORDER, intent, now)
+    undoes = has(connector, Can.NET_CANCEL, intent, now)
+    if intent.state == "undoing":
+        return Way.NET_CANCEL if undoes else Way.INQUIRE if asks else Way.OPERATOR
+    if asks:
+        return Way.INQUIRE
+    if _approval_repeats(connector, intent, now):
+        return Way.REPEAT
+    return Way.NET_CANCEL if undoes else Way.OPERATOR
+
+
+def way_when_not_found(connector: Connector, intent: Intent, asked_at: datetime) -> Way:
+    """The PG has not seen it. `asked_at` is when it was asked, not when its answer was read.
+
+    A process that slept between the two would else take an old "not found" for a final one.
+    """
+    if intent.kind == "cancel":
+        if _cancel_repeats(connector, intent, asked_at):
+            return Way.REPEAT
+    elif has(connector, Can.NET_CANCEL, intent, asked_at):
+        return Way.NET_CANCEL
+    elif _approval_repeats(connector, intent, asked_at):
+        return Way.REPEAT
+    return Way.NEVER_WAS if asked_at > limit(connector, intent) else Way.WAIT
+
+
+def has(connector: Connector, power: Can, intent: Intent, now: datetime) -> bool:
+    """Has the PG this power over this question still?"""
+    if power not in connector.can:
+        return False
+    lasting = connector.lasts.get(power)
+    return lasting is None or now < lasting.until(intent.opened_at)
+
+
+def needs_ticket(connector: Connector) -> bool:
+    """Must the buyer's proof be kept, sealed, because asking again may be the only way?"""
+    return Can.REPEAT_APPROVAL in connector.can and not (
+        {Can.INQUIRE_ORDER, Can.NET_CANCEL} <= connector.can
+    )
+
+
+def proof_dies_at(connector: Connector, intent: Intent) -> datetime:
+    """When the PG stops taking the buyer's proof; a question without one dies as it is asked."""
+    if intent.kind in ("cancel", "close_account"):
+        return intent.opened_at
+    dies_at = intent.request.get("token_dies_at")
+    if isinstance(dies_at, int | float):
+        return datetime.fromtimestamp(dies_at, intent.opened_at.tzinfo)
+    return intent.opened_at + timedelta(seconds=connector.auth_token_seconds)
+
+
+def limit(connector: Connector, intent: Intent) -> datetime:
+    """From here on nothing can be under way, and an operator must know of what is still unknown."""
+    return proof_dies_at(connector, intent) + STILL_UNDER_WAY
+
+
+def next_try(connector: Connector, intent: Intent, now: datetime) -> datetime:
+    """When to look again: the next rung, and at the limit itself if that comes before."""
+    rung = LADDER_SECONDS[min(intent.tries, len(LADDER_SECONDS) - 1)]
+    if way(connector, intent, now) is Way.OPERATOR:
+        rung = LADDER_SECONDS[-1]
+    at = now + timedelta(seconds=rung)
+    # One second beyond, so that the try finds itself behind the limit.
+    beyond = limit(connector, intent) + timedelta(seconds=1)
+    return min(at, beyond) if now < beyond else at
+
+
+def needs_operator(connector: Connector, intent: Intent, now: datetime) -> bool:
+    """Must a person know of this doubt (L1)?"""
+    return now > limit(connector, intent) or way(connector, intent, now) is Way.OPERATOR
+
+
+def _approval_repeats(connector: Connector, intent: Intent, now: datetime) -> bool:
+    return (
+        intent.kind == "approve"
+        and needs_ticket(connector)
+        and has(connector, Can.REPEAT_APPROVAL, intent, now)
+        and now < proof_dies_at(connector, intent)
+    )
+
+
+def _cancel_repeats(connector: Connector, intent: Intent, now: datetime) -> bool:
+    # Where the money goes to is never kept, so such a cancel cannot be asked for again.
+    return has(connector, Can.REPEAT_CANCEL, intent, now) and not intent.request.get(
+        "to_account", False
+    )

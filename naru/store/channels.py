@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import asyncpg
 
 from naru.domain.channel import Channel
 from naru.domain.ids import ChannelKey
-from naru.store.named import load
+from naru.store.named import Query, load
+from naru.store.seal import CHANNEL_SETTINGS, BrokenSeal, Keyring
 
 if TYPE_CHECKING:
     from naru.store.connection import Connection
@@ -26,24 +28,33 @@ class Channels:
 
     async def of_merchant(self, merchant_id: int) -> list[Channel]:
         """Every channel of a merchant, default first."""
-        return [
-            read_channel(row) for row in await self._connection.fetch(Q["of_merchant"], merchant_id)
-        ]
+        return [channel for _, channel in await self.named_of_merchant(merchant_id)]
 
     async def named_of_merchant(self, merchant_id: int) -> list[tuple[str, Channel]]:
         """The same, each with the name its staff gave it."""
         rows = await self._connection.fetch(Q["of_merchant"], merchant_id)
-        return [(row["name"], read_channel(row)) for row in rows]
+        return await self._connection.opened(
+            lambda: [
+                (row["name"], read_channel(row, self._connection.keyring, among_others=True))
+                for row in rows
+            ]
+        )
+
+    async def every(self) -> list[Channel]:
+        """The channels of all merchants, oldest first."""
+        rows = await self._connection.fetch(Q["every"])
+        keyring = self._connection.keyring
+        return await self._connection.opened(
+            lambda: [read_channel(row, keyring, among_others=True) for row in rows]
+        )
 
     async def get(self, channel_id: int) -> Channel | None:
         """One channel."""
-        row = await self._connection.fetchrow(Q["get"], channel_id)
-        return None if row is None else read_channel(row)
+        return await self._one(Q["get"], channel_id)
 
     async def by_key(self, channel_key: str) -> Channel | None:
         """One channel by its key."""
-        row = await self._connection.fetchrow(Q["by_key"], channel_key)
-        return None if row is None else read_channel(row)
+        return await self._one(Q["by_key"], channel_key)
 
     async def add(
         self,
@@ -70,7 +81,7 @@ class Channels:
             test,
             kind,
             is_default,
-            settings,
+            self._sealed(channel_key, settings),
             name,
         )
         return added is not None
@@ -82,20 +93,58 @@ class Channels:
 
     async def change_settings(self, channel_id: int, settings: dict[str, Any]) -> None:
         """Other addresses or keys."""
-        await self._connection.fetch(Q["change_settings"], channel_id, settings)
+        channel_key = await self._connection.fetchval(Q["key_of"], channel_id)
+        sealed = self._sealed(channel_key, settings)
+        await self._connection.fetch(Q["change_settings"], channel_id, sealed)
+
+    def _sealed(self, channel_key: str, settings: dict[str, Any]) -> bytes:
+        text = json.dumps(settings, ensure_ascii=False).encode()
+        return self._connection.keyring.seal(text, CHANNEL_SETTINGS, channel_key)
+
+    async def _one(self, query: Query, value: object) -> Channel | None:
+        row = await self._connection.fetchrow(query, value)
+        if row is None:
+            return None
+        return await self._connection.opened(lambda: read_channel(row, self._connection.keyring))
 
 
-def read_channel(row: asyncpg.Record, prefix: str = "") -> Channel:
-    """A channel from its row, whose columns may have a prefix."""
+class _Unreadable(dict[str, Any]):
+    """Settings that do not open: whoever needs one is refused, whoever does not goes on."""
+
+    def __init__(self, error: BrokenSeal) -> None:
+        super().__init__()
+        self._error = error
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise self._error
+
+
+def read_channel(
+    row: asyncpg.Record, keyring: Keyring, prefix: str = "", *, among_others: bool = False
+) -> Channel:
+    """A channel from its row, whose columns may have a prefix. Raises BrokenSeal, UnknownDataKey.
+
+    `among_others`: a broken seal is told to whoever uses the settings; the other channels of the
+    list are not its matter.
+    """
+    blob, channel_key = row[prefix + "settings"], row[prefix + "channel_key"]
+    settings: dict[str, Any] = {}
+    if blob is not None:
+        try:
+            settings = json.loads(keyring.open(blob, CHANNEL_SETTINGS, channel_key))
+        except BrokenSeal as error:
+            if not among_others:
+                raise
+            settings = _Unreadable(error)
     return Channel(
         id=row[prefix + "id"],
         merchant_id=row[prefix + "merchant_id"],
-        channel_key=ChannelKey(row[prefix + "channel_key"]),
+        channel_key=ChannelKey(channel_key),
         pg_code=row[prefix + "pg_code"],
         mid=row[prefix + "mid"],
         connector=row[prefix + "connector"],
         test=row[prefix + "test"],
         kind=row[prefix + "kind"],
         is_default=row[prefix + "is_default"],
-        settings=row[prefix + "settings"],
+        settings=settings,
     )

@@ -48,6 +48,7 @@ class StandInPg:
     next: dict[str, list[Act]] = field(default_factory=lambda: defaultdict(list))
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     cancels: dict[str, dict[str, Any]] = field(default_factory=dict)
+    book: list[dict[str, Any]] = field(default_factory=list)
     peek: Callable[[Asked], Awaitable[None]] | None = None
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -80,6 +81,27 @@ class StandInPg:
         }
         signed = "return\n" + "\n".join(fields.values())
         return {**fields, "signature": _hmac(signed.encode())}
+
+    def move(self, kind: str, order_no: str, tid: str, reference: str, amount: int) -> None:
+        """One more row of the book, as of now."""
+        row = {"seq": len(self.book) + 1, "at": int(time.time()), "kind": kind}
+        row |= {"order_no": order_no, "tid": tid, "reference": reference}
+        self.book.append(row | {"amount": amount, "currency": "KRW"})
+
+    def pay_in(self, order_no: str, amount: int) -> str:
+        """A deposit that nobody was told of yet; the number of its notice."""
+        order = self.orders[order_no]
+        order["state"] = "deposited"
+        reference = f"ntc{next(self._numbers):08d}"
+        self.move("deposit", order_no, order["approval"]["tid"], reference, amount)
+        return reference
+
+    def cancel_at_console(self, order_no: str, amount: int) -> str:
+        """The PG's staff gives money back by hand; the number of that cancel."""
+        order, number = self.orders[order_no], f"console{next(self._numbers):06d}"
+        order["cancelled"] += amount
+        self.move("cancel", order_no, order["approval"]["tid"], number, amount)
+        return number
 
     # --- the deeds -----------------------------------------------------------------------------
 
@@ -116,6 +138,7 @@ class StandInPg:
                 "cash_receipt_issued": False,
             }
             order = self._write("approved", body, answer)
+            self.move("charge", body["order_no"], answer["tid"], "30012345", body["amount"])
         approval: dict[str, Any] = order["approval"]
         return approval
 
@@ -125,6 +148,8 @@ class StandInPg:
             number, {"state": "undone", "amount": 0, "cancelled": 0, "approval": None}
         )
         had = order["state"] == "approved"
+        if had:
+            self.move("net_cancel", number, order["approval"]["tid"], number, order["amount"])
         order["state"] = "undone"
         return {"result": "undone", "order_no": number, "had_approved": had}
 
@@ -149,6 +174,8 @@ class StandInPg:
         if body["balance_before"] != order["amount"] - order["cancelled"]:
             return {"result": "refused", "code": "BALANCE_DIFFERS", "message": "잔액 불일치"}
         order["cancelled"] += body["amount"]
+        number = order["approval"]["order_no"]
+        self.move("cancel", number, body["tid"], body["cancel_no"], body["amount"])
         self.cancels[body["cancel_no"]] = {
             "result": "cancelled",
             "cancel_no": body["cancel_no"],
@@ -182,6 +209,13 @@ class StandInPg:
         }
         self._write("waiting_deposit", asked.body, answer)
         return answer
+
+    def do_book(self, asked: Asked) -> dict[str, Any]:
+        query = asked.request.query
+        after, limit = int(query["after"]), int(query["limit"])
+        since, until = int(query["since"]), int(query["until"])
+        rows = [r for r in self.book if r["seq"] > after and since <= r["at"] < until][:limit]
+        return {"result": "book", "rows": rows, "more": len(rows) == limit}
 
     def _write(self, state: str, body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
         order = {

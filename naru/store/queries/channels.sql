@@ -2,6 +2,10 @@
 -- Every channel of a merchant, default first.
 SELECT * FROM channels WHERE merchant_id = $1 ORDER BY is_default DESC, id;
 
+-- every --
+-- The channels of all merchants, oldest first.
+SELECT * FROM channels ORDER BY id;
+
 -- get --
 -- One channel.
 SELECT * FROM channels WHERE id = $1;
@@ -9,6 +13,10 @@ SELECT * FROM channels WHERE id = $1;
 -- by_key --
 -- One channel by the key that PG notices name.
 SELECT * FROM channels WHERE channel_key = $1;
+
+-- key_of --
+-- What a channel's settings are bound to.
+SELECT channel_key FROM channels WHERE id = $1;
 
 -- add --
 -- A new channel; adding the same PG code and MID again changes nothing.

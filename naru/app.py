@@ -17,7 +17,7 @@ from naru.config import ConfigError, Settings
 from naru.domain.payment import Status
 from naru.payments.gateway import Gateway
 from naru.rest.door import Door
-from naru.store import Store, StoreUnavailable
+from naru.store import Store, StoreUnavailable, WrongRootKey
 from naru.wire import Wire
 
 log = logging.getLogger("naru.app")
@@ -32,14 +32,18 @@ Send = Callable[[Message], Awaitable[None]]
 async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     """The hands of every verb, opened from the settings: database and lines out.
 
-    Raises ConfigError (no database named, no root key) and StoreUnavailable.
+    Raises ConfigError (no database named, no root key), StoreUnavailable and WrongRootKey.
     """
     if settings.database_url is None:
         raise ConfigError(
             "NARU_DATABASE_URL is not set: name a PostgreSQL, or run `make demo`, which brings its own."
         )
     open_to_all = settings.allow_private_addresses
-    store = await Store.open(settings.database_url)
+    store = await Store.open(
+        settings.database_url,
+        root_key=settings.need_secret(),
+        old_root_key=settings.secret_old,
+    )
     async with (
         Wire(allow_private=open_to_all, ports=None if open_to_all else (80, 443)) as wire,
         # A PG's address comes from the operator, not from a stranger.
@@ -53,6 +57,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 public_url=settings.public_url,
                 root_key=settings.need_secret(),
                 partial_cancel_status=Status(settings.partial_cancel_status),
+                alert_url=settings.alert_url,
             )
         finally:
             await store.close()
@@ -87,7 +92,7 @@ class App:
         opened = open_gateway(self._settings)
         try:
             gateway = await opened.__aenter__()
-        except (ConfigError, StoreUnavailable) as error:
+        except (ConfigError, StoreUnavailable, WrongRootKey) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         self._rest = Door(gateway, rest.operations())

@@ -53,6 +53,10 @@ class Settings:
     """The root key, 32 bytes or more; access tokens are computed from it, so losing it ends them.
     Not given: the file `secret` in the home folder, which the demo makes; None: neither."""
 
+    secret_old: bytes | None = field(default=None, repr=False)
+    """The root key before this one, while they change: it still opens the data keys
+    (docs/how-to/keys.md)."""
+
     allow_private_addresses: bool = False
     """Whether webhooks and confirm_url may be on loopback or private addresses (demo: on)."""
 
@@ -64,6 +68,10 @@ class Settings:
 
     partial_cancel_status: Literal["cancelled", "paid"] = "cancelled"
     """The public status of a payment of which a part was given back (both exist in the wild)."""
+
+    alert_url: str | None = field(default=None, repr=False)
+    """Where the worker posts each new task for operators as JSON; None: only the log says it. A
+    secret belongs into its query, which is never logged."""
 
     trusted_proxies: tuple[Network, ...] = ()
     """Networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
@@ -215,6 +223,21 @@ def _public_url(variable: str, text: str) -> str:
     return text.rstrip("/")
 
 
+def _alert_url(variable: str, text: str) -> str:
+    # The text may hold a secret, so no message repeats it.
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username
+        parts.port  # noqa: B018  # reading it is what checks it
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigError(
+            f"{variable} must be an address such as https://chat.example.com/hook?key=…"
+        )
+    return text
+
+
 def _database_url(variable: str, text: str) -> str:
     # The text may hold a password, so no message repeats it.
     if not text.startswith(("postgresql://", "postgres://")):
@@ -246,9 +269,11 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "sandbox_port": _port,
     "public_url": _public_url,
     "secret": _secret,
+    "secret_old": _secret,
     "allow_private_addresses": _switch,
     "processes": _processes,
     "log_level": _one_of(*LOG_LEVELS),
     "partial_cancel_status": _one_of("cancelled", "paid"),
+    "alert_url": _alert_url,
     "trusted_proxies": _networks,
 }

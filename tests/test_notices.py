@@ -116,7 +116,7 @@ def database_url(databases: Databases) -> Iterator[str]:
 
 @pytest.fixture
 async def pg(database_url: str) -> AsyncIterator[Pg]:
-    store = await Store.open(database_url)
+    store = await Store.open(database_url, root_key=b"k" * 32)
     async with Wire(allow_private=True, ports=None) as wire:
         gateway = Gateway(store, wire, wire, "http://127.0.0.1:1", b"k" * 32)
         merchant = await make_merchant(store, webhook_url="http://127.0.0.1:1/hook")

@@ -17,8 +17,9 @@ from pathlib import Path
 # intent; paid with its webhook. The names are looked up once, outside of the measured part.
 PAYMENT_ROWS = r"""
 \set n random(1, 999999999999)
-INSERT INTO payments (imp_uid, merchant_id, merchant_uid, channel_id, pg_code, mid, sandbox, surface, pay_method, step, event, amount, currency, name, buyer_name, buyer_tel, pg_order_no, started_at)
-VALUES ('imp_' || lpad(:n::text, 12, '0'), :merchant, 'pgbench-' || :n, :channel, 'kakaopay', 'mid', true, 'pc', 'kakaopay', 'opened', 'opened', 64900, 'KRW', '노르웨이 회전 의자', '홍길동', '010-4242-4242', 'pgbench-' || :n, now());
+WITH opened AS (INSERT INTO payments (imp_uid, merchant_id, merchant_uid, channel_id, pg_code, mid, sandbox, surface, pay_method, step, event, amount, currency, name, pg_order_no, started_at)
+VALUES ('imp_' || lpad(:n::text, 12, '0'), :merchant, 'pgbench-' || :n, :channel, 'kakaopay', 'mid', true, 'pc', 'kakaopay', 'opened', 'opened', 64900, 'KRW', '노르웨이 회전 의자', 'pgbench-' || :n, now()) RETURNING imp_uid)
+INSERT INTO payment_secrets (imp_uid, sealed) SELECT imp_uid, decode('0100000001' || repeat('00', 300), 'hex') FROM opened;
 WITH claimed AS (UPDATE payments SET step = 'approving', event = 'authenticated', version = version + 1, approving_at = now() WHERE imp_uid = 'imp_' || lpad(:n::text, 12, '0') AND step = 'opened' RETURNING *)
 INSERT INTO intents (imp_uid, kind, number, amount, opened_at, next_try_at) SELECT imp_uid, 'approve', pg_order_no, amount, now(), now() + interval '20 s' FROM claimed;
 BEGIN;

@@ -47,18 +47,23 @@ async def check_server(url: str) -> str:
     return f"{number // 10_000}.{number % 10_000}"
 
 
-async def migrate(url: str) -> list[str]:
+async def migrate(url: str, root_key: bytes | None) -> list[str]:
     """Bring the database to this version; returns the migrations applied. Raises CliError."""
     import asyncpg
 
+    from naru.store import WrongRootKey
     from naru.store.migrate import MigrationChanged
     from naru.store.migrate import migrate as apply
 
     await check_server(url)
     try:
-        return await apply(url)
+        return await apply(url, root_key)
     except MigrationChanged as error:
         raise CliError(f"{error}: this database belongs to another version of naru.") from error
+    except WrongRootKey as error:
+        raise CliError(
+            "The database holds secrets that are to be sealed now: set NARU_SECRET, the root key."
+        ) from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise CliError(
             f"The database user may not create tables ({error}): "
@@ -100,17 +105,45 @@ async def open_store(settings: Settings) -> AsyncIterator["Store"]:
     """The store, migrated and reachable. Raises CliError."""
     import asyncpg
 
-    from naru.store import Store, StoreUnavailable
+    from naru.store import Store, StoreUnavailable, WrongRootKey
 
     url = address(settings)
     await check_ready(url)
-    store = Store(url, 2)
+    # Commands that touch nothing sealed go without.
+    store = Store(url, 2, root_key=settings.secret, old_root_key=settings.secret_old)
     try:
         yield store
+    except WrongRootKey as error:
+        settings.need_secret()
+        raise CliError(_wrong_root_key(error)) from error
     except (StoreUnavailable, asyncpg.PostgresConnectionError) as error:
         raise CliError(f"The database went away: {_first_line(error)}.") from error
     finally:
         await store.close()
+
+
+async def check_root_key(settings: Settings, url: str) -> None:
+    """Raises CliError unless NARU_SECRET opens what this database has sealed."""
+    from naru.store import Store, StoreUnavailable, WrongRootKey
+
+    store = Store(url, 1, root_key=settings.need_secret(), old_root_key=settings.secret_old)
+    try:
+        async with store.direct():
+            pass
+    except WrongRootKey as error:
+        raise CliError(_wrong_root_key(error)) from error
+    except StoreUnavailable as error:
+        raise CliError(f"{_first_line(error)}.") from error
+    finally:
+        await store.close()
+
+
+def _wrong_root_key(error: BaseException) -> str:
+    """One sentence about a root key that opens nothing."""
+    return (
+        f"NARU_SECRET is wrong: {error}; set the one that was used before, or name it in "
+        "NARU_SECRET_OLD."
+    )
 
 
 def explain(error: BaseException) -> str:

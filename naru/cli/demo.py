@@ -93,14 +93,15 @@ class Demo:
         # The strangers need no database of ours, so they wake up while it does.
         sandbox = await self._sandbox()
         url = self._start_postgres()
-        for name in await database.migrate(url):
+        for name in await database.migrate(url, root_key):
             self._say(f"database: {name}")
+        await database.check_root_key(dataclasses.replace(settings, secret=root_key), url)
         merchant = await self._seed(url, root_key)
         gateway = await self._gateway(url)
         worker = await self._worker(url)
         shop = await self._shop(merchant)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._sandbox_ready(sandbox, url, merchant))
+            group.create_task(self._sandbox_ready(sandbox, url, merchant, root_key))
             for child in (gateway, shop):
                 group.create_task(child.wait_until_ready())
         await worker.wait_until_ready()
@@ -138,7 +139,7 @@ class Demo:
         from naru.cli import seed
         from naru.store import Store
 
-        store = Store(url, 2)
+        store = Store(url, 2, root_key=root_key)
         try:
             return await seed.demo_merchant(
                 store,
@@ -149,12 +150,14 @@ class Demo:
         finally:
             await store.close()
 
-    async def _sandbox_ready(self, sandbox: Child, url: str, merchant: "Merchant") -> None:
+    async def _sandbox_ready(
+        self, sandbox: Child, url: str, merchant: "Merchant", root_key: bytes
+    ) -> None:
         await sandbox.wait_until_ready()
         from naru.cli import seed
         from naru.store import Store
 
-        store = Store(url, 2)
+        store = Store(url, 2, root_key=root_key)
         try:
             async with store.direct() as session:
                 channels = await session.channels.of_merchant(merchant.id)

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Apply what is missing and say what it was."""
-    applied = asyncio.run(database.migrate(database.address(settings)))
+    applied = asyncio.run(database.migrate(database.address(settings), settings.secret))
     for name in applied:
         print(f"applied {name}")
     print("the database is up to date" if not applied else f"{len(applied)} applied")

@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     url = database.address(settings)
     ports.check(settings.host, settings.port, "NARU_PORT")
     asyncio.run(database.check_ready(url))
+    asyncio.run(database.check_root_key(settings, url))
     logs.set_up(settings)
     # The processes read the environment themselves; the embedded server's address is not in it.
     os.environ["NARU_DATABASE_URL"] = url

@@ -33,6 +33,7 @@ async def _work(settings: Settings) -> None:
 
     assert settings.database_url is not None
     await database.check_ready(settings.database_url)
+    await database.check_root_key(settings, settings.database_url)
     logs.set_up(settings)
     stop = asyncio.Event()
     for kind in (signal.SIGINT, signal.SIGTERM):

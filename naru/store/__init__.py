@@ -4,7 +4,9 @@
 `store.begin()` is one transaction; `store.direct()` makes every statement its own.
 """
 
-from naru.store.connection import Store, StoreUnavailable
+from naru.store.connection import Store
+from naru.store.seal import WrongRootKey
 from naru.store.transaction import Session
+from naru.store.unavailable import StoreUnavailable
 
-__all__ = ["Session", "Store", "StoreUnavailable"]
+__all__ = ["Session", "Store", "StoreUnavailable", "WrongRootKey"]

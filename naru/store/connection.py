@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
@@ -17,9 +18,22 @@ import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement as _Statement
 
 from naru.domain.acting import acting
-from naru.domain.errors import NaruError
-from naru.store.named import Query
+from naru.store.named import Query, load
+from naru.store.seal import (
+    LOOK_AGAIN_SECONDS,
+    BrokenSeal,
+    Keyring,
+    UnknownDataKey,
+    sealed_keys,
+)
 from naru.store.transaction import Session
+from naru.store.unavailable import StoreUnavailable
+
+__all__ = ["Connection", "Store", "StoreUnavailable"]
+
+log = logging.getLogger("naru.store")
+
+_KEYS = load("keys")
 
 COMMAND_TIMEOUT_SECONDS = 30.0
 WAIT_SECONDS_MAX = 10.0
@@ -39,20 +53,14 @@ _TROUBLE = (*_LOST, asyncpg.InterfaceError, asyncpg.InternalClientError)
 Found = TypeVar("Found")
 
 
-class StoreUnavailable(NaruError):
-    """The database cannot be reached, went away, or stayed busy too long.
-
-    What it had not confirmed must be read again: the last COMMIT may or may not have happened.
-    """
-
-
 class Connection:
-    """One connection and what it has prepared."""
+    """One connection, what it has prepared, and the keys that open what is sealed."""
 
-    __slots__ = ("_prepared", "raw")
+    __slots__ = ("_prepared", "keyring", "raw")
 
-    def __init__(self, raw: asyncpg.Connection[asyncpg.Record]) -> None:
+    def __init__(self, raw: asyncpg.Connection[asyncpg.Record], keyring: Keyring) -> None:
         self.raw = raw
+        self.keyring = keyring
         self._prepared: dict[Query, _Statement[asyncpg.Record]] = {}
 
     async def fetch(self, query: Query, *values: Any) -> list[asyncpg.Record]:
@@ -73,6 +81,32 @@ class Connection:
             await self.raw.execute(command)
         except _TROUBLE as error:
             self._tell(error)
+
+    async def opened(self, read: Callable[[], Found]) -> Found:
+        """What `read` makes of sealed rows; again when they name a data key we had not seen.
+
+        Raises BrokenSeal.
+        """
+        while True:
+            try:
+                return read()
+            except UnknownDataKey as error:
+                await self.learn_keys(error.key_id)
+            except BrokenSeal as error:
+                log.error("%s", error)
+                raise
+
+    async def learn_keys(self, looked_for: int | None = None) -> None:
+        """Read the table of data keys; makes the first one. Raises WrongRootKey, StoreUnavailable."""
+        try:
+            rows = await self.fetch(_KEYS["all"])
+            if not rows:
+                # Whoever comes second finds the key of whoever was first.
+                await self.fetch(_KEYS["add"], *self.keyring.make_key(1))
+                rows = await self.fetch(_KEYS["all"])
+        except asyncpg.UndefinedTableError as error:
+            raise StoreUnavailable("the database lacks tables: run `naru migrate`") from error
+        self.keyring.learn(sealed_keys(rows), looked_for)
 
     async def _run(
         self, method: Callable[..., Awaitable[Found]], query: Query, values: tuple[Any, ...]
@@ -108,8 +142,18 @@ class Connection:
 class Store:
     """The database, as the rest of the house sees it."""
 
-    def __init__(self, dsn: str, size: int = 10, wait_seconds: float = WAIT_SECONDS_MAX) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        size: int = 10,
+        wait_seconds: float = WAIT_SECONDS_MAX,
+        *,
+        root_key: bytes | None = None,
+        old_root_key: bytes | None = None,
+    ) -> None:
         self._dsn = dsn
+        self.keyring = Keyring(root_key, old_root_key)
+        self._keys_learned_at: float | None = None
         self._wait_seconds = wait_seconds
         self._size = size
         self._busy = 0
@@ -118,12 +162,21 @@ class Store:
         self._closed = False
 
     @classmethod
-    async def open(cls, dsn: str, size: int = 10, wait_seconds: float = WAIT_SECONDS_MAX) -> Store:
-        """Connect once, so that a wrong address is told now. Raises StoreUnavailable.
+    async def open(
+        cls,
+        dsn: str,
+        size: int = 10,
+        wait_seconds: float = WAIT_SECONDS_MAX,
+        *,
+        root_key: bytes | None = None,
+        old_root_key: bytes | None = None,
+    ) -> Store:
+        """Connect once, so that a wrong address is told now. Raises StoreUnavailable, WrongRootKey.
 
-        At most `size` connections; who finds all busy waits for `wait_seconds`.
+        At most `size` connections; who finds all busy waits for `wait_seconds`. Without a root key
+        nothing sealed can be read or written; `old_root_key` is the one before it, while they change.
         """
-        store = cls(dsn, size, wait_seconds)
+        store = cls(dsn, size, wait_seconds, root_key=root_key, old_root_key=old_root_key)
         async with store.direct():
             pass
         return store
@@ -143,7 +196,10 @@ class Store:
         return _Borrowed(self, transaction=False)
 
     async def take(self) -> Connection:
-        """A connection that nobody else uses, until `give_back`. Raises StoreUnavailable."""
+        """A connection that nobody else uses, until `give_back`. Raises StoreUnavailable.
+
+        The first one also raises WrongRootKey.
+        """
         if self._closed:
             raise StoreUnavailable("the house is closing")
         if self._busy < self._size:
@@ -151,14 +207,16 @@ class Store:
         else:
             await self._wait_for_a_place()
         try:
-            while self._idle:
-                connection = self._idle.pop()
-                if not connection.raw.is_closed():
-                    return connection
-            return await self._connect()
+            connection = await self._idle_or_new()
         except BaseException:
             self._leave_place()
             raise
+        try:
+            await self._look_at_keys(connection)
+        except BaseException:
+            self.give_back(connection)
+            raise
+        return connection
 
     def give_back(self, connection: Connection) -> None:
         """The end of `take`. A connection in the middle of something is closed, not reused."""
@@ -169,6 +227,27 @@ class Store:
             else:
                 self._idle.append(connection)
         self._leave_place()
+
+    async def _idle_or_new(self) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.raw.is_closed():
+                return connection
+        return await self._connect()
+
+    async def _look_at_keys(self, connection: Connection) -> None:
+        """Read the data keys when nobody here did for a minute."""
+        if not self.keyring.can_open:
+            return
+        now = asyncio.get_running_loop().time()
+        learned = self._keys_learned_at
+        if learned is not None and now - learned < LOOK_AGAIN_SECONDS:
+            return
+        # Set before the question, so that the others need not ask it, too; the first must wait.
+        if learned is not None:
+            self._keys_learned_at = now
+        await connection.learn_keys()
+        self._keys_learned_at = now
 
     async def _wait_for_a_place(self) -> None:
         place = asyncio.get_running_loop().create_future()
@@ -210,7 +289,7 @@ class Store:
         except BaseException:
             raw.terminate()
             raise
-        return Connection(raw)
+        return Connection(raw, self.keyring)
 
 
 class _Borrowed:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
+
 from naru.domain.outcome import Deposited
 from naru.domain.payment import Payment
 from naru.store.named import load
+from naru.store.seal import DEPOSIT_SECRETS, BrokenSeal, Keyring
 
 if TYPE_CHECKING:
     from naru.store.connection import Connection
 
 Q = load("deposits")
+
+log = logging.getLogger("naru.store")
 
 
 class Deposits:
@@ -42,7 +48,13 @@ class Deposits:
             deposited.pg_tid,
             deposited.amount.minor,
             deposited.amount.currency,
-            deposited.depositor,
+            None
+            if deposited.depositor is None
+            else self._connection.keyring.seal(
+                deposited.depositor.encode(),
+                DEPOSIT_SECRETS,
+                f"{channel_id}/{deposited.notice_key}",
+            ),
             deposited.deposited_at,
             now,
             meaning,
@@ -71,4 +83,20 @@ class Deposits:
 
     async def of_payment(self, imp_uid: str) -> list[dict[str, Any]]:
         """The deposits of one payment, oldest first."""
-        return [dict(row) for row in await self._connection.fetch(Q["of_payment"], imp_uid)]
+        rows = await self._connection.fetch(Q["of_payment"], imp_uid)
+        keyring = self._connection.keyring
+        return await self._connection.opened(lambda: [_read(row, keyring) for row in rows])
+
+
+def _read(row: asyncpg.Record, keyring: Keyring) -> dict[str, Any]:
+    """Every column, with the depositor's name; None for one that does not open, which is told."""
+    found = dict(row)
+    blob = found.pop("sealed")
+    found["depositor"] = None
+    if blob is not None:
+        try:
+            place = f"{row['channel_id']}/{row['notice_key']}"
+            found["depositor"] = keyring.open(blob, DEPOSIT_SECRETS, place).decode()
+        except BrokenSeal as error:
+            log.error("%s", error)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from naru.domain.merchant import Merchant
-from naru.store.named import load
+from naru.store.named import Query, load
+from naru.store.seal import WEBHOOK_SECRET, BrokenSeal, Keyring
 
 if TYPE_CHECKING:
     from naru.store.connection import Connection
 
 Q = load("merchants")
+
+log = logging.getLogger("naru.store")
+
+# What stands for a webhook secret that does not open: no signature can be made with it.
+UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +45,17 @@ class Merchants:
 
     async def by_user_code(self, user_code: str) -> Merchant | None:
         """Who answers to this 가맹점식별코드."""
-        return _found(await self._connection.fetchrow(Q["by_user_code"], user_code))
+        return await self._one(Q["by_user_code"], user_code)
 
     async def get(self, merchant_id: int) -> Merchant | None:
         """One merchant."""
-        return _found(await self._connection.fetchrow(Q["get"], merchant_id))
+        return await self._one(Q["get"], merchant_id)
 
     async def all(self) -> list[Merchant]:
         """Every merchant."""
-        return [read_merchant(row) for row in await self._connection.fetch(Q["all"])]
+        rows = await self._connection.fetch(Q["all"])
+        keyring = self._connection.keyring
+        return await self._connection.opened(lambda: [read_merchant(row, keyring) for row in rows])
 
     async def add(
         self, name: str, user_codes: list[str], *, live: bool, webhook_secret: str | None
@@ -55,12 +64,14 @@ class Merchants:
 
         A live merchant refuses test channels until its staff allows them (RELIABILITY §2.4).
         """
-        merchant_id = await self._connection.fetchval(
-            Q["add"], name, live, not live, webhook_secret
-        )
+        merchant_id = int(await self._connection.fetchval(Q["add"], name, live, not live))
+        if webhook_secret is not None:
+            await self._connection.fetch(
+                Q["set_webhook_secret"], merchant_id, self._sealed(merchant_id, webhook_secret)
+            )
         for user_code in user_codes:
             await self._connection.fetch(Q["add_user_code"], user_code, merchant_id)
-        return int(merchant_id)
+        return merchant_id
 
     async def add_user_code(self, merchant_id: int, user_code: str) -> None:
         """One more code that this merchant answers to."""
@@ -72,7 +83,7 @@ class Merchants:
         return [row["user_code"] for row in rows]
 
     async def change(self, merchant: Merchant) -> None:
-        """Write every setting of this merchant."""
+        """Write every setting of this merchant. A webhook secret that did not open stays as it is."""
         await self._connection.fetch(
             Q["change"],
             merchant.id,
@@ -86,9 +97,14 @@ class Merchants:
             merchant.webhook_url,
             merchant.webhook_format,
             merchant.webhook_mode,
-            merchant.webhook_secret,
             merchant.confirm_url,
         )
+        if merchant.webhook_secret != UNREADABLE:
+            await self._connection.fetch(
+                Q["set_webhook_secret"],
+                merchant.id,
+                self._sealed(merchant.id, merchant.webhook_secret),
+            )
 
     async def add_key(self, merchant_id: int, imp_key: str, secret_hash: bytes) -> None:
         """A new API key."""
@@ -121,13 +137,34 @@ class Merchants:
         )
         return row is not None
 
+    def _sealed(self, merchant_id: int, webhook_secret: str | None) -> bytes | None:
+        if webhook_secret is None:
+            return None
+        return self._connection.keyring.seal(webhook_secret.encode(), WEBHOOK_SECRET, merchant_id)
 
-def _found(row: asyncpg.Record | None) -> Merchant | None:
-    return None if row is None else read_merchant(row)
+    async def _one(self, query: Query, value: object) -> Merchant | None:
+        row = await self._connection.fetchrow(query, value)
+        if row is None:
+            return None
+        return await self._connection.opened(lambda: read_merchant(row, self._connection.keyring))
 
 
-def read_merchant(row: asyncpg.Record, prefix: str = "") -> Merchant:
-    """A merchant from its row, whose columns may have a prefix."""
+def open_webhook_secret(blob: bytes | None, keyring: Keyring, merchant_id: int) -> str | None:
+    """A merchant's webhook secret, UNREADABLE for a broken one: webhooks wait, payments go on.
+
+    Raises UnknownDataKey.
+    """
+    if blob is None:
+        return None
+    try:
+        return keyring.open(blob, WEBHOOK_SECRET, merchant_id).decode()
+    except BrokenSeal as error:
+        log.error("%s", error)
+        return UNREADABLE
+
+
+def read_merchant(row: asyncpg.Record, keyring: Keyring, prefix: str = "") -> Merchant:
+    """A merchant from its row, whose columns may have a prefix. Raises UnknownDataKey."""
     return Merchant(
         id=row[prefix + "id"],
         user_code=row[prefix + "user_code"] or "",
@@ -141,6 +178,8 @@ def read_merchant(row: asyncpg.Record, prefix: str = "") -> Merchant:
         webhook_url=row[prefix + "webhook_url"],
         webhook_format=row[prefix + "webhook_format"],
         webhook_mode=row[prefix + "webhook_mode"],
-        webhook_secret=row[prefix + "webhook_secret"],
+        webhook_secret=open_webhook_secret(
+            row[prefix + "webhook_secret"], keyring, row[prefix + "id"]
+        ),
         confirm_url=row[prefix + "confirm_url"],
     )

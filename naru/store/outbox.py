@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from naru.store.merchants import open_webhook_secret
 from naru.store.named import load
 
 if TYPE_CHECKING:
@@ -102,7 +103,14 @@ class Outbox:
     async def claim(self, delivery_id: int, lease: timedelta) -> Delivery | None:
         """Take a due delivery for one attempt; None when it is not its turn."""
         row = await self._connection.fetchrow(Q["claim"], delivery_id, lease)
-        return None if row is None else _read(row)
+        if row is None:
+            return None
+        secrets = await self._connection.opened(
+            lambda: open_webhook_secret(
+                row["webhook_secret"], self._connection.keyring, row["merchant_id"]
+            )
+        )
+        return _read(row, secrets)
 
     async def renew(self, delivery: Delivery, lease: timedelta) -> bool:
         """Keep it a while longer. False: somebody else has it now."""
@@ -195,7 +203,7 @@ class Outbox:
         ]
 
 
-def _read(row: asyncpg.Record) -> Delivery:
+def _read(row: asyncpg.Record, secrets: str | None = None) -> Delivery:
     return Delivery(
         id=row["id"],
         webhook_id=row["webhook_id"],
@@ -214,6 +222,6 @@ def _read(row: asyncpg.Record) -> Delivery:
         announced_at=row["announced_at"],
         ended_at=row["ended_at"],
         fence=row["fence"],
-        secrets=row.get("webhook_secret"),
+        secrets=secrets,
         rung_at=row["rung_at"],
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
+import msgspec
 
 from naru.domain.channel import Channel
 from naru.domain.errors import AlreadyPaid
@@ -28,11 +30,14 @@ from naru.domain.payment import (
 from naru.store.channels import read_channel
 from naru.store.merchants import read_merchant
 from naru.store.named import load
+from naru.store.seal import PAYMENT_SECRETS, BrokenSeal, Keyring
 
 if TYPE_CHECKING:
     from naru.store.connection import Connection
 
 Q = load("payments")
+
+log = logging.getLogger("naru.store")
 
 
 class Case(NamedTuple):
@@ -41,6 +46,22 @@ class Case(NamedTuple):
     payment: Payment
     channel: Channel
     merchant: Merchant
+
+
+class Private(msgspec.Struct, omit_defaults=True):
+    """What is sealed of a payment: whose it is, what the page gave, and the account number."""
+
+    name: str | None = None
+    email: str | None = None
+    tel: str | None = None
+    addr: str | None = None
+    postcode: str | None = None
+    custom_data: str | None = None
+    request: dict[str, Any] = {}
+    account: str | None = None
+
+
+_read_private = msgspec.json.Decoder(Private).decode
 
 
 class Payments:
@@ -69,12 +90,6 @@ class Payments:
             payment.tax_free.minor,
             None if payment.vat is None else payment.vat.minor,
             payment.name,
-            payment.buyer.name,
-            payment.buyer.email,
-            payment.buyer.tel,
-            payment.buyer.addr,
-            payment.buyer.postcode,
-            payment.custom_data,
             payment.user_agent,
             payment.language,
             payment.escrow,
@@ -87,12 +102,12 @@ class Payments:
             window_secret_hash,
             payment.callback_shape,
             payment.request_id,
-            payment.request,
             payment.pg_order_no,
             payment.customer_uid,
             payment.started_at,
+            self._sealed(payment, None),
         )
-        return None if row is None else read_payment(row)
+        return None if row is None else (await self._read([row]))[0]
 
     async def get(self, imp_uid: str) -> Payment | None:
         """One payment, whoever owns it. For the PG's and the clock's doors only."""
@@ -107,7 +122,12 @@ class Payments:
         if row is None:
             return None
         [payment] = await self.with_cancellations([row])
-        return Case(payment, read_channel(row, "c_"), read_merchant(row, "m_"))
+        keyring = self._connection.keyring
+        return await self._connection.opened(
+            lambda: Case(
+                payment, read_channel(row, keyring, "c_"), read_merchant(row, keyring, "m_")
+            )
+        )
 
     async def get_of_merchant(self, imp_uid: str, merchant_id: int) -> Payment | None:
         """One payment of this merchant."""
@@ -170,7 +190,7 @@ class Payments:
             if error.constraint_name == "one_approval_per_order":
                 raise AlreadyPaid from None
             raise
-        return None if row is None else read_payment(row)
+        return None if row is None else (await self._read([row]))[0]
 
     async def abandon(self, imp_uid: str, now: datetime, code: str, reason: str) -> Payment | None:
         """opened -> failed."""
@@ -218,10 +238,10 @@ class Payments:
             issued.pg_tid,
             account.bank_code,
             account.bank_name,
-            account.number,
             account.holder,
             account.due,
             account.issued_at,
+            self._sealed(payment, account.number),
         )
 
     async def settle_late(self, payment: Payment, paid_at: datetime, pg_tid: str) -> Payment | None:
@@ -293,7 +313,7 @@ class Payments:
 
     async def with_cancellations(self, rows: Sequence[asyncpg.Record]) -> list[Payment]:
         """Payments of these rows, each with its cancellations (one more query only if there are any)."""
-        payments = [read_payment(row) for row in rows]
+        payments = await self._read(rows)
         ids = [payment.imp_uid for payment in payments if payment.cancelled]
         if not ids:
             return payments
@@ -324,20 +344,55 @@ class Payments:
 
     async def _changed(self, query: Any, *values: Any) -> Payment | None:
         row = await self._connection.fetchrow(query, *values)
-        return None if row is None else read_payment(row)
+        return None if row is None else (await self._read([row]))[0]
+
+    async def _read(self, rows: Sequence[asyncpg.Record]) -> list[Payment]:
+        keyring = self._connection.keyring
+        return await self._connection.opened(lambda: [read_payment(row, keyring) for row in rows])
+
+    def _sealed(self, payment: Payment, account: str | None) -> bytes:
+        buyer = payment.buyer
+        private = Private(
+            name=buyer.name,
+            email=buyer.email,
+            tel=buyer.tel,
+            addr=buyer.addr,
+            postcode=buyer.postcode,
+            custom_data=payment.custom_data,
+            request=payment.request,
+            account=account,
+        )
+        return self._connection.keyring.seal(
+            msgspec.json.encode(private), PAYMENT_SECRETS, payment.imp_uid
+        )
 
 
-def read_payment(row: asyncpg.Record) -> Payment:
-    """A payment from its row, without cancellations."""
+def open_private(row: asyncpg.Record, keyring: Keyring) -> Private:
+    """What is sealed of this payment. A blob that does not open is told and left out: a payment can
+    be read, approved and given back without it, and money goes before names. Raises UnknownDataKey.
+    """
+    blob = row["sealed"]
+    if blob is None:
+        return Private()
+    try:
+        return _read_private(keyring.open(blob, PAYMENT_SECRETS, row["imp_uid"]))
+    except BrokenSeal as error:
+        log.error("%s", error)
+        return Private()
+
+
+def read_payment(row: asyncpg.Record, keyring: Keyring) -> Payment:
+    """A payment from its row, without cancellations. Raises UnknownDataKey."""
+    private = open_private(row, keyring)
     currency = row["currency"]
     paid = row["pg_tid"] is not None
     issuer = row["card_issuer_code"]
     account = None
-    if row["vbank_num"] is not None:
+    if row["vbank_code"] is not None:
         account = VirtualAccount(
             bank_code=row["vbank_code"],
             bank_name=row["vbank_name"],
-            number=row["vbank_num"],
+            number=private.account or "",
             holder=row["vbank_holder"],
             due=row["vbank_due"],
             issued_at=row["vbank_issued_at"],
@@ -374,13 +429,13 @@ def read_payment(row: asyncpg.Record) -> Payment:
         started_at=row["started_at"],
         name=row["name"],
         buyer=Buyer(
-            row["buyer_name"],
-            row["buyer_email"],
-            row["buyer_tel"],
-            row["buyer_addr"],
-            row["buyer_postcode"],
+            private.name,
+            private.email,
+            private.tel,
+            private.addr,
+            private.postcode,
         ),
-        custom_data=row["custom_data"],
+        custom_data=private.custom_data,
         user_agent=row["user_agent"],
         language=row["language"],
         escrow=row["escrow"],
@@ -392,7 +447,7 @@ def read_payment(row: asyncpg.Record) -> Payment:
         window_mode=row["window_mode"],
         callback_shape=row["callback_shape"],
         request_id=row["request_id"],
-        request=row["request"],
+        request=private.request,
         hub_pg_code=row["hub_pg_code"],
         pg_tid=row["pg_tid"],
         approval_number=row["approval_number"],

@@ -28,7 +28,7 @@ async def _announce(url: str) -> int:
         IMP_UID,
     )
     await connection.close()
-    store = await Store.open(url, 1)
+    store = await Store.open(url, 1, root_key=b"a root key of this test, long enough")
     try:
         async with store.begin() as session:
             delivery_id = await session.outbox.lay(

@@ -25,7 +25,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def gateway(database_url: str) -> AsyncIterator[Gateway]:
-    store = await Store.open(database_url)
+    store = await Store.open(database_url, root_key=b"k" * 32)
     async with (
         Wire(allow_private=True, ports=None) as wire,
         Wire(allow_private=True, ports=None) as pg_wire,

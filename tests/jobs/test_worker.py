@@ -29,7 +29,7 @@ from naru.wire import Wire
 
 async def main() -> None:
     async with Wire(allow_private=True, ports=None) as wire:
-        store = await Store.open(sys.argv[1])
+        store = await Store.open(sys.argv[1], root_key=b"k" * 32)
         await work(Gateway(store, wire, wire, "http://127.0.0.1:1", b"k" * 32), sys.argv[1], asyncio.Event())
 
 asyncio.run(main())
@@ -165,7 +165,7 @@ async def test_no_webhook_is_lost_when_the_database_is_killed_under_the_worker()
     with postgres_server(durable=True) as server:
         databases = Databases(server)
         url = await asyncio.to_thread(databases.new)
-        store = await Store.open(url)
+        store = await Store.open(url, root_key=b"k" * 32)
         stop = asyncio.Event()
         async with receiving() as receiver, Wire(allow_private=True, ports=None) as wire:
             gateway = Gateway(store, wire, wire, "http://127.0.0.1:1", b"k" * 32)

@@ -365,7 +365,7 @@ def rest_database(databases: Databases) -> Iterator[str]:
 async def house(
     rest_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[House]:
-    store = await Store.open(rest_database, size=20)
+    store = await Store.open(rest_database, size=20, root_key=ROOT_KEY)
     async with (
         Wire(allow_private=True, ports=None) as wire,
         aiohttp.ClientSession() as http,

@@ -224,13 +224,12 @@ async def test_the_shop_believes_no_webhook_that_the_gateway_did_not_sign(
         forged | {"webhook-timestamp": "nan"},
     ):
         assert await tell(headers) == 400
-    [row] = await parties.rows(
-        "SELECT webhook_secret FROM merchants m JOIN payments p ON p.merchant_id = m.id"
-        " WHERE imp_uid = $1",
-        window.imp_uid,
-    )
+    async with parties.store.direct() as session:
+        case = await session.payments.case(window.imp_uid)
+    assert case is not None
+    assert case.merchant.webhook_secret is not None
     # Truly signed and untrue: the shop asks the gateway, and the gateway says ready.
-    true = Webhook(row["webhook_secret"].split()[0]).sign("msg_2", now, body)
+    true = Webhook(case.merchant.webhook_secret.split()[0]).sign("msg_2", now, body)
     assert await tell(forged | {"webhook-id": "msg_2", "webhook-signature": true}) == 503
     assert parties.order(order).status == "placed"
 
@@ -251,8 +250,10 @@ async def test_nothing_secret_is_said_in_any_log(parties: Parties, thief: Thief)
     await thief.rest("POST", "/users/getToken", {"imp_key": "k", "imp_secret": "canary-secret"})
     secrets_said = [window.token, proof["auth_token"], thief.access_token, seed.IMP_SECRET]
     secrets_said += ["canary-secret"]
-    rows = await parties.rows("SELECT settings->>'secret' AS s FROM channels")
-    secrets_said += [row["s"] for row in rows]
+    async with parties.store.direct() as session:
+        for merchant in await session.merchants.all():
+            channels = await session.channels.of_merchant(merchant.id)
+            secrets_said += [channel.settings["secret"] for channel in channels]
     for name, text in parties.logs().items():
         assert not [each for each in secrets_said if each in text], name
         assert "Traceback" not in text, name

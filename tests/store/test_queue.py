@@ -10,11 +10,12 @@ import pytest
 
 from naru.store import Store
 from naru.store.queue import install
+from tests.support.gateway import ROOT_KEY
 
 
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[Store]:
-    opened = await Store.open(database_url)
+    opened = await Store.open(database_url, root_key=ROOT_KEY)
     yield opened
     await opened.close()
 

@@ -45,7 +45,7 @@ async def give_back(store: Store, payment: Payment, amount: int, number: str) ->
 # given back (p), or one that failed (f). `v` in an UPDATE is "the next version".
 ATTACKS: list[tuple[str, str]] = [
     ("p", "DELETE FROM payments WHERE imp_uid = $1"),
-    ("p", "UPDATE payments SET buyer_name = 'x' WHERE imp_uid = $1"),
+    ("p", "UPDATE payments SET name = 'x' WHERE imp_uid = $1"),
     ("p", "UPDATE payments SET version = version + 2 WHERE imp_uid = $1"),
     ("p", "UPDATE payments SET version = 1, step = 'opened', event = 'opened' WHERE imp_uid = $1"),
     ("o", "UPDATE payments SET v, step = 'paid', event = 'approved', paid_at = now(), pg_tid = 't' WHERE imp_uid = $1"),
@@ -95,7 +95,7 @@ ATTACKS: list[tuple[str, str]] = [
     ("p", "INSERT INTO intents (imp_uid, kind, number, amount, balance_before, opened_at, state, closed_at) VALUES ($1, 'cancel', 'n', 1, 604, now(), 'done', now())"),
     ("p", "UPDATE deposits SET meaning = 'exact', pg_tid = $1"),
     ("p", "DELETE FROM deposits WHERE imp_uid = $1 OR true"),
-    ("p", "INSERT INTO deposits SELECT channel_id, 'k9', 'o', $1, 't', -5, 'KRW', NULL, now(), now(), 'exact' FROM payments WHERE imp_uid = $1"),
+    ("p", "INSERT INTO deposits SELECT channel_id, 'k9', 'o', $1, 't', -5, 'KRW', now(), now(), 'exact' FROM payments WHERE imp_uid = $1"),
     ("p", "INSERT INTO payments (imp_uid, merchant_id, merchant_uid, channel_id, pg_code, mid, sandbox, surface, pay_method, step, event, amount, currency, pg_order_no, started_at, paid_at, pg_tid)"
           " SELECT 'imp_999999999999', merchant_id, 'other', channel_id, pg_code, mid, sandbox, surface, pay_method, 'paid', 'approved', 1, 'KRW', 'n9', now(), now(), 't' FROM payments WHERE imp_uid = $1"),
     ("p", "INSERT INTO payments (imp_uid, merchant_id, merchant_uid, channel_id, pg_code, mid, sandbox, surface, pay_method, step, event, amount, currency, pg_order_no, started_at, version)"
@@ -143,7 +143,7 @@ async def test_the_decision_to_undo_is_not_taken_back(store: Store) -> None:
         await tx.payments.claim_for_approval(payment.imp_uid, NOW, NOW, None, {})
         intent = await tx.intents.of_payment(payment.imp_uid)
         assert intent is not None
-        await tx.intents.doubt(intent.id, "undoing", NOW, "why")
+        await tx.intents.undo(intent.id, NOW, "why")
     for state in ("done", "refused"):
         with pytest.raises(asyncpg.IntegrityConstraintViolationError):
             async with store.begin() as tx:

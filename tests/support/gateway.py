@@ -102,7 +102,7 @@ async def open_house(
 ) -> AsyncIterator[House]:
     """A gateway on the (migrated) database `dsn`, whose merchant has a test channel at `pg_url`."""
     clock = clock or Clock()
-    store = await Store.open(dsn, size)
+    store = await Store.open(dsn, size, root_key=ROOT_KEY)
     number = next(_NUMBERS)
     try:
         async with Wire(allow_private=True, ports=None) as wire:

@@ -20,6 +20,7 @@ import aiohttp
 import asyncpg
 
 from naru.cli import seed
+from naru.config import read_secret
 from naru.domain.merchant import Merchant
 from naru.kit import AsyncClient, NotFound
 from naru.kit.types import Payment
@@ -82,10 +83,11 @@ class Parties:
 
     async def member(self, mid: str) -> Member:
         """The gateway's own access to the sandbox PG."""
-        for row in await self.rows(
-            "SELECT settings->>'secret' AS s FROM channels WHERE mid=$1", mid
-        ):
-            return Member(self.sandbox, self.http, time.time, mid, row["s"])
+        for row in await self.rows("SELECT id FROM channels WHERE mid=$1", mid):
+            async with self.store.direct() as session:
+                channel = await session.channels.get(row["id"])
+            assert channel is not None
+            return Member(self.sandbox, self.http, time.time, mid, channel.settings["secret"])
         raise AssertionError(f"there is no channel {mid}")
 
     async def book(self, merchant_uid: str) -> list[tuple[str, int]]:
@@ -215,7 +217,8 @@ async def open_parties(dsn: str, home: Path) -> AsyncIterator[Parties]:
         shop, gateway, sandbox = (
             f"http://127.0.0.1:{port}" for port in (demo.shop, demo.gateway, demo.sandbox)
         )
-        store = await Store.open(dsn, 2)
+        root_key = read_secret(home)
+        store = await Store.open(dsn, 2, root_key=root_key)
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as http,
             AsyncClient(seed.IMP_KEY, seed.IMP_SECRET, base_url=gateway) as kit,

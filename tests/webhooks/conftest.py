@@ -11,6 +11,7 @@ import pytest
 from naru.store import Store
 from naru.webhooks.deliver import Deliverer
 from naru.wire import Wire
+from tests.support.gateway import ROOT_KEY
 from tests.support.receiver import Receiver, receiving
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def database_url(databases: Databases) -> Iterator[str]:
 
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[Store]:
-    opened = await Store.open(database_url)
+    opened = await Store.open(database_url, root_key=ROOT_KEY)
     yield opened
     await opened.close()
 

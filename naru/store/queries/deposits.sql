@@ -1,10 +1,16 @@
 -- book --
 -- A deposit, once per notice of the PG; no row comes back when it is booked already.
-INSERT INTO deposits (channel_id, notice_key, order_no, imp_uid, pg_tid, amount, currency, depositor,
-                      deposited_at, booked_at, meaning)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT DO NOTHING
-RETURNING notice_key;
+WITH booked AS (
+    INSERT INTO deposits (channel_id, notice_key, order_no, imp_uid, pg_tid, amount, currency,
+                          deposited_at, booked_at, meaning)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $9, $10, $11)
+    ON CONFLICT DO NOTHING
+    RETURNING channel_id, notice_key
+), kept AS (
+    INSERT INTO deposit_secrets (channel_id, notice_key, sealed)
+    SELECT channel_id, notice_key, $8 FROM booked WHERE $8::bytea IS NOT NULL
+)
+SELECT notice_key FROM booked;
 
 -- find --
 -- The deposit of this notice, at any of these channels.
@@ -22,7 +28,8 @@ SELECT max(deposited_at) FROM deposits
 
 -- of_payment --
 -- The deposits of one payment, oldest first.
-SELECT * FROM deposits WHERE imp_uid = $1 ORDER BY deposited_at, notice_key;
+SELECT d.*, s.sealed FROM deposits d LEFT JOIN deposit_secrets s USING (channel_id, notice_key)
+ WHERE imp_uid = $1 ORDER BY deposited_at, notice_key;
 
 -- early --
 -- The notices that came before their account was written here.

@@ -16,7 +16,11 @@ SELECT m.*, c.user_code FROM merchants m
 
 -- add --
 -- A new merchant.
-INSERT INTO merchants (name, live, allow_test_channels, webhook_secret) VALUES ($1, $2, $3, $4) RETURNING id;
+INSERT INTO merchants (name, live, allow_test_channels) VALUES ($1, $2, $3) RETURNING id;
+
+-- set_webhook_secret --
+-- What signs a merchant's webhooks, sealed.
+UPDATE merchants SET webhook_secret = $2 WHERE id = $1;
 
 -- add_user_code --
 -- One more code that a merchant answers to.
@@ -31,7 +35,7 @@ SELECT user_code FROM user_codes WHERE merchant_id = $1 ORDER BY position, user_
 -- Settings that the merchant's own staff may change.
 UPDATE merchants SET name = $2, live = $3, allow_test_channels = $4, allowed_origins = $5,
        allowed_return_origins = $6, allowed_webhook_origins = $7, allowed_app_schemes = $8,
-       webhook_url = $9, webhook_format = $10, webhook_mode = $11, webhook_secret = $12, confirm_url = $13
+       webhook_url = $9, webhook_format = $10, webhook_mode = $11, confirm_url = $12
  WHERE id = $1;
 
 -- add_key --

@@ -22,7 +22,7 @@ WITH found AS (
       FROM found
      ORDER BY place LIMIT $6 OFFSET $7
 )
-SELECT p.*, page.total FROM page JOIN payments p USING (imp_uid) ORDER BY page.place;
+SELECT p.*, s.sealed, page.total FROM page JOIN payments p USING (imp_uid) LEFT JOIN payment_secrets s USING (imp_uid) ORDER BY page.place;
 
 -- of_status --
 -- A page of a merchant's payments in one public status ('all': in each) whose time of reaching it lies in $3..$4.
@@ -52,4 +52,4 @@ WITH found AS (
       FROM found
      ORDER BY place LIMIT $7 OFFSET $8
 )
-SELECT p.*, page.total FROM page JOIN payments p USING (imp_uid) ORDER BY page.place;
+SELECT p.*, s.sealed, page.total FROM page JOIN payments p USING (imp_uid) LEFT JOIN payment_secrets s USING (imp_uid) ORDER BY page.place;

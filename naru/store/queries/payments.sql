@@ -1,33 +1,33 @@
 -- open --
 -- A new payment; its first event is written by trigger. No row comes back when the id is taken.
-INSERT INTO payments (
+WITH opened AS (INSERT INTO payments (
     imp_uid, merchant_id, merchant_uid, channel_id, pg_code, mid, sandbox, surface, pay_method,
     step, event, amount, currency, tax_free, vat, name,
-    buyer_name, buyer_email, buyer_tel, buyer_addr, buyer_postcode,
-    custom_data, user_agent, language, escrow, webhook_urls, confirm_url, return_url, app_scheme,
-    page_origin, window_mode, window_secret_hash, callback_shape, request_id, request, pg_order_no,
+    user_agent, language, escrow, webhook_urls, confirm_url, return_url, app_scheme,
+    page_origin, window_mode, window_secret_hash, callback_shape, request_id, pg_order_no,
     customer_uid, started_at
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9,
     'opened', 'opened', $10, $11, $12, $13, $14,
-    $15, $16, $17, $18, $19,
-    $20, $21, $22, $23, $24, $25, $26, $27,
-    $28, $29, $30, $31, $32, $33, $34,
-    $35, $36
-) ON CONFLICT (imp_uid) DO NOTHING
-RETURNING *;
+    $15, $16, $17, $18, $19, $20, $21,
+    $22, $23, $24, $25, $26, $27,
+    $28, $29
+) ON CONFLICT (imp_uid) DO NOTHING RETURNING *
+), kept AS (INSERT INTO payment_secrets (imp_uid, sealed) SELECT imp_uid, $30 FROM opened)
+SELECT *, $30::bytea AS sealed FROM opened;
 
 -- get --
 -- One payment by its id, whoever owns it (for the PG's and the clock's doors).
-SELECT * FROM payments WHERE imp_uid = $1;
+SELECT p.*, s.sealed FROM payments p LEFT JOIN payment_secrets s USING (imp_uid) WHERE p.imp_uid = $1;
 
 -- get_of_merchant --
 -- One payment of this merchant; a foreign one is not there.
-SELECT * FROM payments WHERE imp_uid = $1 AND merchant_id = $2;
+SELECT p.*, s.sealed FROM payments p LEFT JOIN payment_secrets s USING (imp_uid)
+ WHERE p.imp_uid = $1 AND merchant_id = $2;
 
 -- case --
 -- A payment with its channel (c_) and its merchant (m_); with $2 only for who holds its window's secret.
-SELECT p.*,
+SELECT p.*, s.sealed,
        c.id AS c_id, c.merchant_id AS c_merchant_id, c.channel_key AS c_channel_key, c.pg_code AS c_pg_code,
        c.mid AS c_mid, c.connector AS c_connector, c.test AS c_test, c.kind AS c_kind,
        c.is_default AS c_is_default, c.settings AS c_settings,
@@ -39,22 +39,25 @@ SELECT p.*,
        (SELECT u.user_code FROM user_codes u WHERE u.merchant_id = m.id
          ORDER BY u.position, u.user_code LIMIT 1) AS m_user_code
   FROM payments p JOIN channels c ON c.id = p.channel_id JOIN merchants m ON m.id = p.merchant_id
+  LEFT JOIN payment_secrets s ON s.imp_uid = p.imp_uid
  WHERE p.imp_uid = $1 AND ($2::bytea IS NULL OR p.window_secret_hash = $2);
 
 -- get_by_token --
 -- The merchant that a living token speaks for, and its payment of this id, if there is one: two
 -- answers for one round trip, on the busiest path of all. No row: nobody's token.
-SELECT k.merchant_id AS speaks_for, p.*
+SELECT k.merchant_id AS speaks_for, p.*, s.sealed
   FROM api_keys k LEFT JOIN payments p ON p.imp_uid = $1 AND p.merchant_id = k.merchant_id
+  LEFT JOIN payment_secrets s ON s.imp_uid = p.imp_uid
  WHERE k.token_hash = $2 AND k.token_expires_at > $3;
 
 -- get_by_window --
 -- The payment whose window holds this secret.
-SELECT * FROM payments WHERE imp_uid = $1 AND window_secret_hash = $2;
+SELECT p.*, s.sealed FROM payments p LEFT JOIN payment_secrets s USING (imp_uid)
+ WHERE p.imp_uid = $1 AND window_secret_hash = $2;
 
 -- get_by_pg_order --
 -- The payment behind the number we gave to the PG.
-SELECT * FROM payments WHERE pg_order_no = $1;
+SELECT p.*, s.sealed FROM payments p LEFT JOIN payment_secrets s USING (imp_uid) WHERE pg_order_no = $1;
 
 -- taken --
 -- Is this order approved, or being approved? (A reading for early refusals; the index decides.)
@@ -63,9 +66,9 @@ SELECT step FROM payments
 
 -- many_of_merchant --
 -- Payments by ids or order numbers, newest first.
-SELECT * FROM payments
- WHERE merchant_id = $1 AND (imp_uid = ANY ($2) OR merchant_uid = ANY ($3))
- ORDER BY started_at DESC, imp_uid DESC LIMIT 1000;
+SELECT p.*, s.sealed FROM payments p LEFT JOIN payment_secrets s USING (imp_uid)
+ WHERE merchant_id = $1 AND (p.imp_uid = ANY ($2) OR merchant_uid = ANY ($3))
+ ORDER BY started_at DESC, p.imp_uid DESC LIMIT 1000;
 
 -- claim_for_approval --
 -- opened -> approving with its intent, in one statement; no row comes back if someone else was first.
@@ -79,14 +82,14 @@ WITH claimed AS (
     INSERT INTO intents (imp_uid, kind, number, amount, request, opened_at, next_try_at)
     SELECT imp_uid, 'approve', pg_order_no, amount, $5, $2, $3 FROM claimed
 )
-SELECT * FROM claimed;
+SELECT c.*, s.sealed FROM claimed c LEFT JOIN payment_secrets s USING (imp_uid);
 
 -- abandon --
 -- opened -> failed: the buyer gave up, or the PG's window ended without proof.
 UPDATE payments SET step = 'failed', event = 'abandoned', version = version + 1,
        failed_at = $2, fail_code = $3, fail_reason = $4
  WHERE imp_uid = $1 AND step = 'opened'
-RETURNING *;
+RETURNING *, (SELECT sealed FROM payment_secrets s WHERE s.imp_uid = payments.imp_uid) AS sealed;
 
 -- settle_paid --
 -- approving -> paid, if nobody decided meanwhile (compare-and-swap on the version).
@@ -96,7 +99,7 @@ UPDATE payments SET step = 'paid', event = 'approved', version = version + 1,
        card_installment_months = $11, card_type = $12, bank_code = $13, bank_name = $14,
        receipt_url = $15, cash_receipt_issued = $16
  WHERE imp_uid = $1 AND version = $2 AND step = 'approving'
-RETURNING *;
+RETURNING *, (SELECT sealed FROM payment_secrets s WHERE s.imp_uid = payments.imp_uid) AS sealed;
 
 -- settle_late --
 -- failed -> paid: the PG tells of an approval after we recorded a failure. A fact: flagged when the
@@ -104,36 +107,41 @@ RETURNING *;
 UPDATE payments SET step = 'paid', event = 'approved_late', version = version + 1,
        paid_at = $3, pg_tid = $4, failed_at = NULL, fail_code = NULL, fail_reason = NULL, flagged = $5
  WHERE imp_uid = $1 AND version = $2 AND step = 'failed'
-RETURNING *;
+RETURNING *, (SELECT sealed FROM payment_secrets s WHERE s.imp_uid = payments.imp_uid) AS sealed;
 
 -- settle_failed --
 -- approving -> failed: the PG said no, or it is proven that nothing happened.
 UPDATE payments SET step = 'failed', event = $3, version = version + 1,
        failed_at = $4, fail_code = $5, fail_reason = $6
  WHERE imp_uid = $1 AND version = $2 AND step = 'approving'
-RETURNING *;
+RETURNING *, (SELECT sealed FROM payment_secrets s WHERE s.imp_uid = payments.imp_uid) AS sealed;
 
 -- settle_account --
--- approving -> waiting_deposit: a virtual account waits.
-UPDATE payments SET step = 'waiting_deposit', event = 'account_issued', version = version + 1,
-       pg_tid = $3, vbank_code = $4, vbank_name = $5, vbank_num = $6, vbank_holder = $7,
-       vbank_due = $8, vbank_issued_at = $9
- WHERE imp_uid = $1 AND version = $2 AND step = 'approving'
-RETURNING *;
+-- approving -> waiting_deposit: a virtual account waits. Its number goes where the buyer's data are.
+WITH settled AS (
+    UPDATE payments SET step = 'waiting_deposit', event = 'account_issued', version = version + 1,
+           pg_tid = $3, vbank_code = $4, vbank_name = $5, vbank_holder = $6, vbank_due = $7, vbank_issued_at = $8
+     WHERE imp_uid = $1 AND version = $2 AND step = 'approving'
+ RETURNING *
+), kept AS (
+    INSERT INTO payment_secrets (imp_uid, sealed) SELECT imp_uid, $9 FROM settled
+        ON CONFLICT (imp_uid) DO UPDATE SET sealed = EXCLUDED.sealed
+)
+SELECT *, $9::bytea AS sealed FROM settled;
 
 -- deposit --
 -- waiting_deposit -> paid. Flagged when another payment of the order was paid already.
 UPDATE payments SET step = 'paid', event = 'deposited', version = version + 1,
        paid_at = $3, flagged = $4
  WHERE imp_uid = $1 AND version = $2 AND step = 'waiting_deposit'
-RETURNING *;
+RETURNING *, (SELECT sealed FROM payment_secrets s WHERE s.imp_uid = payments.imp_uid) AS sealed;
 
 -- close_account --
 -- waiting_deposit -> failed: the account was closed before a deposit.
 UPDATE payments SET step = 'failed', event = 'account_closed', version = version + 1,
        failed_at = $3, fail_reason = $4
  WHERE imp_uid = $1 AND version = $2 AND step = 'waiting_deposit'
-RETURNING *;
+RETURNING *, (SELECT sealed FROM payment_secrets s WHERE s.imp_uid = payments.imp_uid) AS sealed;
 
 -- cancel --
 -- paid -> paid or cancelled: this much was given back. The amount decides the step.
@@ -142,11 +150,12 @@ UPDATE payments SET cancelled = cancelled + $3, version = version + 1,
        event = CASE WHEN cancelled + $3 = amount THEN 'fully_cancelled' ELSE 'partly_cancelled' END,
        cancelled_at = GREATEST($4, paid_at), cancel_reason = $5
  WHERE imp_uid = $1 AND version = $2 AND step = 'paid'
-RETURNING *;
+RETURNING *, (SELECT sealed FROM payment_secrets s WHERE s.imp_uid = payments.imp_uid) AS sealed;
 
 -- lock --
--- The payment, held until the end of this transaction.
-SELECT * FROM payments WHERE imp_uid = $1 AND merchant_id = $2 FOR UPDATE;
+-- The payment, held until the end of this transaction, with what is sealed: who had to wait sees both anew.
+SELECT p.*, s.sealed FROM payments p JOIN payment_secrets s USING (imp_uid)
+ WHERE p.imp_uid = $1 AND merchant_id = $2 FOR UPDATE;
 
 -- cancellations_of_many --
 -- What was given back of these payments, oldest first.

@@ -1,0 +1,70 @@
+-- all --
+-- Every data key, sealed by the root key.
+SELECT id, sealed FROM data_keys ORDER BY id;
+
+-- add --
+-- A data key; no row comes back when somebody else took its number.
+INSERT INTO data_keys (id, sealed) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING id;
+
+-- rewrap --
+-- The same data key, sealed by another root key.
+UPDATE data_keys SET sealed = $2 WHERE id = $1 AND sealed = $3 RETURNING id;
+
+-- used --
+-- Every data key and how many blobs it seals.
+SELECT id, made_at,
+       (SELECT count(*) FROM channels WHERE data_key = id) AS channels,
+       (SELECT count(*) FROM merchants WHERE data_key = id) AS merchants,
+       (SELECT count(*) FROM payment_secrets WHERE data_key = id) AS payments,
+       (SELECT count(*) FROM deposit_secrets WHERE data_key = id) AS deposits
+  FROM data_keys ORDER BY id;
+
+-- retire --
+-- Remove a data key, if a newer one is known everywhere by now ($2 old at least). A foreign key
+-- refuses it while it seals anything.
+DELETE FROM data_keys
+ WHERE id = $1 AND EXISTS (SELECT FROM data_keys n WHERE n.id > $1 AND n.made_at <= now() - $2::interval)
+RETURNING id;
+
+-- old_channels --
+-- Channels whose settings an older data key seals.
+SELECT channel_key AS row, channel_key AS place, settings AS sealed FROM channels
+ WHERE data_key < $1 AND channel_key > $2 ORDER BY channel_key LIMIT $3;
+
+-- swap_channels --
+-- Put the new blobs there, each only over the one that was opened.
+UPDATE channels t SET settings = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
+ WHERE t.channel_key = n.row AND t.settings = n.old RETURNING 1;
+
+-- old_merchants --
+-- Merchants whose webhook secret an older data key seals.
+SELECT lpad(id::text, 19, '0') AS row, id::text AS place, webhook_secret AS sealed FROM merchants
+ WHERE data_key < $1 AND lpad(id::text, 19, '0') > $2 ORDER BY 1 LIMIT $3;
+
+-- swap_merchants --
+-- Put the new blobs there, each only over the one that was opened.
+UPDATE merchants t SET webhook_secret = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
+ WHERE t.id = n.row::bigint AND t.webhook_secret = n.old RETURNING 1;
+
+-- old_payments --
+-- Payments whose personal data an older data key seals.
+SELECT imp_uid AS row, imp_uid AS place, sealed FROM payment_secrets
+ WHERE data_key < $1 AND imp_uid > $2 ORDER BY imp_uid LIMIT $3;
+
+-- swap_payments --
+-- Put the new blobs there, each only over the one that was opened.
+UPDATE payment_secrets t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
+ WHERE t.imp_uid = n.row AND t.sealed = n.old RETURNING 1;
+
+-- old_deposits --
+-- Deposits whose depositor an older data key seals. `row` is the channel and the notice.
+SELECT lpad(channel_id::text, 19, '0') || '/' || notice_key AS row, channel_id || '/' || notice_key AS place, sealed
+  FROM deposit_secrets
+ WHERE data_key < $1 AND (channel_id, notice_key) > (COALESCE(NULLIF(split_part($2, '/', 1), ''), '0')::bigint, substr($2, 21))
+ ORDER BY channel_id, notice_key LIMIT $3;
+
+-- swap_deposits --
+-- Put the new blobs there, each only over the one that was opened.
+UPDATE deposit_secrets t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
+ WHERE t.channel_id = split_part(n.row, '/', 1)::bigint AND t.notice_key = substr(n.row, 21) AND t.sealed = n.old
+RETURNING 1;

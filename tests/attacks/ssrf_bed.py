@@ -31,6 +31,7 @@ from naru.store import Store
 from naru.webhooks.announce import addresses
 from naru.webhooks.deliver import Deliverer
 from naru.wire import Timeouts, Wire
+from tests.support.gateway import ROOT_KEY
 from tests.support.house import make_merchant, make_payment
 
 GOOD = {4: "8.8.8.8", 6: "2001:4860:4860::8888"}
@@ -265,7 +266,7 @@ async def main(dsn: str, how_many: int, *, control: bool) -> None:
 
     tries = Counter[str]()
     confirmed = []
-    store = await Store.open(dsn)
+    store = await Store.open(dsn, root_key=ROOT_KEY)
     async with Wire() as wire:
         for host in (GOOD[4], f"[{GOOD[6]}]", "one-08080808-9.evil.test"):
             assert await confirm(wire, f"http://{host}/"), f"{host} must be reached"

@@ -63,6 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     key_revoke = key.add_parser("revoke", help="a key and its token die at once")
     key_revoke.add_argument("imp_key")
 
+    secret = verbs.add_parser("webhook-secret", help="what signs webhooks").add_subparsers(
+        metavar="NEW|RETIRE", dest="what", required=True
+    )
+    secret_new = secret.add_parser("new", help="one more: until the old one is retired both sign")
+    secret_new.add_argument("merchant")
+    secret_retire = secret.add_parser("retire", help="only the newest signs from now on")
+    secret_retire.add_argument("merchant")
+
     for verb, words in (("allow-origin", "allow"), ("forbid-origin", "no longer allow")):
         allow = verbs.add_parser(verb, help=f"{words} a site, an address or an app scheme")
         allow.add_argument("merchant")
@@ -90,7 +98,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
-    verb = arguments.verb if arguments.verb != "key" else f"key {arguments.what}"
+    verb = arguments.verb
+    if verb in ("key", "webhook-secret"):
+        verb = f"{verb} {arguments.what}"
     async with database.open_store(settings) as store, store.begin() as session:
         match verb:
             case "add":
@@ -104,6 +114,10 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
                 await _add_key(session, merchant.id)
             case "key revoke":
                 await _revoke_key(session, arguments.imp_key)
+            case "webhook-secret new":
+                await _new_webhook_secret(session, arguments.merchant)
+            case "webhook-secret retire":
+                await _retire_webhook_secret(session, arguments.merchant)
             case "add-user-code":
                 await _add_user_code(session, arguments)
             case "set":
@@ -158,6 +172,39 @@ async def _revoke_key(session: "Session", imp_key: str) -> None:
     if not find.is_plain(imp_key) or not await session.merchants.revoke_key(imp_key, now):
         raise CliError(f"There is no living key {imp_key!r}.")
     print(f"{imp_key} is revoked")
+
+
+async def _new_webhook_secret(session: "Session", word: str) -> None:
+    from naru.store.merchants import UNREADABLE
+
+    merchant = await find.merchant(session, word)
+    fresh_one = fresh.webhook_secret()
+    kept = (merchant.webhook_secret or "").split()
+    if kept == [UNREADABLE]:
+        kept = []
+        print("The old one does not open and is replaced.")
+    if len(kept) > 1:
+        raise CliError(
+            f"{merchant.name} has two webhook secrets already: "
+            f"naru merchant webhook-secret retire {merchant.user_code}"
+        )
+    changed = dataclasses.replace(merchant, webhook_secret=" ".join([fresh_one, *kept]))
+    await session.merchants.change(changed)
+    print(f"webhook secret  {fresh_one}")
+    if kept:
+        print("Both sign now. Once the shop knows this one: naru merchant webhook-secret retire")
+
+
+async def _retire_webhook_secret(session: "Session", word: str) -> None:
+    merchant = await find.merchant(session, word)
+    secrets = (merchant.webhook_secret or "").split()
+    if len(secrets) < 2:
+        raise CliError(
+            f"{merchant.name} has no older webhook secret: "
+            f"naru merchant webhook-secret new {merchant.user_code}"
+        )
+    await session.merchants.change(dataclasses.replace(merchant, webhook_secret=secrets[0]))
+    print("Only the newest webhook secret signs from now on.")
 
 
 async def _list(session: "Session") -> None:

@@ -65,9 +65,15 @@ async def sign_in(gateway: Gateway, request: SignIn, address: str | None) -> Ans
             if key is None or not fits:
                 await _count_failure(session, key, address, now)
                 raise HttpRefusal(401, messages.PAIR_WRONG)
-            nonce, expires_at = token_after(key.token_nonce, key.token_expires_at, now)
+            known = key.token_nonce
+            if known is not None and key.token_hash != hash_secret(
+                token_of(gateway.root_key, key.imp_key, known)
+            ):
+                known = None  # Made under another root key: we cannot say it again.
+            nonce, expires_at = token_after(known, key.token_expires_at, now)
             token = token_of(gateway.root_key, key.imp_key, nonce)
-            if expires_at == key.token_expires_at or await session.merchants.renew_token(
+            unchanged = (nonce, expires_at) == (key.token_nonce, key.token_expires_at)
+            if unchanged or await session.merchants.renew_token(
                 key.imp_key, nonce, hash_secret(token), expires_at, key.token_expires_at
             ):
                 return success(TokenAnnotation(token, unix(expires_at), unix(now)))

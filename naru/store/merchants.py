@@ -26,12 +26,13 @@ UNREADABLE = "unreadable"
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A live API key. `token_nonce` and the root key say its token again."""
+    """A live API key. `token_nonce` and the root key say its token again, `token_hash` proves it."""
 
     imp_key: str
     merchant_id: int
     secret_hash: bytes
     token_nonce: str | None
+    token_hash: bytes | None
     token_expires_at: datetime | None
 
 

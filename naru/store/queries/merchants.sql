@@ -53,7 +53,7 @@ SELECT imp_key, created_at, revoked_at FROM api_keys WHERE merchant_id = $1 ORDE
 
 -- key --
 -- A live key, to compare its secret with and to say its token again.
-SELECT imp_key, merchant_id, secret_hash, token_nonce, token_expires_at FROM api_keys
+SELECT imp_key, merchant_id, secret_hash, token_nonce, token_hash, token_expires_at FROM api_keys
  WHERE imp_key = $1 AND revoked_at IS NULL;
 
 -- renew_token --

@@ -117,6 +117,11 @@ def waiting_notices(ledger: Path) -> list[str]:
     return [row["notice_id"] for row in rows]
 
 
+def cancels_seen(ledger: Path) -> set[str]:
+    """The numbers of all cancels that ever reached the PG."""
+    return {row["cancel_no"] for row in _rows(ledger, "SELECT cancel_no FROM cancels")}
+
+
 def _rows(ledger: Path, sql: str) -> list[dict[str, Any]]:
     file = sqlite3.connect(f"file:{ledger}?mode=ro", uri=True, timeout=20)
     file.row_factory = sqlite3.Row

@@ -27,6 +27,7 @@ import asyncpg
 from naru.cli import seed
 from naru.cli.orphans import die_with_parent
 from naru.cli.postgres import Postgres, PostgresError
+from naru.config import Settings
 from naru.domain.merchant import Merchant
 from naru.store import Store
 from tests.killing.balancer import Balancer
@@ -433,6 +434,7 @@ async def open_house(
                 "NARU_PUBLIC_URL": balancer.url,
                 "NARU_ALLOW_PRIVATE_ADDRESSES": "on",
                 "NARU_LOG_LEVEL": "warning",
+                "NARU_ACCEPT_RISKS": "durability",
             }
             sandbox_url = f"http://127.0.0.1:{ports[0]}"
             ledger, requests = home / "sandbox.sqlite", home / "requests.jsonl"
@@ -497,13 +499,14 @@ async def open_house(
 
 
 async def _seed(house: House, webhook_origin: str, secret: str) -> Merchant:
-    store = await Store.open(house.database.url, 2)
+    root_key = Settings.read({"NARU_SECRET": secret}).need_secret()
+    store = await Store.open(house.database.url, 2, root_key=root_key)
     try:
         merchant = await seed.demo_merchant(
             store,
             sandbox_url=house.sandbox_url,
             shop_url=webhook_origin,
-            root_key=secret.encode(),
+            root_key=root_key,
         )
         async with store.direct() as session:
             channels = await session.channels.of_merchant(merchant.id)

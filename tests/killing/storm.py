@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 
 from naru.domain.points import POINTS
-from tests.killing.audit import Finding, audit, waiting_notices
+from tests.killing.audit import Finding, audit, cancels_seen, waiting_notices
 from tests.killing.house import Death, House, Program, open_house
 from tests.killing.load import GaveUp, Load
 
@@ -22,7 +22,7 @@ from tests.killing.load import GaveUp, Load
 OF_WORKER = ("reconcile.", "webhook.")
 PG_DEATHS = ("/v1/approvals", "/v1/cancels", "/v1/virtual-accounts", "/v1/approvals")
 # After the last fault. L1 promises 60 s after the PG answers again, L2 five minutes.
-QUIET_SECONDS = 300.0
+QUIET_SECONDS = 900.0
 BREATH_SECONDS = 15.0
 # So long an armed process is left to reach its point before it may be killed elsewhere.
 POINT_SECONDS = 8.0
@@ -42,6 +42,7 @@ class Report:
     back: dict[str, list[float]] = field(default_factory=dict)
     storm_seconds: float = 0.0
     quiet_seconds: float = 0.0
+    held: int = 0  # cancels that the PG never saw, not final yet
     logs: str = ""
 
     @property
@@ -57,7 +58,8 @@ class Report:
         return (
             f"seed {self.seed}: {self.kills} kills ({by}), {len(self.points)} named points, "
             f"{sum(self.journeys.values())} journeys; {counted}; back after s (p50/p95/max) {back}; "
-            f"storm {self.storm_seconds:.0f} s, all ended {self.quiet_seconds:.0f} s later; "
+            f"storm {self.storm_seconds:.0f} s, all ended {self.quiet_seconds:.0f} s later, "
+            f"{self.held} cancels held; "
             f"findings {dict(Counter(each.rule for each in self.findings))}"
         )
 
@@ -202,6 +204,7 @@ async def ride(
     tree: Path | None = None,
     home: Path | None = None,
     quiet_seconds: float = QUIET_SECONDS,
+    hold: bool = False,
 ) -> Report:
     """One storm from the first process to the audit. `tree` holds a naru with a planted defect."""
     load = Load(random.Random(seed + 1))
@@ -217,14 +220,20 @@ async def ride(
         finally:
             buying.cancel()
             await asyncio.gather(buying, return_exceptions=True)
-        return await finish(house, load, storm.report, began, quiet_seconds)
+        return await finish(house, load, storm.report, began, quiet_seconds, hold=hold)
 
 
 async def finish(
-    house: House, load: Load, report: Report, began: float, quiet_seconds: float
+    house: House,
+    load: Load,
+    report: Report,
+    began: float,
+    quiet_seconds: float,
+    *,
+    hold: bool = False,
 ) -> Report:
     """Wait until all has ended (bounded), then compare the books."""
-    open_still = await quiet(house, load, quiet_seconds)
+    open_still, report.held = await quiet(house, load, quiet_seconds, hold=hold)
     report.quiet_seconds = time.monotonic() - began
     report.journeys = load.book.journeys
     report.findings, report.counts = await audit(house, load.book)
@@ -245,29 +254,43 @@ async def finish(
 
 
 OPEN = """
-SELECT 'intent ' || kind || ' of ' || imp_uid || ' is ' || state || ' after ' || tries || ' tries'
-  FROM intents WHERE state IN ('open', 'unknown', 'undoing')
-UNION ALL SELECT 'payment ' || imp_uid || ' is approving' FROM payments WHERE step = 'approving'
-UNION ALL SELECT 'webhook of ' || imp_uid || ' (' || status || ') waits after ' || attempts || ' attempts'
-  FROM webhook_deliveries WHERE state = 'waiting'
+SELECT kind, number, state, 'intent ' || kind || ' of ' || imp_uid || ' is ' || state || ' after ' || tries || ' tries'
+    AS words FROM intents WHERE state IN ('open', 'unknown', 'undoing')
+UNION ALL SELECT 'payment', '', step, 'payment ' || imp_uid || ' is approving'
+    FROM payments WHERE step = 'approving'
+UNION ALL SELECT 'webhook', '', state,
+    'webhook of ' || imp_uid || ' (' || status || ') waits after ' || attempts || ' attempts'
+    FROM webhook_deliveries WHERE state = 'waiting'
 """
 
 
-async def quiet(house: House, load: Load, seconds: float) -> list[str]:
-    """Wait until nothing is open any more; what still is after `seconds`."""
+async def quiet(house: House, load: Load, seconds: float, *, hold: bool) -> tuple[list[str], int]:
+    """Wait until nothing is open any more; what still is after `seconds`, and how much is held.
+
+    "Not found" is final only minutes after a cancel was asked for (RELIABILITY §2.3, rule 1). With
+    `hold` a cancel that the PG has never seen, and that the worker has looked at, need not end.
+    """
     deadline = time.monotonic() + seconds
-    found = ["nobody could look"]
+    found, held = ["nobody could look"], 0
     while found and time.monotonic() < deadline:
         with contextlib.suppress(OSError, asyncpg.PostgresError, GaveUp, TimeoutError):
             connection = await asyncpg.connect(house.database.url, timeout=10)
             try:
-                found = [row[0] for row in await connection.fetch(OPEN)]
+                rows = await connection.fetch(OPEN)
             finally:
                 connection.terminate()
+            seen = cancels_seen(house.ledger)
+            unseen = [
+                row
+                for row in rows
+                if hold and (row[0], row[2]) == ("cancel", "unknown") and row[1] not in seen
+            ]
+            held = len(unseen)
+            found = [row["words"] for row in rows if row not in unseen]
             # The PG would try again after minutes; its staff need not wait.
             for notice_id in waiting_notices(house.ledger):
                 found.append(f"the PG has to deliver notice {notice_id}")
                 await load.resend(house.sandbox_url, notice_id)
         if found:
             await asyncio.sleep(0.5)
-    return found
+    return found, held

@@ -90,6 +90,7 @@ def reports() -> list[Report]:
                 seconds=often(90, 600),
                 gap=often(1, 2),
                 pause=often(2, 30),
+                hold=not often(0, 1),
             )
         )
         print(f"\nkilling: {report.line()}")

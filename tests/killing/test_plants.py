@@ -1,0 +1,52 @@
+"""The storm's own measure: it finds what is planted. A number without this is only a number.
+
+One defect by day, which needs no kill to be seen; all of them by night, under kills.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.killing.plants import PLANTS, Plant, plant
+from tests.killing.storm import ride
+from tests.support.scale import often
+
+# Points between the two commits of an approval, where the planted defects lose.
+POINTS = (
+    "claim.before_commit",
+    "claim.after_commit",
+    "settle.before_commit",
+    "settle.after_commit",
+)
+
+
+@pytest.mark.parametrize("defect", PLANTS, ids=lambda defect: defect.name)
+def test_a_planted_defect_is_found(defect: Plant, tmp_path: Path) -> None:
+    if defect is not PLANTS[0] and not often(0, 1):
+        pytest.skip("one control by day, all of them by night")
+    tmp_path.chmod(0o755)
+    report = asyncio.run(
+        ride(
+            1,
+            kills=often(1, 25),
+            points=often(0, 6) * POINTS,
+            seconds=often(8, 120),
+            rate=6.0,
+            tree=plant(defect, tmp_path),
+            quiet_seconds=often(3, 60),
+            hold=True,
+        )
+    )
+    rules = Counter(each.rule for each in report.findings)
+    print(f"\nkilling, control ({defect.name}): {dict(rules)}")
+    assert defect.found_by & set(rules), report.story()
+
+
+def test_every_plant_still_has_its_place(tmp_path: Path) -> None:
+    for number, defect in enumerate(PLANTS):
+        tree = plant(defect, tmp_path / str(number))
+        compile((tree / defect.file).read_text("utf-8"), defect.file, "exec")

@@ -149,6 +149,9 @@ async def test_the_decision_to_undo_is_not_taken_back(store: Store) -> None:
             async with store.begin() as tx:
                 await tx.intents.end(intent.id, state, NOW, None)
     async with store.begin() as tx:
+        approving = await tx.payments.get(payment.imp_uid)
+        assert approving is not None
+        assert await tx.payments.settle_failed(approving, "undone", NOW, "F500", "why")
         assert await tx.intents.end(intent.id, "undone", NOW, None)
         assert not await tx.intents.end(intent.id, "undone", NOW, None)
 

@@ -1060,7 +1060,7 @@ CREATE INDEX payments_by_start ON payments USING btree (merchant_id, started_at 
 
 CREATE INDEX tasks_of_payment ON operator_tasks USING btree (imp_uid) WHERE (imp_uid IS NOT NULL);
 
-CREATE INDEX tasks_to_tell ON operator_tasks USING btree (next_alert_at) WHERE (alerted_at IS NULL);
+CREATE INDEX tasks_to_tell ON operator_tasks USING btree (next_alert_at) WHERE ((alerted_at IS NULL) AND (closed_at IS NULL));
 
 CREATE INDEX tries_of_intent ON intent_tries USING btree (intent_id, id);
 

@@ -57,6 +57,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 public_url=settings.public_url,
                 root_key=settings.need_secret(),
                 partial_cancel_status=Status(settings.partial_cancel_status),
+                close_expired_accounts=settings.close_expired_accounts,
                 alert_url=settings.alert_url,
             )
         finally:

@@ -15,6 +15,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 SECRET_BYTES = 32
+RISKS = ("weak-secret", "plain-http", "durability", "clock", "sandbox")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -69,12 +70,19 @@ class Settings:
     partial_cancel_status: Literal["cancelled", "paid"] = "cancelled"
     """The public status of a payment of which a part was given back (both exist in the wild)."""
 
+    close_expired_accounts: bool = False
+    """Close virtual accounts that nobody paid by their due date (then `failed`). Off as in i'mport,
+    where they stay `ready` for good."""
+
     alert_url: str | None = field(default=None, repr=False)
     """Where the worker posts each new task for operators as JSON; None: only the log says it. A
     secret belongs into its query, which is never logged."""
 
     trusted_proxies: tuple[Network, ...] = ()
     """Networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
+    accept_risks: tuple[str, ...] = ()
+    """What `naru serve` and `naru worker` begin with all the same: words of RISKS. For tests and demos."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -260,6 +268,13 @@ def _networks(variable: str, text: str) -> tuple[Network, ...]:
         raise ConfigError(f"{variable} must be networks such as 10.0.0.0/8: {error}.") from None
 
 
+def _risks(variable: str, text: str) -> tuple[str, ...]:
+    words = tuple(text.replace(",", " ").split())
+    if wrong := [word for word in words if word not in RISKS]:
+        raise ConfigError(f"{variable} knows {', '.join(RISKS)}, and not {wrong[0][:40]!r}.")
+    return words
+
+
 _READERS: dict[str, Callable[[str, str], object]] = {
     "database_url": _database_url,
     "home": _home,
@@ -274,6 +289,8 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "processes": _processes,
     "log_level": _one_of(*LOG_LEVELS),
     "partial_cancel_status": _one_of("cancelled", "paid"),
+    "close_expired_accounts": _switch,
     "alert_url": _alert_url,
     "trusted_proxies": _networks,
+    "accept_risks": _risks,
 }

@@ -19,7 +19,11 @@ COMMANDS = {
     "merchant": "add, list and change merchants and their API keys",
     "channel": "add, list and choose the PG contracts of a merchant",
     "webhooks": "list and resend webhooks",
+    "tasks": "what the house could not end by itself: list, show, close",
+    "payment": "one payment's whole history",
+    "books": "compare the PGs' own books with ours",
     "log": "show and verify the audit log",
+    "keys": "list, rotate and retire the keys that seal secrets at rest",
     "doctor": "say what is wrong with this installation, and what to do",
 }
 
@@ -30,6 +34,7 @@ Settings come from the environment, none from a file:
 
   NARU_DATABASE_URL   postgresql://user:password@host:5432/naru (demo: its own PostgreSQL)
   NARU_SECRET         the root key, 32 characters or more (demo: makes one in NARU_HOME)
+  NARU_SECRET_OLD     the root key before, while it is changed
   NARU_HOME           folder of the demo's database, secret and logs (.naru)
   NARU_HOST           address the gateway listens on (127.0.0.1)
   NARU_PORT           port of the gateway (8800)
@@ -40,6 +45,9 @@ Settings come from the environment, none from a file:
   NARU_LOG_LEVEL      debug, info, warning or error (info)
   NARU_TRUSTED_PROXIES             networks whose X-Forwarded-* is believed (none)
   NARU_ALLOW_PRIVATE_ADDRESSES     let webhooks be on private addresses (off; demo: on)
+  NARU_ALERT_URL      where operators are told of new tasks (none: the log only)
+  NARU_ACCEPT_RISKS   begin with what serve refuses: weak-secret, plain-http, durability, clock, sandbox
+  NARU_CLOSE_EXPIRED_ACCOUNTS      close virtual accounts after their due date (off, as V1)
   NARU_PARTIAL_CANCEL_STATUS       cancelled or paid: status of a partly cancelled payment
 
 The usual start:  naru migrate && naru merchant add "My shop" && naru serve

@@ -10,8 +10,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from naru.domain.hands import chance as machine_chance
+from naru.jobs.tell import tell_operators
+from naru.payments.compare_books import compare_contract, due_contracts
+from naru.payments.expire_virtual_account import due_accounts, expire_virtual_account
 from naru.payments.gateway import Gateway
 from naru.payments.reconcile import due as due_questions
+from naru.payments.reconcile import probe
+from naru.payments.watch import due_watches, watch
 from naru.store import StoreUnavailable
 from naru.store.queue import DELIVER_WEBHOOK, SETTLE_PAYMENT
 
@@ -56,6 +61,28 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
             async with gateway.store.direct() as session:
                 await session.queue.ask(SETTLE_PAYMENT, imp_uid, once=f"settle {imp_uid}")
 
+    async def probe_silent_pgs() -> None:
+        await probe(gateway)
+
+    async def watch_undone() -> None:
+        for imp_uid in await due_watches(gateway):
+            await watch(gateway, imp_uid)
+
+    async def tell() -> None:
+        await tell_operators(gateway)
+
+    async def expire_accounts() -> None:
+        for merchant_id, imp_uid in await due_accounts(gateway):
+            await expire_virtual_account(gateway, merchant_id, imp_uid)
+
+    async def compare_with_pgs() -> None:
+        for channel_id in await due_contracts(gateway):
+            await compare_contract(gateway, channel_id)
+
+    async def forget_dead_tickets() -> None:
+        async with gateway.store.direct() as session:
+            await session.intents.forget_tickets(gateway.now())
+
     async def forget_ended_jobs() -> None:
         async with gateway.store.direct() as session:
             await session.queue.forget(JOB_LOG_KEPT)
@@ -80,7 +107,13 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
     return (
         Round("webhooks whose time has come", 2.0, wake_webhooks),
         Round("payments whose outcome is not known", 5.0, settle_questions),
+        Round("tasks that nobody was told of", 5.0, tell),
+        Round("PGs that do not answer", 20.0, probe_silent_pgs),
+        Round("approvals that were undone", 30.0, watch_undone),
+        Round("buyers' proofs that are dead", 60.0, forget_dead_tickets),
         Round("addresses that do not answer", 60.0, probe_silent_addresses),
+        Round("virtual accounts past their due date", 300.0, expire_accounts),
+        Round("the PGs' own books", 1800.0, compare_with_pgs),
         Round("the anchor of the audit log", 900.0, anchor_audit_log),
         Round("Idempotency-Keys and limits whose time is over", 600.0, forget_keys),
         Round("the log of ended jobs", 3600.0, forget_ended_jobs),

@@ -19,6 +19,7 @@ from naru.store.intents import Intent
 log = logging.getLogger("naru.payments")
 
 CLOSED = "가상계좌 말소"  # unknowns.md A29
+EXPIRED = "입금기한이 지나 가상계좌가 말소되었습니다."
 
 
 class NotWaiting(BadRequest):
@@ -98,7 +99,9 @@ async def settle_close(
             case Undone():
                 if await tx.intents.end(intent.id, "done", now, None):
                     # A deposit that was booked meanwhile wins: it is a fact.
-                    current = await tx.payments.close_account(current, now, CLOSED) or current
+                    account = current.virtual_account
+                    why = EXPIRED if account is not None and now > account.due else CLOSED
+                    current = await tx.payments.close_account(current, now, why) or current
                     await told_by_itself(gateway, tx, intent, "closed")
             case Declined(code=code):
                 if await tx.intents.end(intent.id, "refused", now, code):

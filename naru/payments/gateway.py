@@ -34,6 +34,9 @@ class Gateway:
     chance: random.Random = field(default_factory=chance, repr=False)
     ids: Ids = field(default_factory=RandomIds)
     partial_cancel_status: Status = Status.CANCELLED
+    close_expired_accounts: bool = False
+    # Where operators are told of new tasks; its query may hold a secret.
+    alert_url: str | None = field(default=None, repr=False)
     _connectors: dict[str, Connector] = field(default_factory=dict, repr=False)
 
     def connector_of(self, channel: Channel) -> Connector:

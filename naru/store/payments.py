@@ -268,6 +268,13 @@ class Payments:
         await self._connection.execute("ROLLBACK TO SAVEPOINT fact")
         return await self._changed(query, *values, True)
 
+    async def overdue(
+        self, due_before: datetime, asked_before: datetime, most: int
+    ) -> list[tuple[int, str]]:
+        """(merchant id, imp_uid) of accounts that wait past their due date and that no PG was asked to close lately."""
+        rows = await self._connection.fetch(Q["overdue"], due_before, asked_before, most)
+        return [(row["merchant_id"], row["imp_uid"]) for row in rows]
+
     async def close_account(self, payment: Payment, now: datetime, reason: str) -> Payment | None:
         """waiting_deposit -> failed."""
         return await self._changed(

@@ -4,6 +4,9 @@ ALTER TABLE deposits DROP CONSTRAINT deposits_meaning_check;
 ALTER TABLE deposits ADD CONSTRAINT deposits_meaning_check CHECK (meaning IN (
     'exact', 'short', 'over', 'late', 'early', 'after_end', 'other_account', 'other_currency', 'unknown_order'));
 
+-- Accounts past their due date are looked for every few minutes.
+CREATE INDEX payments_waiting ON payments (vbank_due) WHERE step = 'waiting_deposit';
+
 -- Every difference between the PG's book and ours, once, with what was done about it.
 CREATE TABLE book_differences (
     channel_id bigint NOT NULL REFERENCES channels (id),

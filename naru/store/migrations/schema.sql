@@ -172,7 +172,7 @@ CREATE FUNCTION keep_idempotency_rules() RETURNS trigger
     AS $$
 BEGIN
     IF NEW.merchant_id <> OLD.merchant_id OR NEW.method <> OLD.method OR NEW.path <> OLD.path
-       OR NEW.key <> OLD.key OR NEW.fingerprint <> OLD.fingerprint THEN
+       OR NEW.key <> OLD.key THEN
         RAISE EXCEPTION 'idempotency %: what was asked does not change', OLD.id
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
@@ -181,7 +181,7 @@ BEGIN
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     IF OLD.status IS NOT NULL
-       AND (NEW.status, NEW.headers, NEW.body) IS DISTINCT FROM (OLD.status, OLD.headers, OLD.body) THEN
+       AND (NEW.status, NEW.headers) IS DISTINCT FROM (OLD.status, OLD.headers) THEN
         RAISE EXCEPTION 'idempotency %: it is answered', OLD.id
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
@@ -601,16 +601,15 @@ CREATE TABLE idempotency (
     method text NOT NULL,
     path text NOT NULL COLLATE pg_catalog."C",
     key text NOT NULL COLLATE pg_catalog."C",
-    fingerprint bytea NOT NULL,
+    sealed bytea NOT NULL,
+    data_key integer GENERATED ALWAYS AS (data_key_of(sealed)) STORED NOT NULL,
     attempt integer DEFAULT 1 NOT NULL,
     lease_until timestamp with time zone NOT NULL,
     effect text COLLATE pg_catalog."C",
     status smallint,
     headers jsonb,
-    body bytea,
     expires_at timestamp with time zone NOT NULL,
-    CONSTRAINT idempotency_check CHECK ((((status IS NULL) = (body IS NULL)) AND ((status IS NULL) = (headers IS NULL)))),
-    CONSTRAINT idempotency_fingerprint_check CHECK ((length(fingerprint) = 32)),
+    CONSTRAINT idempotency_check CHECK (((status IS NULL) = (headers IS NULL))),
     CONSTRAINT idempotency_key_check CHECK ((key ~ '^[!-~]{1,255}$'::text))
 );
 
@@ -1058,6 +1057,8 @@ CREATE INDEX payments_by_paid ON payments USING btree (merchant_id, paid_at DESC
 
 CREATE INDEX payments_by_start ON payments USING btree (merchant_id, started_at DESC);
 
+CREATE INDEX payments_waiting ON payments USING btree (vbank_due) WHERE (step = 'waiting_deposit'::text);
+
 CREATE INDEX tasks_of_payment ON operator_tasks USING btree (imp_uid) WHERE (imp_uid IS NOT NULL);
 
 CREATE INDEX tasks_to_tell ON operator_tasks USING btree (next_alert_at) WHERE ((alerted_at IS NULL) AND (closed_at IS NULL));
@@ -1248,6 +1249,9 @@ ALTER TABLE ONLY deposits
 
 ALTER TABLE ONLY deposits
     ADD CONSTRAINT deposits_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
+ALTER TABLE ONLY idempotency
+    ADD CONSTRAINT idempotency_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
 
 ALTER TABLE ONLY idempotency
     ADD CONSTRAINT idempotency_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);

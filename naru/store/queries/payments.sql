@@ -136,6 +136,14 @@ UPDATE payments SET step = 'paid', event = 'deposited', version = version + 1,
  WHERE imp_uid = $1 AND version = $2 AND step = 'waiting_deposit'
 RETURNING *, (SELECT sealed FROM payment_secrets s WHERE s.imp_uid = payments.imp_uid) AS sealed;
 
+-- overdue --
+-- Accounts that wait past their due date, longest first; a PG that refused is asked once a day.
+SELECT merchant_id, imp_uid FROM payments p
+ WHERE step = 'waiting_deposit' AND vbank_due < $1
+   AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.imp_uid = p.imp_uid AND i.kind = 'close_account'
+                      AND i.opened_at > $2)
+ ORDER BY vbank_due LIMIT $3;
+
 -- close_account --
 -- waiting_deposit -> failed: the account was closed before a deposit.
 UPDATE payments SET step = 'failed', event = 'account_closed', version = version + 1,

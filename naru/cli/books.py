@@ -1,0 +1,79 @@
+"""`naru books …`: is what the PGs have booked what we have booked?"""
+
+import argparse
+import asyncio
+import dataclasses
+from datetime import timedelta
+
+from naru.cli import database
+from naru.cli.trouble import CliError
+from naru.config import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verbs of `naru books`."""
+    parser.epilog = (
+        "The worker compares every day. Exits 1 when the books differ or cannot be read.\n"
+        "for example:  naru books compare --days 7\n"
+        "              naru books list"
+    )
+    verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
+    compare = verbs.add_parser("compare", help="compare now; what only a PG knows is booked")
+    compare.add_argument("--days", type=int, default=2, metavar="N", help="back from now (2)")
+    compare.add_argument("--channel", metavar="KEY", help="the book of this channel only")
+    listing = verbs.add_parser("list", help="the differences found so far, newest first")
+    listing.add_argument("--most", type=int, default=50, metavar="N", help="at most (50)")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Do what the verb says; 0 when the books agree."""
+    if arguments.verb == "list":
+        asyncio.run(_list(arguments, settings))
+        return 0
+    return asyncio.run(_compare(arguments, settings))
+
+
+async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
+    most = max(1, min(arguments.most, 10_000))
+    async with database.open_store(settings) as store, store.direct() as session:
+        for found_at, difference in await session.books.differences(most):
+            print(f"{found_at:%Y-%m-%d %H:%M:%S}Z  {difference.ending:<6}  {difference.text()}")
+
+
+async def _compare(arguments: argparse.Namespace, settings: Settings) -> int:
+    from naru.app import open_gateway
+    from naru.payments.compare_books import compare_books, contracts
+    from naru.store import StoreUnavailable
+
+    if not 1 <= arguments.days <= 3650:
+        raise CliError("--days is a number from 1 to 3650.")
+    settings.need_secret()
+    settings = dataclasses.replace(settings, database_url=database.address(settings))
+    assert settings.database_url is not None
+    await database.check_ready(settings.database_url)
+    agree = True
+    try:
+        async with open_gateway(settings) as gateway:
+            async with gateway.store.direct() as session:
+                channels = await session.channels.every()
+            chosen = [
+                contract
+                for contract in contracts(gateway, channels)
+                if arguments.channel in (None, *(channel.channel_key for channel in contract))
+            ]
+            if arguments.channel is not None and not chosen:
+                raise CliError("There is no such channel, or its PG shows no book.")
+            for contract in chosen:
+                result = await compare_books(gateway, contract, timedelta(days=arguments.days))
+                agree = agree and result.agrees
+                print(
+                    f"{contract[0].channel_key}: {result.movements} movements,"
+                    f" {len(result.differences)} differences, {result.pending} under way"
+                )
+                for difference in result.differences:
+                    print(f"  {difference.ending:<6}  {difference.text()}")
+                if result.broken is not None:
+                    print(f"  not finished: {result.broken}")
+    except StoreUnavailable as error:
+        raise CliError(f"{error}.") from error
+    return 0 if agree else 1

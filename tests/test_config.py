@@ -42,6 +42,7 @@ def test_every_setting_is_read_from_the_variable_of_its_name(tmp_path: Path) -> 
             "NARU_LOG_LEVEL": "WARNING",
             "NARU_PARTIAL_CANCEL_STATUS": "paid",
             "NARU_TRUSTED_PROXIES": "10.0.0.0/8, ::1",
+            "NARU_ACCEPT_RISKS": "durability, clock",
         }
     )
 
@@ -59,6 +60,7 @@ def test_every_setting_is_read_from_the_variable_of_its_name(tmp_path: Path) -> 
         log_level="warning",
         partial_cancel_status="paid",
         trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("::1")),
+        accept_risks=("durability", "clock"),
     )
     defaults = Settings()
     assert all(getattr(settings, f.name) != getattr(defaults, f.name) for f in fields(settings))

@@ -19,7 +19,7 @@ from naru.cli import database, ports
 from naru.cli.children import Child
 from naru.cli.postgres import Postgres
 from naru.cli.trouble import CliError
-from naru.config import Settings, make_secret
+from naru.config import RISKS, Settings, make_secret
 
 if TYPE_CHECKING:
     from naru.domain.merchant import Merchant
@@ -204,6 +204,8 @@ class Demo:
             "NARU_DATABASE_URL": url,
             "NARU_HOME": str(settings.home),
             "NARU_ALLOW_PRIVATE_ADDRESSES": "on",
+            # A demo takes no money: it may lose some, and be looked at from the next room.
+            "NARU_ACCEPT_RISKS": " ".join(RISKS),
         }
 
     async def _child(

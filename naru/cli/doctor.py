@@ -13,9 +13,13 @@ from urllib.parse import urlsplit
 from naru.cli import database, ports
 from naru.cli.trouble import CliError
 from naru.config import Settings
+from naru.domain.merchant import is_loopback
 
 SKEW_SECONDS = 2.0
 FREE_BYTES = 1_000_000_000
+DISK_USED_MAX = 0.95
+# Thirty-two random hex digits show fewer than this once in hundreds of millions of times.
+DIFFERENT_BYTES_MIN = 8
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -69,6 +73,29 @@ async def examine(settings: Settings) -> list[Finding]:
     ]
 
 
+async def refuse_risks(settings: Settings, url: str) -> None:
+    """What would cost somebody money: serving does not begin with it, unless NARU_ACCEPT_RISKS says so.
+
+    Raises CliError with one sentence about the first one.
+    """
+    try:
+        risks = {
+            "weak-secret": _secret(settings),
+            "plain-http": _public_url(settings),
+            "durability": await _durability(url),
+            "clock": await _skew(url),
+            "sandbox": await _sandbox(url),
+        }
+    except Exception as error:  # The server may go away between two questions.
+        raise CliError(database.explain(error)) from error
+    for word, finding in risks.items():
+        if finding.bad and word not in settings.accept_risks:
+            raise CliError(
+                f"{finding.what}: {finding.found}. {finding.advice} "
+                f"(To serve all the same: NARU_ACCEPT_RISKS={word}.)"
+            )
+
+
 def _python() -> Finding:
     return Finding("Python", sys.version.split()[0])
 
@@ -87,7 +114,8 @@ async def _database(settings: Settings) -> list[Finding]:
         )
     else:
         findings.append(Finding("migrations", "up to date"))
-    for look in (_durability, _skew):
+    looks = (_durability, _skew) if missing else (_durability, _skew, _sandbox, _people)
+    for look in looks:
         try:
             findings.append(await look(url))
         except Exception as error:  # The server may go away between two questions.
@@ -141,6 +169,57 @@ async def _skew(url: str) -> Finding:
     return Finding("clock", f"{skew * 1000:.0f} ms from the database's")
 
 
+async def _people(url: str) -> Finding:
+    """What waits for somebody: open tasks, the oldest doubt, webhooks that are late."""
+    import asyncpg
+
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        tasks = await connection.fetchval(
+            "SELECT count(*) FROM operator_tasks WHERE closed_at IS NULL"
+        )
+        unknown = await connection.fetchval(
+            "SELECT min(opened_at) FROM intents WHERE state IN ('unknown', 'undoing')"
+        )
+        late = await connection.fetchval(
+            "SELECT count(*) FROM webhook_deliveries"
+            " WHERE state = 'waiting' AND next_at < now() - interval '1 minute'"
+        )
+    finally:
+        await connection.close(timeout=5)
+    oldest = "none" if unknown is None else f"since {unknown:%Y-%m-%d %H:%M:%S}Z"
+    found = f"{tasks} tasks; unknown outcomes: {oldest}; late webhooks: {late}"
+    if tasks:
+        return Finding("waits for people", found, advice="`naru tasks list` says what to do.")
+    if late:
+        return Finding("waits for people", found, advice="Is a `naru worker` running?")
+    return Finding("waits for people", found)
+
+
+async def _sandbox(url: str) -> Finding:
+    import asyncpg
+
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        pretended = await connection.fetch(
+            "SELECT m.id, m.name, c.pg_code, c.mid FROM channels c JOIN merchants m ON m.id = c.merchant_id"
+            " WHERE m.live AND NOT m.allow_test_channels AND c.connector = 'sandbox' AND NOT c.test"
+            " ORDER BY c.id"
+        )
+    finally:
+        await connection.close(timeout=5)
+    if pretended:
+        first = pretended[0]
+        return Finding(
+            "sandbox PG",
+            f"live merchant {first['id']} has {first['pg_code']}.{first['mid']} there as a live channel",
+            bad=True,
+            advice="Its orders would be paid without money: take the channel away, or say "
+            f"`naru merchant set {first['id']} allow_test_channels yes`.",
+        )
+    return Finding("sandbox PG", "no live channel is there")
+
+
 def _secret(settings: Settings) -> Finding:
     if settings.secret is None:
         return Finding(
@@ -153,6 +232,13 @@ def _secret(settings: Settings) -> Finding:
     if "NARU_SECRET" not in os.environ and kept.exists() and kept.stat().st_mode & 0o077:
         return Finding(
             "root key", f"{kept} can be read by others", bad=True, advice=f"chmod 600 {kept}"
+        )
+    if len(set(settings.secret)) < DIFFERENT_BYTES_MIN:
+        return Finding(
+            "root key",
+            "easily guessed",
+            bad=True,
+            advice="Set NARU_SECRET to the output of `openssl rand -hex 32`.",
         )
     return Finding("root key", f"{len(settings.secret)} bytes")
 
@@ -172,7 +258,7 @@ def _ports(settings: Settings) -> list[Finding]:
 
 def _public_url(settings: Settings) -> Finding:
     parts = urlsplit(settings.public_url)
-    local = (parts.hostname or "") in ("localhost", "127.0.0.1", "::1")
+    local = is_loopback(settings.public_url)
     if parts.scheme != "https" and not local:
         return Finding(
             "public URL",
@@ -203,10 +289,13 @@ def _disk(settings: Settings) -> Finding:
     folder = next(
         each for each in (settings.home, *settings.home.absolute().parents) if each.is_dir()
     )
-    free = shutil.disk_usage(folder).free
-    shown = f"{free / 1e9:.1f} GB free"
+    usage = shutil.disk_usage(folder)
+    free, share = usage.free, usage.used / (usage.used + usage.free)
+    shown = f"{free / 1e9:.1f} GB free, {share:.0%} used"
     if free < FREE_BYTES:
         return Finding("disk", shown, bad=True, advice=f"Make room where {folder} is.")
+    if share > DISK_USED_MAX:
+        return Finding("disk", shown, advice=f"Make room where {folder} is before it is full.")
     return Finding("disk", shown)
 
 

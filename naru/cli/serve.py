@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import os
 
-from naru.cli import crash, database, logs, ports
+from naru.cli import crash, database, doctor, logs, ports
 from naru.config import Settings
 
 GRACE_SECONDS = 15  # What is under way may end: longer than a PG's answer takes (wire: 10 s).
@@ -27,6 +27,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     ports.check(settings.host, settings.port, "NARU_PORT")
     asyncio.run(database.check_ready(url))
     asyncio.run(database.check_root_key(settings, url))
+    asyncio.run(doctor.refuse_risks(settings, url))
     logs.set_up(settings)
     # The processes read the environment themselves; the embedded server's address is not in it.
     os.environ["NARU_DATABASE_URL"] = url

@@ -5,7 +5,7 @@ import asyncio
 import dataclasses
 import signal
 
-from naru.cli import database, logs
+from naru.cli import database, doctor, logs
 from naru.cli.trouble import CliError
 from naru.config import Settings
 
@@ -34,6 +34,7 @@ async def _work(settings: Settings) -> None:
     assert settings.database_url is not None
     await database.check_ready(settings.database_url)
     await database.check_root_key(settings, settings.database_url)
+    await doctor.refuse_risks(settings, settings.database_url)
     logs.set_up(settings)
     stop = asyncio.Event()
     for kind in (signal.SIGINT, signal.SIGTERM):

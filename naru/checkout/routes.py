@@ -55,6 +55,7 @@ from naru.domain.payment import Payment, Step
 from naru.domain.pg_profile import Mode, Shape, profile
 from naru.domain.window import Redirect
 from naru.payments.abandon import abandon
+from naru.payments.ask_now import ask_now
 from naru.payments.gateway import Gateway
 from naru.payments.start import enter_window, start
 from naru.store import StoreUnavailable
@@ -223,6 +224,8 @@ class _Door:
         )
         if payment is None:
             return _json({"state": "unknown", "result": None, "redirect_url": None}, ANYONE, 404)
+        if payment.step is Step.APPROVING:
+            await ask_now(self._gateway, payment.imp_uid)
         return _json(told(payment), payment.page_origin)
 
     async def abandon(self, request: Request) -> Response:

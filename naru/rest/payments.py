@@ -13,6 +13,7 @@ from naru.domain.errors import NoSuchPayment, PgRefused
 from naru.domain.money import Money
 from naru.domain.outcome import RefundAccount
 from naru.domain.payment import Payment, Status, Step
+from naru.payments.ask_now import ask_now
 from naru.payments.cancel import cancel, find_to_cancel
 from naru.rest import messages
 from naru.rest.annotations import (
@@ -99,6 +100,8 @@ async def show(call: Call, request: OnePayment) -> Answer:
     payment = call.payment
     if payment is None:
         raise HttpRefusal(404, messages.NO_PAYMENT)
+    if payment.step is Step.APPROVING:
+        await ask_now(call.gateway, payment.imp_uid)
     return _payment(call, payment)
 
 

@@ -22,7 +22,8 @@ from naru.domain.hands import chance as machine_chance
 from naru.domain.hands import utc_now
 from naru.domain.merchant import origin_of
 from naru.domain.points import reach
-from naru.store import Store
+from naru.domain.task import TaskKind
+from naru.store import Session, Store
 from naru.store.outbox import Attempt, Delivery
 from naru.store.queue import DELIVER_WEBHOOK
 from naru.webhooks.retry import is_delivered, ladder_of, next_wait
@@ -159,6 +160,10 @@ class Deliverer:
     async def _succeed(self, delivery: Delivery, attempt: Attempt, recovered: bool) -> None:
         async with self._store.direct() as session:
             following = await session.outbox.delivered(delivery, attempt)
+            if delivery.attempts:
+                await session.tasks.end_by_itself(
+                    [TaskKind.WEBHOOK_PARKED], str(delivery.id), "delivered", self._now()
+                )
             if following is not None:
                 await session.queue.ask(DELIVER_WEBHOOK, str(following))
             if recovered:
@@ -176,12 +181,31 @@ class Deliverer:
             wait = delivery.rung_at - now
         async with self._store.begin() as session:
             following = await session.outbox.failed(delivery, attempt, wait, early=early)
+            if wait is None:
+                await self._lay_before_people(session, delivery, attempt, now)
             if wait is not None:
                 await session.queue.ask(DELIVER_WEBHOOK, str(delivery.id), after=wait)
             elif following is not None:
                 await session.queue.ask(DELIVER_WEBHOOK, str(following))
         if wait is None:
             log.warning("webhook %s of %s is parked", delivery.webhook_id, delivery.imp_uid)
+
+    async def _lay_before_people(
+        self, session: Session, delivery: Delivery, attempt: Attempt, now: datetime
+    ) -> None:
+        """A parked webhook is a task, unless somebody else has it by now and it is not parked."""
+        standing = await session.outbox.get(delivery.id)
+        if standing is None or standing.state != "parked":
+            return
+        came = attempt.error or f"HTTP {attempt.answer_status}"
+        # The origin only: an address may hold a secret.
+        await session.tasks.open(
+            TaskKind.WEBHOOK_PARKED,
+            str(delivery.id),
+            f"{delivery.status} of {delivery.imp_uid} to {origin_of(delivery.url)}: {came}",
+            now,
+            imp_uid=delivery.imp_uid,
+        )
 
     @asynccontextmanager
     async def _leased(self, delivery: Delivery) -> AsyncIterator[None]:

@@ -168,6 +168,8 @@ class StandInPg:
         if asked.method == "GET":
             return self.cancels.get(asked.path.split("/")[3])
         body = asked.body
+        if body["cancel_no"] in self.cancels:
+            return self.cancels[body["cancel_no"]]
         [order] = [
             o for o in self.orders.values() if (o["approval"] or {}).get("tid") == body["tid"]
         ]

@@ -20,7 +20,7 @@ CREATE TABLE operator_tasks (
 );
 -- The same thing is laid before people once, until they have closed it.
 CREATE UNIQUE INDEX one_open_task ON operator_tasks (kind, subject) WHERE closed_at IS NULL;
-CREATE INDEX tasks_to_tell ON operator_tasks (next_alert_at) WHERE alerted_at IS NULL;
+CREATE INDEX tasks_to_tell ON operator_tasks (next_alert_at) WHERE alerted_at IS NULL AND closed_at IS NULL;
 CREATE INDEX tasks_of_payment ON operator_tasks (imp_uid) WHERE imp_uid IS NOT NULL;
 
 CREATE FUNCTION keep_task_rules() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -32,11 +32,11 @@ RETURNING id;
 SELECT count(*) FROM operator_tasks WHERE closed_at IS NULL;
 
 -- take_to_tell --
--- Tasks that nobody was told of and whose time has come, oldest first. They are ours until `$2`,
+-- Open tasks that nobody was told of and whose time has come, oldest first. They are ours until `$2`,
 -- when another try is due: a teller that dies or fails delays a task and never loses it.
 UPDATE operator_tasks SET alert_tries = alert_tries + 1, next_alert_at = $2
  WHERE id IN (SELECT id FROM operator_tasks
-               WHERE alerted_at IS NULL AND next_alert_at <= $1
+               WHERE alerted_at IS NULL AND closed_at IS NULL AND next_alert_at <= $1
                ORDER BY next_alert_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 RETURNING *;
 

@@ -1,0 +1,102 @@
+"""`naru tasks …`: what the house could not end by itself, and who ended it."""
+
+import argparse
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from naru.cli import database
+from naru.cli.trouble import CliError
+from naru.config import Settings
+
+if TYPE_CHECKING:
+    from naru.domain.task import Task
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verbs of `naru tasks`."""
+    parser.epilog = (
+        "for example:  naru tasks list\n"
+        '              naru tasks close 7 --by kim --note "given back in the PG\'s console"'
+    )
+    verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
+    listing = verbs.add_parser("list", help="what waits for a person, oldest first")
+    listing.add_argument("--all", action="store_true", help="the newest, closed ones too")
+    listing.add_argument("--most", type=int, default=100, metavar="N", help="at most (100)")
+    show = verbs.add_parser("show", help="one task: what happened, and what to do")
+    show.add_argument("task", type=int, help="its number in `naru tasks list`")
+    close = verbs.add_parser("close", help="somebody has looked; it is kept with name and note")
+    close.add_argument("task", type=int, help="its number in `naru tasks list`")
+    close.add_argument("--by", required=True, metavar="NAME", help="who looked")
+    close.add_argument("--note", required=True, metavar="TEXT", help="what became of it")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Do what the verb says; print what a person needs to know."""
+    verbs = {"list": _list, "show": _show, "close": _close}
+    asyncio.run(verbs[arguments.verb](arguments, settings))
+    return 0
+
+
+async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
+    most = max(1, min(arguments.most, 10_000))
+    async with database.open_store(settings) as store, store.direct() as session:
+        tasks = session.tasks
+        for each in await (tasks.list_all(most) if arguments.all else tasks.list_open(most)):
+            state = "open" if each.closed_at is None else f"closed by {each.closed_by}"
+            print(
+                f"{each.id:>6}  {each.opened_at:%Y-%m-%d %H:%M:%S}Z  {each.kind:<21}  "
+                f"{each.imp_uid or each.subject}  {state}  {each.sentence}"
+            )
+
+
+async def _show(arguments: argparse.Namespace, settings: Settings) -> None:
+    from naru.domain.task import SAID, TaskKind
+
+    async with database.open_store(settings) as store, store.direct() as session:
+        task = await session.tasks.get(_number(arguments.task))
+    if task is None:
+        raise CliError(f"There is no task number {arguments.task}.")
+    said = SAID[TaskKind(task.kind)]
+    print(f"task {task.id}: {task.kind}, about {task.subject}")
+    print(f"  {said.happened}\n  {said.happened_ko}\n  {task.sentence}")
+    print(f"to do\n  {said.advice}\n  {said.advice_ko}")
+    if task.imp_uid is not None:
+        print(f"  naru payment {task.imp_uid}")
+    for line in _times(task):
+        print(line)
+
+
+def _times(task: "Task") -> list[str]:
+    lines = [f"opened  {task.opened_at:%Y-%m-%d %H:%M:%S}Z"]
+    if task.alerted_at is not None:
+        lines.append(f"told    {task.alerted_at:%Y-%m-%d %H:%M:%S}Z")
+    if task.closed_at is not None:
+        lines.append(
+            f"closed  {task.closed_at:%Y-%m-%d %H:%M:%S}Z by {task.closed_by}: {task.note}"
+        )
+    return lines
+
+
+async def _close(arguments: argparse.Namespace, settings: Settings) -> None:
+    from naru.domain.text import is_storable
+
+    if not is_storable([arguments.by, arguments.note]):
+        raise CliError("The name and the note must be text.")
+    async with database.open_store(settings) as store, store.begin() as session:
+        try:
+            closed = await session.tasks.close(
+                _number(arguments.task), arguments.by, arguments.note, datetime.now(UTC)
+            )
+        except ValueError as error:
+            raise CliError(
+                "Say who looked and what became of it: --by NAME --note TEXT."
+            ) from error
+    if not closed:
+        raise CliError(f"There is no open task number {arguments.task}.")
+    print(f"task {arguments.task} is closed")
+
+
+def _number(number: int) -> int:
+    """A number that the database can hold; 0 is never one of ours."""
+    return number if 0 < number < 2**63 else 0

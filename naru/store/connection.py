@@ -153,6 +153,7 @@ class Store:
     ) -> None:
         self._dsn = dsn
         self.keyring = Keyring(root_key, old_root_key)
+        self.look_again_seconds = LOOK_AGAIN_SECONDS
         self._keys_learned_at: float | None = None
         self._wait_seconds = wait_seconds
         self._size = size
@@ -236,12 +237,12 @@ class Store:
         return await self._connect()
 
     async def _look_at_keys(self, connection: Connection) -> None:
-        """Read the data keys when nobody here did for a minute."""
+        """Read the data keys when nobody here did for a minute (`look_again_seconds`)."""
         if not self.keyring.can_open:
             return
         now = asyncio.get_running_loop().time()
         learned = self._keys_learned_at
-        if learned is not None and now - learned < LOOK_AGAIN_SECONDS:
+        if learned is not None and now - learned < self.look_again_seconds:
             return
         # Set before the question, so that the others need not ask it, too; the first must wait.
         if learned is not None:

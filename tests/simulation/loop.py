@@ -1,0 +1,146 @@
+"""An event loop whose clock is a number: waiting costs nothing, and every run is the same run.
+
+Nothing here touches a socket, a thread or the machine's clock. A process of the simulated world is a
+context variable: what a killed process still had to do is never run, so that no `finally:` of it can
+do anything; what a paused process has to do waits until it goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import sys
+from collections.abc import Coroutine
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Killed(BaseException):
+    """This process was told to die where it stands."""
+
+
+class Deadlock(RuntimeError):
+    """Somebody waits, and nothing will ever happen any more."""
+
+
+class Process:
+    """A process of the simulated world, as far as the loop knows it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.dead = False
+        self.paused = False
+        self.frozen: list[asyncio.Handle] = []
+
+
+PROCESS: ContextVar[Process | None] = ContextVar("PROCESS", default=None)
+
+
+class VirtualLoop(asyncio.base_events.BaseEventLoop):
+    """`time()` starts at 0 and jumps to whatever comes next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now = 0.0
+        # Below this two moments are one; a clock near 1.7e9 could not tell them apart.
+        self._clock_resolution = 1e-6
+        self._mistake: Exception | None = None
+        self._kept: list[asyncio.Task[Any]] = []
+        self.set_task_factory(self._make_task)
+        self.set_exception_handler(self._notice)
+
+    def time(self) -> float:
+        return self._now
+
+    def thaw(self, process: Process) -> None:
+        """What waited while `process` was paused comes now, in its order."""
+        process.paused = False
+        self._ready.extend(process.frozen)
+        process.frozen.clear()
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run `main` to its end. Raises Deadlock when nothing can happen and `main` has not ended."""
+        task = self.create_task(main)
+        events = asyncio.events
+        events._set_running_loop(self)
+        self._thread_id = 1
+        try:
+            while not task.done():
+                self._run_once()
+                if self._mistake is not None:
+                    raise self._mistake
+        finally:
+            self._thread_id = None
+            events._set_running_loop(None)
+        return task.result()
+
+    def _run_once(self) -> None:
+        ready, scheduled = self._ready, self._scheduled
+        if not ready:
+            while scheduled and scheduled[0]._cancelled:
+                heapq.heappop(scheduled)._scheduled = False
+            if not scheduled:
+                raise Deadlock(self._who_waits())
+            self._now = max(self._now, scheduled[0]._when)
+            limit = self._now + self._clock_resolution
+            while scheduled and scheduled[0]._when <= limit:
+                timer = heapq.heappop(scheduled)
+                timer._scheduled = False
+                if not timer._cancelled:
+                    ready.append(timer)
+        while ready:
+            handle = ready.popleft()
+            if handle._cancelled:
+                continue
+            process = handle._context.get(PROCESS)
+            if process is None:
+                handle._run()
+            elif process.dead:
+                continue
+            elif process.paused:
+                process.frozen.append(handle)
+            else:
+                handle._run()
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Cancelled timers leave when their time comes; there are never many."""
+
+    def _make_task(
+        self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], **how: Any
+    ) -> asyncio.Task[T]:
+        task = asyncio.Task(coro, loop=loop, **how)
+        # Kept alive: a task of a dead process must not be tidied away, for that runs its `finally:`.
+        self._kept.append(task)
+        return task
+
+    def _notice(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, Exception) and "handle" in context:
+            # A mistake of the simulated world itself, not of a task in it.
+            self._mistake = error
+
+    def _who_waits(self) -> str:
+        waiting = []
+        for task in asyncio.all_tasks(self):
+            frames = task.get_stack(limit=1)
+            where = f"{frames[0].f_code.co_filename}:{frames[0].f_lineno}" if frames else "?"
+            waiting.append(f"{task.get_name()} at {where}")
+        return "nothing will happen any more; waiting: " + "; ".join(sorted(waiting))
+
+    def bury(self) -> None:
+        """End the loop. What dead processes left half done is taken away without a word."""
+        hook = sys.unraisablehook
+        sys.unraisablehook = lambda _: None
+        try:
+            for task in self._kept:
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+            self._ready.clear()
+            self._scheduled.clear()
+            self._kept.clear()
+            with contextlib.suppress(RuntimeError):
+                self.close()
+        finally:
+            sys.unraisablehook = hook

@@ -1,0 +1,406 @@
+"""Who acts: buyers, merchants' servers, the PG that tells of deposits, attackers; and what they are told.
+
+Everybody speaks to the house as the doors do: one verb, in one process, which may die meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from naru.domain.cancellation import CancelRequest
+from naru.domain.channel import Channel
+from naru.domain.errors import ForgedReturn, NaruError
+from naru.domain.ids import MerchantUid
+from naru.domain.merchant import Merchant
+from naru.domain.money import Money
+from naru.domain.outcome import Deposited
+from naru.domain.payment import Payment, Step, Surface
+from naru.domain.prepared import Prepared
+from naru.payments.approve import approve
+from naru.payments.cancel import cancel
+from naru.payments.close_virtual_account import close_virtual_account
+from naru.payments.confirm_deposit import confirm_deposit
+from naru.payments.gateway import Gateway
+from naru.payments.issue_virtual_account import issue_virtual_account
+from naru.payments.prepare import prepare
+from naru.payments.start import Opening, start
+from naru.wire import Answer
+from tests.simulation.loop import PROCESS, Killed
+from tests.simulation.pg import Order, Pg
+from tests.simulation.world import Gone, Process, World
+
+T = TypeVar("T")
+
+
+@dataclass
+class Shop:
+    """A merchant's server: the orders it believes paid, and every webhook it heard."""
+
+    merchant: Merchant
+    channel: Channel
+    url: str
+    kind: str
+    paid: dict[str, str] = field(default_factory=dict)  # merchant_uid -> imp_uid
+    heard: dict[tuple[str, int], str] = field(default_factory=dict)  # (imp_uid, version) -> id
+    prices: dict[str, int] = field(default_factory=dict)
+    ill_until: float = 0.0
+
+
+class People:
+    """Everybody outside of the house."""
+
+    def __init__(self, world: World, pg: Pg, shops: list[Shop]) -> None:
+        self.world = world
+        self.pg = pg
+        self.shops = shops
+        self.gateways: dict[Process, Gateway] = {}
+        self.told: list[tuple[str, Step, int]] = []
+        self.spent: dict[tuple[str, int], int] = {}
+        self.telling = 0
+
+    async def call(
+        self, verb: Callable[[Gateway], Coroutine[Any, Any, T]], *, tries: int = 1
+    ) -> T | NaruError | None:
+        """One request at a door of any gateway. None: nobody answered. A refusal comes as it is."""
+        world = self.world
+        for _ in range(tries):
+            process = world.gateway()
+            if process is not None:
+                try:
+                    return await process.do(verb(self.gateways[process]))
+                except NaruError as refused:
+                    return refused
+                except Gone:
+                    pass
+                except (Killed, asyncio.CancelledError):
+                    pass
+                except Exception as error:
+                    world.breaks("P0", f"a door would answer 500: {error!r}", world_subject(error))
+                    return None
+            await asyncio.sleep(world.rng.uniform(0.5, 5))
+        return None
+
+    # --- buyers ---
+
+    async def buy(self, number: int) -> None:
+        """One buyer, one order, one to three windows."""
+        world = self.world
+        rng = random.Random(f"{world.plan.seed}:buyer:{number}")
+        await asyncio.sleep(rng.uniform(0, world.plan.chaos_seconds * 0.8))
+        shop = rng.choice(self.shops)
+        order = MerchantUid(f"order-{number}")
+        amount = rng.choice((100, 1004, 50_000, 1_000_000))
+        shop.prices[order] = amount
+        if rng.random() < 0.3:
+            announced = Prepared(order, Money(amount))
+            await self.call(lambda g: prepare(g, shop.merchant.id, announced), tries=2)
+        method = "vbank" if rng.random() < 0.25 else "card"
+        if method == "vbank" and rng.random() < 0.4:
+            await self._account_by_api(shop, order, amount, rng)
+        else:
+            windows = rng.choice((1, 1, 1, 1, 2, 3))
+            await asyncio.gather(
+                *(self._window(shop, order, amount, method, rng) for _ in range(windows))
+            )
+
+    def _opening(self, shop: Shop, order: MerchantUid, amount: int, method: str) -> Opening:
+        return Opening(
+            merchant=shop.merchant,
+            channel=shop.channel,
+            merchant_uid=order,
+            amount=Money(amount),
+            surface=Surface.PC,
+            pay_method=method,
+        )
+
+    async def _window(
+        self, shop: Shop, order: MerchantUid, amount: int, method: str, rng: random.Random
+    ) -> None:
+        for _ in range(3):
+            await asyncio.sleep(rng.uniform(0, 5))
+            asked = amount
+            if "attack" in self.world.faults and rng.random() < 0.05:
+                asked = 1  # the buyer changes the amount; the shop compares
+            opening = self._opening(shop, order, asked, method)
+            opened = await self.call(lambda g, o=opening: start(g, o), tries=2)
+            if not isinstance(opened, tuple):
+                return
+            payment = opened[0]
+            await asyncio.sleep(rng.choice((2, 5, 20, 60, 500)) * rng.random())
+            ended = await self._come_back(shop, payment, rng)
+            if ended is None or ended.step is not Step.FAILED or rng.random() < 0.3:
+                # Paid, waiting, being checked, or not known: who is told "checking" does not pay again.
+                return
+
+    async def _come_back(self, shop: Shop, payment: Payment, rng: random.Random) -> Payment | None:
+        """The browser returns from the PG, perhaps twice, perhaps forged. What the buyer is told."""
+        imp_uid = payment.imp_uid
+        if rng.random() < 0.08:
+            fields = {"gave_up": payment.pg_order_no}
+        else:
+            fields = self.pg.authenticate(payment)
+        if "attack" in self.world.faults and rng.random() < 0.1:
+            await self._attack(payment, fields, rng)
+        again = rng.random() < 0.15
+        first = self.world.spawn(self._return(imp_uid, fields))
+        if again:
+            await asyncio.sleep(rng.random() * 3)
+            await self._return(imp_uid, fields)
+        ended = await first
+        if ended is None and rng.random() < 0.7:
+            await asyncio.sleep(rng.uniform(1, 60))
+            ended = await self._return(imp_uid, fields)
+        if ended is not None and ended.step is Step.WAITING_DEPOSIT:
+            self.world.spawn(self._deposits(shop, ended, rng))
+        return ended
+
+    async def _return(self, imp_uid: str, fields: dict[str, str]) -> Payment | None:
+        ended = await self.call(lambda g: approve(g, imp_uid, fields))
+        if not isinstance(ended, Payment):
+            return None
+        self.tell(ended)
+        return ended
+
+    async def _attack(self, payment: Payment, fields: dict[str, str], rng: random.Random) -> None:
+        forged = dict(fields)
+        forged[rng.choice(sorted(forged))] = "forged"
+        if rng.random() < 0.5 and self.pg.orders:
+            other = rng.choice(list(self.pg.orders.values()))
+            forged = {
+                "order": other.number,
+                "token": other.token,
+                "proof": self.pg.proof(other.number, other.token),
+            }
+            if other.number == payment.pg_order_no:
+                return
+        answer = await self.call(lambda g: approve(g, payment.imp_uid, forged))
+        if answer is not None and isinstance(answer, Payment):
+            self.world.breaks("P12", "a forged return was believed", payment.imp_uid)
+        elif isinstance(answer, NaruError) and not isinstance(answer, ForgedReturn):
+            pass  # the database was away
+
+    # --- virtual accounts ---
+
+    async def _account_by_api(
+        self, shop: Shop, order: MerchantUid, amount: int, rng: random.Random
+    ) -> None:
+        due = self.world.now() + timedelta(hours=1)
+        opening = self._opening(shop, order, amount, "vbank")
+        issued = await self.call(
+            lambda g: issue_virtual_account(g, opening, bank_code="004", holder=None, due=due)
+        )
+        if isinstance(issued, Payment):
+            self.tell(issued)
+            await self._deposits(shop, issued, rng)
+
+    async def _deposits(self, shop: Shop, payment: Payment, rng: random.Random) -> None:
+        """The buyer goes to the bank; the merchant may close the account meanwhile."""
+        order = self.pg.orders[payment.pg_order_no]
+        if rng.random() < 0.15:
+            self.world.spawn(self._close(shop, payment, rng))
+        await asyncio.sleep(rng.choice((1, 20, 200)) * rng.random())
+        kind = rng.choice(("exact", "exact", "exact", "short", "parts", "over", "late", "none"))
+        amounts = {
+            "exact": [payment.amount.minor],
+            "late": [payment.amount.minor],
+            "short": [payment.amount.minor // 2],
+            "parts": [payment.amount.minor // 2, payment.amount.minor - payment.amount.minor // 2],
+            "over": [payment.amount.minor + 1],
+            "none": [],
+        }[kind]
+        for amount in amounts:
+            if order.state != "account":
+                return
+            at = self.world.now() + timedelta(hours=2) if kind == "late" else None
+            self.world.spawn(self._notify(shop, self.pg.deposit(order, amount, at), rng))
+            await asyncio.sleep(rng.random() * 30)
+
+    async def _notify(self, shop: Shop, deposited: Deposited, rng: random.Random) -> None:
+        """The PG tells of a deposit until it hears OK, and sometimes once more."""
+        self.telling += 1
+        left = rng.choice((1, 1, 1, 2, 3))
+        while left:
+            await asyncio.sleep(self.world.rng.choice((0.1, 5, 60)) * self.world.rng.random())
+            answer = await self.call(lambda g: confirm_deposit(g, shop.channel, deposited))
+            if isinstance(answer, str):
+                left -= 1
+                self.world.note("", "PG", f"heard OK for {deposited.notice_key}: {answer}")
+        self.telling -= 1
+
+    async def _close(self, shop: Shop, payment: Payment, rng: random.Random) -> None:
+        await asyncio.sleep(rng.random() * 100)
+        closed = await self.call(
+            lambda g: close_virtual_account(g, shop.merchant.id, payment.imp_uid)
+        )
+        if isinstance(closed, Payment):
+            self.tell(closed)
+
+    # --- merchants ---
+
+    async def _cancels(self, shop: Shop, payment: Payment) -> None:
+        """Money goes back: all or part, one request or many at once, by the same balance."""
+        rng = random.Random(f"{self.world.plan.seed}:cancel:{payment.imp_uid}")
+        if rng.random() < 0.6:
+            return
+        await asyncio.sleep(rng.choice((0, 5, 100)) * rng.random())
+        left = payment.amount.minor
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            amount = rng.choice((left, max(1, left // 2), max(1, left // 3)))
+            checksum = Money(left) if rng.random() < 0.7 else None
+            rivals = rng.choice((1, 1, 1, 1, 2, 2, 4, 16 if rng.random() < 0.8 else 64))
+            request = CancelRequest(
+                amount=Money(amount),
+                checksum=checksum,
+                reason="변심",
+                enable_webhook=rng.random() < 0.5,
+            )
+            if "attack" in self.world.faults and rng.random() < 0.1:
+                await self._foreign_cancel(shop, payment, request)
+            ended = await asyncio.gather(
+                *(
+                    self.call(lambda g: cancel(g, shop.merchant.id, payment.imp_uid, request))
+                    for _ in range(rivals)
+                )
+            )
+            won = [each for each in ended if isinstance(each, Payment)]
+            for each in won:
+                self.tell(each)
+            if checksum is not None and won:
+                spent = self.spent.get((payment.imp_uid, left), 0) + len(won)
+                self.spent[payment.imp_uid, left] = spent
+                if spent > 1:
+                    self.world.breaks(
+                        "P7", f"{spent} cancels with checksum {left} succeeded", payment.imp_uid
+                    )
+            if not won:
+                return
+            left = min(each.balance.minor for each in won)
+            if left == 0:
+                return
+            await asyncio.sleep(rng.random() * 60)
+
+    async def _foreign_cancel(self, shop: Shop, payment: Payment, request: CancelRequest) -> None:
+        for other in self.shops:
+            if other.merchant.id != shop.merchant.id:
+                answer = await self.call(
+                    lambda g, m=other.merchant.id: cancel(g, m, payment.imp_uid, request)
+                )
+                if isinstance(answer, Payment):
+                    self.world.breaks("P10", "another merchant cancelled it", payment.imp_uid)
+                return
+
+    def hear(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """A webhook arrives. The shop believes nothing of it, and asks."""
+        world = self.world
+        shop = next(each for each in self.shops if each.url == url)
+        if shop.ill_until > world.loop._now:
+            return Answer(world.rng.choice((500, 503, 429)), {}, b"ill")
+        imp_uid = json.loads(body)["imp_uid"]
+        version = int(headers["naru-sequence"])
+        row = world.database.tables["payments"].rows[imp_uid].now
+        if row is None or row["version"] < version:
+            world.breaks("P24", f"version {version} was told before its commit", imp_uid)
+        key = (imp_uid, version)
+        if key not in shop.heard:
+            for row_ in world.database.tables["webhook_deliveries"].of(("imp_uid",), imp_uid):
+                other = row_.now
+                if other is not None and other["state"] == "waiting" and other["version"] < version:
+                    world.breaks("P4", f"{version} overtook {other['version']}", imp_uid)
+            shop.heard[key] = headers["webhook-id"]
+        elif shop.heard[key] != headers["webhook-id"]:
+            world.breaks("P4", "another id for the same change", imp_uid)
+        world.spawn(self.look(shop, imp_uid, version))
+        return Answer(200, {}, b"ok")
+
+    async def look(self, shop: Shop, imp_uid: str, at_least: int = 0) -> None:
+        """GET /payments/{imp_uid}, compare, finish the order."""
+
+        async def get(gateway: Gateway) -> Payment | None:
+            async with gateway.store.direct() as session:
+                return await session.payments.get_of_merchant(imp_uid, shop.merchant.id)
+
+        payment = await self.call(get, tries=20)
+        if not isinstance(payment, Payment):
+            return
+        if payment.version < at_least:
+            self.world.breaks("P23", f"GET says {payment.version} after {at_least}", imp_uid)
+        self.tell(payment)
+        if payment.step is not Step.PAID or payment.cancelled:
+            return
+        if payment.amount.minor != shop.prices[payment.merchant_uid]:
+            return
+        if payment.merchant_uid not in shop.paid:
+            shop.paid[payment.merchant_uid] = imp_uid
+            self.world.spawn(self._cancels(shop, payment))
+
+    def tell(self, payment: Payment) -> None:
+        """Somebody outside is told how this payment stands. Is it true, and durable?"""
+        world, imp_uid = self.world, payment.imp_uid
+        world.note(imp_uid, "told", f"{payment.step} (version {payment.version})")
+        row = world.database.tables["payments"].rows[imp_uid].now
+        if row is None or row["version"] < payment.version:
+            world.breaks("P11", f"version {payment.version} told before its commit", imp_uid)
+        if payment.step is Step.FAILED:
+            order = self.pg.orders.get(payment.pg_order_no)
+            if order is not None and order.net > 0 and not self._doubtful(imp_uid, row):
+                world.breaks("P12", f"told failed, and the PG holds {order.net}", imp_uid)
+
+    def _doubtful(self, imp_uid: str, row: Any) -> bool:
+        """Is there an open question, or did the row move on since?"""
+        if row is None or row["step"] != "failed":
+            return True
+        if any(
+            each.now is not None and each.now["state"] in ("open", "unknown", "undoing")
+            for each in self.world.database.tables["intents"].of(("imp_uid",), imp_uid)
+        ):
+            return True
+        # A deposit is a fact that a person looks at, not an approval.
+        return row["vbank_num"] is not None or row["pay_method"] == "vbank"
+
+
+def world_subject(error: BaseException) -> str:
+    """The payment that an error names, if it does."""
+    for part in str(error).replace("'", " ").split():
+        if part.startswith("imp"):
+            return part.strip(".,:()")
+    return ""
+
+
+class SimulatedWire:
+    """`naru.wire.Wire`, as far as verbs use it: webhooks to shops."""
+
+    def __init__(self, world: World, people: People) -> None:
+        self._world = world
+        self._people = people
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        timeouts: Any = None,
+        max_body: int = 0,
+    ) -> Answer:
+        process = PROCESS.get()
+        assert isinstance(process, Process)
+        given = dict(headers or {})
+        answer = await self._world.ask(
+            lambda: self._people.hear(url, given, body),
+            seconds=timeouts.total,
+            subject=json.loads(body)["imp_uid"],
+            what=f"webhook {given.get('naru-sequence')}",
+            think=60.0 if self._world.network_lost and self._world.toss(0.02) else 0.1,
+        )
+        assert isinstance(answer, Answer)
+        return answer
+
+
+__all__ = ["Order", "People", "Shop", "SimulatedWire"]

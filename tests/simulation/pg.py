@@ -1,0 +1,417 @@
+"""A PG with a book of its own, and the connector that speaks to it over the simulated network.
+
+Its word is the truth that our books are compared with. What it can do about doubts differs, as it
+does among real PGs (RELIABILITY 2.3); which kind a merchant has is decided by the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from naru.connectors import AccountOrder, Can, Lasting, WindowOrder
+from naru.domain.channel import Channel
+from naru.domain.errors import ForgedReturn, NoAnswer, NotSent
+from naru.domain.money import Money
+from naru.domain.outcome import (
+    Abandoned,
+    AccountIssued,
+    Approved,
+    Authenticated,
+    Cancelled,
+    CancelOrder,
+    CancelOutcome,
+    Declined,
+    Deposited,
+    Inquired,
+    NotFound,
+    Outcome,
+    Return,
+    Ticket,
+    TooLate,
+    Undone,
+    Unknown,
+)
+from naru.domain.payment import Payment, VirtualAccount
+from naru.domain.window import Redirect, WindowPlan
+from tests.simulation.loop import PROCESS
+from tests.simulation.world import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+ALWAYS = frozenset({Can.PARTIAL_CANCEL, Can.ISSUE_ACCOUNT, Can.CLOSE_ACCOUNT})
+HOUR = Lasting(time=timedelta(hours=1))
+TWO_DAYS = Lasting(days=2)
+# After the PGs of RELIABILITY 2.3 that are like them. Name -> (powers, how long they last).
+KINDS: dict[str, tuple[frozenset[Can], dict[Can, Lasting]]] = {
+    "all": (
+        frozenset(Can) - {Can.LIST_BOOK},
+        {},
+    ),
+    "repeat": (ALWAYS | {Can.REPEAT_APPROVAL, Can.REPEAT_CANCEL, Can.INQUIRE_ORDER}, {}),
+    "repeat_only": (ALWAYS | {Can.REPEAT_APPROVAL, Can.REPEAT_CANCEL}, {}),
+    "net_cancel": (
+        ALWAYS | {Can.NET_CANCEL, Can.REPEAT_CANCEL},
+        {Can.NET_CANCEL: HOUR},
+    ),
+    "net_cancel_inquire": (ALWAYS | {Can.NET_CANCEL, Can.INQUIRE_CANCEL}, {}),
+    "inquire": (ALWAYS | {Can.INQUIRE_ORDER, Can.INQUIRE_CANCEL}, {}),
+    "inquire_soon": (
+        ALWAYS | {Can.INQUIRE_ORDER, Can.INQUIRE_CANCEL, Can.NET_CANCEL},
+        {Can.INQUIRE_ORDER: TWO_DAYS, Can.NET_CANCEL: TWO_DAYS},
+    ),
+    "nothing": (ALWAYS, {}),
+}
+TOKEN_SECONDS = 600
+ANSWER_SECONDS = 12.0
+LONG_AGO = timedelta(seconds=TOKEN_SECONDS)
+
+
+@dataclass
+class Order:
+    """What the PG knows of one of our order numbers. Amounts in minor units."""
+
+    number: str
+    imp_uid: str
+    asked: int
+    method: str
+    token: str = ""
+    token_dies: datetime | None = None
+    state: str = "none"  # none, charged, refused, undone, account, closed
+    charged: int = 0
+    tid: str = ""
+    at: datetime | None = None
+    given_back: dict[str, int] = field(default_factory=dict)
+    refused_cancels: set[str] = field(default_factory=set)
+    deposits: list[Deposited] = field(default_factory=list)
+
+    @property
+    def net(self) -> int:
+        """What the PG holds for us: charged or deposited, less what was given back."""
+        return self.charged + sum(d.amount.minor for d in self.deposits) - self.back
+
+    @property
+    def back(self) -> int:
+        return sum(self.given_back.values())
+
+
+class Pg:
+    """All PGs of the world: their orders by number."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.orders: dict[str, Order] = {}
+        self.by_tid: dict[str, Order] = {}
+        self.kind_of: dict[str, str] = {}
+        self.asked: Callable[[str, str, Order | None], None] = lambda *_: None
+        self.moved: Callable[[Order], None] = lambda _: None
+        self.out_until = 0.0
+        self._tids = 0
+
+    def order(self, number: str) -> Order:
+        return self.orders.setdefault(number, Order(number, "", 0, "card"))
+
+    def authenticate(self, payment: Payment) -> dict[str, str]:
+        """The buyer proves who they are; the form that the browser takes back."""
+        order = self.order(payment.pg_order_no)
+        order.imp_uid, order.asked, order.method = payment.imp_uid, payment.amount.minor, "card"
+        if payment.pay_method == "vbank":
+            order.method = "vbank"
+        order.token = f"t{self.world.rng.getrandbits(64):016x}"
+        order.token_dies = self.world.now() + timedelta(seconds=TOKEN_SECONDS)
+        return {
+            "order": order.number,
+            "token": order.token,
+            "proof": self.proof(order.number, order.token),
+        }
+
+    @staticmethod
+    def proof(number: str, token: str) -> str:
+        """Only the PG can write it, and forgers guess."""
+        return f"signed {number} {token}"
+
+    # --- questions, as they arrive ---
+
+    def approve(self, number: str, amount: int, token: str, kind: str) -> Any:
+        order = self.order(number)
+        self.asked("approve", number, order)
+        if order.state in ("charged", "account"):
+            if Can.REPEAT_APPROVAL in KINDS[kind][0]:
+                return self._approved(order)
+            return Unknown("a duplicate")
+        if order.state == "undone":
+            return Declined("UNDONE", "취소된 주문입니다.")
+        if order.state == "refused":
+            return Declined("REFUSED", "한도초과")
+        now = self.world.now()
+        if token != order.token or order.token_dies is None or now > order.token_dies:
+            return Declined("TOKEN", "인증 정보가 유효하지 않습니다.")
+        order.token = ""
+        if self.world.toss(0.06):
+            order.state = "refused"
+            return Declined("REFUSED", "한도초과")
+        self._name(order)
+        if order.method == "vbank":
+            order.state = "account"
+        else:
+            order.state = "charged"
+            order.charged = amount
+            if self.world.garbled and self.world.toss(0.02):
+                order.charged = amount + 1
+                self.world.count("wrong amounts")
+            self.moved(order)
+        self.world.note(order.imp_uid, "PG", f"{order.state} {order.charged}")
+        return self._approved(order)
+
+    def issue(self, number: str, amount: int, imp_uid: str) -> Any:
+        order = self.order(number)
+        order.imp_uid, order.asked, order.method = imp_uid, amount, "vbank"
+        self.asked("approve", number, order)
+        if order.state == "undone":
+            return Declined("UNDONE", "취소된 주문입니다.")
+        if order.state == "none":
+            self._name(order)
+            order.state = "account"
+        return self._approved(order)
+
+    def _name(self, order: Order) -> None:
+        self._tids += 1
+        order.tid = f"tid{self._tids:08d}"
+        order.at = self.world.now()
+        self.by_tid[order.tid] = order
+
+    def _approved(self, order: Order) -> Outcome:
+        assert order.at is not None
+        if order.method == "vbank":
+            account = VirtualAccount(
+                bank_code="004",
+                bank_name="국민은행",
+                number=f"9{order.tid[3:]}",
+                holder="나루",
+                due=order.at + timedelta(hours=1),
+                issued_at=order.at,
+            )
+            return AccountIssued(order.number, Money(order.asked), order.tid, account)
+        return Approved(order.number, Money(order.charged), order.tid, order.at)
+
+    def net_cancel(self, number: str, kind: str) -> Any:
+        order = self.order(number)
+        self.asked("net_cancel", number, order)
+        lasting = KINDS[kind][1].get(Can.NET_CANCEL)
+        if lasting is not None and order.at is not None:
+            if self.world.now() >= lasting.until(order.at):
+                return TooLate("TOO_LATE")
+        if order.given_back and order.state == "charged" and "net" not in order.given_back:
+            return TooLate("PARTLY_CANCELLED")
+        if order.deposits:
+            return TooLate("DEPOSITED")
+        if order.state == "charged" and order.net:
+            order.given_back["net"] = order.charged
+            self.moved(order)
+        order.state = "undone"
+        self.world.note(order.imp_uid, "PG", "undone")
+        return Undone()
+
+    def inquire(self, number: str, kind: str) -> Any:
+        order = self.orders.get(number)
+        if order is None or order.state == "none":
+            return NotFound()
+        match order.state:
+            case "charged" | "account":
+                return self._approved(order)
+            case "refused":
+                return Declined("REFUSED", "한도초과")
+            case "closed":
+                return self._approved(order)
+        return Undone()
+
+    def cancel(self, ask: CancelOrder, kind: str) -> Any:
+        order = self.by_tid.get(ask.pg_tid)
+        self.asked("cancel", ask.cancel_no, order)
+        if order is None:
+            return Declined("NO_TID", "거래가 없습니다.")
+        if ask.cancel_no in order.given_back:
+            if Can.REPEAT_CANCEL in KINDS[kind][0]:
+                return self._cancelled(order, ask.cancel_no)
+            return Unknown("a duplicate")
+        if ask.cancel_no in order.refused_cancels:
+            return Declined("REFUSED", "취소 불가")
+        # The guard of remaining amounts: whoever counts on another balance is refused.
+        if ask.balance_before.minor != order.net or self.world.toss(0.04):
+            order.refused_cancels.add(ask.cancel_no)
+            return Declined("BALANCE", "취소 가능 금액이 다릅니다.")
+        order.given_back[ask.cancel_no] = ask.amount.minor
+        self.moved(order)
+        self.world.note(order.imp_uid, "PG", f"gave back {ask.amount.minor}")
+        return self._cancelled(order, ask.cancel_no)
+
+    def _cancelled(self, order: Order, number: str) -> Cancelled:
+        money = Money(order.given_back[number])
+        return Cancelled(number, money, f"{order.tid}c", self.world.now())
+
+    def inquire_cancel(self, ask: CancelOrder, kind: str) -> Any:
+        order = self.by_tid.get(ask.pg_tid)
+        if order is None:
+            return None
+        if ask.cancel_no in order.given_back:
+            return self._cancelled(order, ask.cancel_no)
+        if ask.cancel_no in order.refused_cancels:
+            return Declined("REFUSED", "취소 불가")
+        return None
+
+    def close(self, number: str, kind: str) -> Any:
+        order = self.order(number)
+        self.asked("close_account", number, order)
+        if order.deposits:
+            return Declined("DEPOSITED", "이미 입금된 계좌입니다.")
+        order.state = "closed"
+        return Undone()
+
+    def deposit(self, order: Order, amount: int, at: datetime | None = None) -> Deposited:
+        """Money arrives in the account of this order, if it is open; the notice that tells of it."""
+        number = len(order.deposits) + 1
+        told = Deposited(
+            f"{order.tid}-{number}",
+            order.number,
+            order.tid,
+            Money(amount),
+            "홍길동",
+            at or self.world.now(),
+        )
+        order.deposits.append(told)
+        self.moved(order)
+        self.world.note(order.imp_uid, "PG", f"deposit of {amount}")
+        return told
+
+
+class SimulatedConnector:
+    """`naru.connectors.Connector`, speaking to the simulated PG."""
+
+    auth_token_seconds = TOKEN_SECONDS
+
+    def __init__(self, pg: Pg, kind: str) -> None:
+        self._pg = pg
+        self._world = pg.world
+        self._kind = kind
+        self.can, self.lasts = KINDS[kind]
+
+    async def _ask(self, serve: Callable[[], Any], subject: str, what: str) -> Any:
+        """What the PG says; NotSent and NoAnswer are raised."""
+        world = self._world
+        process = PROCESS.get()
+        now = world.loop._now
+        cut = isinstance(process, Process) and process.cut_from_pg > now
+        if self._pg.out_until > now:
+            cut = True
+        answer = await world.ask(
+            serve, seconds=ANSWER_SECONDS, subject=subject, what=what, cut=cut, think=0.4
+        )
+        if world.garbled and world.toss(world.garbled):
+            world.count("garbage")
+            return Unknown("garbage")
+        return answer
+
+    async def _doubt(self, serve: Callable[[], Any], subject: str, what: str) -> Any:
+        """The same; silence of any kind is Unknown."""
+        try:
+            return await self._ask(serve, subject, what)
+        except (NotSent, NoAnswer) as error:
+            return Unknown(str(error))
+
+    def _subject(self, order_no: str) -> str:
+        order = self._pg.orders.get(order_no)
+        return "" if order is None else order.imp_uid
+
+    async def prepare(self, channel: Channel, order: WindowOrder) -> WindowPlan | Declined:
+        return Redirect("https://pg.example/window")
+
+    def read_return(self, channel: Channel, payment: Payment, fields: dict[str, str]) -> Return:
+        if fields.get("gave_up") == payment.pg_order_no:
+            return Abandoned("USER_CANCEL", "사용자가 결제를 취소하였습니다.")
+        number, token = fields.get("order", ""), fields.get("token", "")
+        if number != payment.pg_order_no or fields.get("proof") != self._pg.proof(number, token):
+            raise ForgedReturn("not this PG's word about this payment")
+        return Authenticated(token)
+
+    async def approve(self, channel: Channel, ticket: Ticket) -> Outcome:
+        def serve() -> Any:
+            return self._pg.approve(ticket.order_no, ticket.amount.minor, ticket.token, self._kind)
+
+        try:
+            return await self._ask(serve, self._subject(ticket.order_no), "asks to approve")  # type: ignore[no-any-return]
+        except NotSent as error:
+            return Declined("NOT_SENT", str(error))
+        except NoAnswer as error:
+            return Unknown(str(error))
+
+    async def repeat(self, channel: Channel, ticket: Ticket) -> Outcome:
+        def serve() -> Any:
+            return self._pg.approve(ticket.order_no, ticket.amount.minor, ticket.token, self._kind)
+
+        return await self._doubt(serve, self._subject(ticket.order_no), "asks to approve again")  # type: ignore[no-any-return]
+
+    async def net_cancel(
+        self, channel: Channel, order_no: str, reason: str
+    ) -> Undone | TooLate | Unknown:
+        return await self._doubt(  # type: ignore[no-any-return]
+            lambda: self._pg.net_cancel(order_no, self._kind),
+            self._subject(order_no),
+            "asks to net-cancel",
+        )
+
+    async def inquire(self, channel: Channel, order_no: str) -> Inquired:
+        return await self._doubt(  # type: ignore[no-any-return]
+            lambda: self._pg.inquire(order_no, self._kind), self._subject(order_no), "inquires"
+        )
+
+    async def cancel(self, channel: Channel, order: CancelOrder) -> CancelOutcome:
+        subject = self._pg.by_tid[order.pg_tid].imp_uid if order.pg_tid in self._pg.by_tid else ""
+        try:
+            return await self._ask(  # type: ignore[no-any-return]
+                lambda: self._pg.cancel(order, self._kind),
+                subject,
+                f"asks to cancel {order.amount.minor}",
+            )
+        except NotSent as error:
+            return Declined("NOT_SENT", str(error))
+        except NoAnswer as error:
+            return Unknown(str(error))
+
+    async def repeat_cancel(self, channel: Channel, order: CancelOrder) -> CancelOutcome:
+        return await self._doubt(  # type: ignore[no-any-return]
+            lambda: self._pg.cancel(order, self._kind), "", "asks to cancel again"
+        )
+
+    async def inquire_cancel(self, channel: Channel, order: CancelOrder) -> CancelOutcome | None:
+        return await self._doubt(  # type: ignore[no-any-return]
+            lambda: self._pg.inquire_cancel(order, self._kind), "", "inquires about a cancel"
+        )
+
+    async def issue_account(
+        self, channel: Channel, order: AccountOrder
+    ) -> AccountIssued | Declined | Unknown:
+        def serve() -> Any:
+            return self._pg.issue(order.order_no, order.amount.minor, order.merchant_uid)
+
+        try:
+            return await self._ask(serve, order.merchant_uid, "asks for an account")  # type: ignore[no-any-return]
+        except NotSent as error:
+            return Declined("NOT_SENT", str(error))
+        except NoAnswer as error:
+            return Unknown(str(error))
+
+    async def close_account(self, channel: Channel, order_no: str) -> Undone | Declined | Unknown:
+        try:
+            return await self._ask(  # type: ignore[no-any-return]
+                lambda: self._pg.close(order_no, self._kind),
+                self._subject(order_no),
+                "asks to close the account",
+            )
+        except (NotSent, NoAnswer) as error:
+            return Unknown(str(error))
+
+    def acknowledge(self, stored: bool) -> tuple[int, str, bytes]:
+        return (200, "text/plain", b"OK") if stored else (400, "text/plain", b"NO")

@@ -1,0 +1,153 @@
+"""The money rules of the database's triggers, written once more in Python.
+
+WRITTEN_FROM names the text of each trigger function that stands here (or that no simulated process
+can meet); a test compares them with schema.sql, so that nobody changes one and forgets the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from naru.domain.payment import NEXT, Step
+
+if TYPE_CHECKING:
+    from tests.simulation.database import Transaction
+
+Values = dict[str, Any]
+Rule = Callable[["Transaction", "Values | None", Values], None]
+
+_STEPS = {(before.value, after.value, event) for (before, event), after in NEXT.items()}
+_ABOUT = (
+    *(
+        "imp_uid",
+        "merchant_id",
+        "merchant_uid",
+        "channel_id",
+        "pg_code",
+        "mid",
+        "sandbox",
+        "amount",
+    ),
+    *("currency", "tax_free", "vat", "confirm_url", "pg_order_no", "started_at"),
+)
+_ASKED = ("id", "imp_uid", "kind", "number", "amount", "balance_before", "request", "opened_at")
+_TOLD_AT = ("webhook_urls", "return_url", "app_scheme", "page_origin", "window_secret_hash")
+_CANCELLATIONS = ("partly_cancelled", "fully_cancelled")
+_FACTS = ("deposited", "approved_late")
+_MAY_ASK = {
+    ("approve", Step.OPENED),
+    ("approve", Step.APPROVING),
+    ("issue_account", Step.APPROVING),
+    ("cancel", Step.PAID),
+    ("close_account", Step.WAITING_DEPOSIT),
+}
+
+
+def broken(sentence: str) -> asyncpg.IntegrityConstraintViolationError:
+    """What asyncpg raises when a trigger refuses."""
+    return asyncpg.IntegrityConstraintViolationError(sentence)
+
+
+def keep_payment_birth(tx: Transaction, old: Values | None, new: Values) -> None:
+    if old is None and (
+        new["step"] != "opened"
+        or new["event"] != "opened"
+        or new["version"] != 1
+        or new["flagged"]
+        or new["pg_tid"] is not None
+        or new["paid_at"] is not None
+    ):
+        raise broken(f"payment {new['imp_uid']} must begin as opened")
+    if old is None:
+        channel = tx.get("channels", new["channel_id"])
+        if channel is not None and channel["merchant_id"] != new["merchant_id"]:
+            raise broken(f"the channel of payment {new['imp_uid']} belongs to another merchant")
+
+
+def keep_payment_rules(tx: Transaction, old: Values | None, new: Values) -> None:
+    if old is None:
+        return
+    if not new:
+        raise broken("payments are never deleted")
+    name = old["imp_uid"]
+    if new["version"] != old["version"] + 1:
+        raise broken(f"version of {name} must be {old['version'] + 1}")
+    if (old["step"], new["step"], new["event"]) not in _STEPS:
+        raise broken(f"{new['event']} cannot happen to payment {name} that is {old['step']}")
+    if (new["event"] in _CANCELLATIONS) != (new["cancelled"] > old["cancelled"]) or (
+        new["cancelled"] < old["cancelled"]
+    ):
+        raise broken(f"cancelled of {name} rises with a cancellation and never shrinks")
+    if new["flagged"] != old["flagged"] and (old["flagged"] or new["event"] not in _FACTS):
+        raise broken(f"only a fact of the PG flags payment {name}")
+    if any(new[column] != old[column] for column in _ABOUT):
+        raise broken(f"what payment {name} is about never changes")
+    if old["paid_at"] is not None and (
+        (new["paid_at"], new["pg_tid"]) != (old["paid_at"], old["pg_tid"])
+    ):
+        raise broken(f"how payment {name} was paid never changes")
+
+
+def keep_payment_facts(tx: Transaction, old: Values | None, new: Values) -> None:
+    if old is None or not new:
+        return
+    name = old["imp_uid"]
+    if new["cancelled_at"] and new["paid_at"] and new["cancelled_at"] < new["paid_at"]:
+        raise broken(f"payment {name} is given back before it is paid")
+    if new["event"] == "approved_late" and not any(
+        intent["kind"] == "approve" for _, intent in tx.find("intents", ("imp_uid",), name)
+    ):
+        raise broken(f"no PG was ever asked to approve payment {name}")
+    if any(new[column] != old[column] for column in _TOLD_AT):
+        raise broken(f"where payment {name} is told of never changes")
+
+
+def keep_intent_rules(tx: Transaction, old: Values | None, new: Values) -> None:
+    if old is None:
+        payment = tx.get("payments", new["imp_uid"])
+        assert payment is not None
+        if new["state"] != "open" or (new["kind"], payment["step"]) not in _MAY_ASK:
+            raise broken(f"a PG is not asked to {new['kind']} {new['imp_uid']}: {payment['step']}")
+        balance = payment["amount"] - payment["cancelled"]
+        wrong = (
+            new["balance_before"] != balance
+            if new["kind"] == "cancel"
+            else new["amount"] != payment["amount"]
+        )
+        if wrong:
+            raise broken(f"the question about {new['imp_uid']} is not about its amount")
+        return
+    if not new:
+        raise broken("the journal is never deleted")
+    if any(new[column] != old[column] for column in _ASKED):
+        raise broken(f"what question {old['id']} asks never changes")
+    before, after = old["state"], new["state"]
+    if (
+        before in ("done", "refused", "undone")
+        or (before == "undoing" and after not in ("undoing", "undone"))
+        or (before != "open" and after == "open")
+    ):
+        raise broken(f"question {old['id']} is {before} and does not become {after}")
+
+
+def refuse_change(tx: Transaction, old: Values | None, new: Values) -> None:
+    if old is not None:
+        raise broken("rows of this table are never changed")
+
+
+def refuse_delete(tx: Transaction, old: Values | None, new: Values) -> None:
+    if old is not None and not new:
+        raise broken("rows of this table are never deleted")
+
+
+RULES: dict[str, Rule] = {
+    "keep_payment_birth": keep_payment_birth,
+    "keep_payment_rules": keep_payment_rules,
+    "keep_payment_facts": keep_payment_facts,
+    "keep_intent_rules": keep_intent_rules,
+    "refuse_change": refuse_change,
+    "refuse_change_by_delete": refuse_delete,
+}

@@ -3,11 +3,19 @@
 import argparse
 import asyncio
 import os
+from typing import TypedDict
 
 from naru.cli import crash, database, doctor, logs, ports
 from naru.config import Settings
 
 GRACE_SECONDS = 15  # What is under way may end: longer than a PG's answer takes (wire: 10 s).
+
+
+class WhomToBelieve(TypedDict):
+    """Two options of uvicorn."""
+
+    proxy_headers: bool
+    forwarded_allow_ips: list[str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +42,6 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
     import uvicorn
 
-    proxies = [str(network) for network in settings.trusted_proxies]
     uvicorn.run(
         "naru.cli.serve:create_app",
         factory=True,
@@ -49,11 +56,19 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         # A line per request would hold tokens: V1 lets them be in the query.
         access_log=False,
         server_header=False,
-        proxy_headers=bool(proxies),
-        forwarded_allow_ips=proxies,
+        **whom_to_believe(settings),
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     return 0
+
+
+def whom_to_believe(settings: Settings) -> WhomToBelieve:
+    """Whose X-Forwarded-For and X-Forwarded-Proto uvicorn believes: the named proxies', else nobody's.
+
+    Left to itself it would believe whoever calls from this machine.
+    """
+    proxies = [str(network) for network in settings.trusted_proxies]
+    return {"proxy_headers": bool(proxies), "forwarded_allow_ips": proxies}
 
 
 def create_app() -> object:

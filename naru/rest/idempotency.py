@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 import json
-import logging
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -23,7 +21,6 @@ import msgspec
 
 from naru.domain.errors import NaruError, PgRefused, Refused, Superseded
 from naru.domain.once import Once
-from naru.payments.gateway import Gateway
 from naru.rest import messages
 from naru.rest.envelope import Answer, HttpRefusal, refusal_of
 from naru.rest.operation import Call, Operation
@@ -39,7 +36,6 @@ LOOK_AGAIN_SECONDS = (0.02, 0.5)
 PATH_CHARACTERS_MAX = 200
 
 _KEY = re.compile(rb"[!-~]{1,255}")
-_log = logging.getLogger("naru.rest")
 
 
 def read_key(headers: dict[bytes, bytes]) -> str | None:
@@ -52,6 +48,17 @@ def read_key(headers: dict[bytes, bytes]) -> str | None:
     return key.decode("ascii")
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request with its key: who calls, what is to be done, and under which name it is kept."""
+
+    call: Call
+    operation: Operation
+    request: msgspec.Struct
+    name: Name
+    fingerprint: bytes
+
+
 async def answer_once(
     call: Call, operation: Operation, request: msgspec.Struct, path: str, key: str
 ) -> Answer:
@@ -60,28 +67,27 @@ async def answer_once(
     Raises HttpRefusal 422 (the key belongs to a request with another content) and 409 (it is
     being answered, and that takes long). A 409 that is answered tells how things stand.
     """
-    assert operation.recall is not None
-    gateway = call.gateway
     name = Name(call.merchant_id, operation.method, _path(path), key)
-    fingerprint = fingerprint_of(gateway.root_key, request)
+    asked = _Asked(call, operation, request, name, fingerprint_of(request))
     loop = asyncio.get_running_loop()
     deadline, pause = loop.time() + WAIT_SECONDS, LOOK_AGAIN_SECONDS[0]
     while True:
-        once, record = await _look(gateway, name, fingerprint)
+        once, record = await _look(asked)
         if once is not None:
-            answer = await _try(call, operation, request, once)
+            answer = await _try(asked, once)
             if answer is not None:
                 return answer
             continue
         if record is None:
             continue
-        if record.fingerprint != fingerprint:
+        if record.fingerprint != asked.fingerprint:
             raise HttpRefusal(422, messages.KEY_OF_ANOTHER_REQUEST)
         if record.status is not None:
-            return _replay(record)
-        if record.effect is not None and record.lease_until <= gateway.now():
-            answer = await _recall(call, operation, request, record.effect)
-            if answer.status == 409 or await _finish(gateway, record.once, answer):
+            headers = [(each.encode(), value.encode()) for each, value in record.headers]
+            return Answer(record.status, record.body, (*headers, REPLAYED))
+        if record.effect is not None and record.lease_until <= call.gateway.now():
+            answer = await _recall(asked, record.effect)
+            if answer.status == 409 or await _finish(asked, record.once, answer):
                 return answer
             continue
         if loop.time() > deadline:
@@ -90,48 +96,39 @@ async def answer_once(
         pause = min(pause * 1.5, LOOK_AGAIN_SECONDS[1])
 
 
-def fingerprint_of(root_key: bytes, request: msgspec.Struct) -> bytes:
-    """What a request says, in 32 bytes: the same for JSON and form, for 300 and 3e2.
-
-    Keyed, because an account number alone could be guessed from a plain hash of it.
-    """
-    said = json.dumps(
-        _plain(msgspec.to_builtins(request, builtin_types=(Decimal,))), sort_keys=True
-    )
-    return hmac.digest(root_key, b"naru idempotency\n" + said.encode(), "sha256")
+def fingerprint_of(request: msgspec.Struct) -> bytes:
+    """What a request says, in 32 bytes: the same for JSON and form, for 300 and 3e2."""
+    said = _plain(msgspec.to_builtins(request, builtin_types=(Decimal,)))
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
 
 
-async def _look(
-    gateway: Gateway, name: Name, fingerprint: bytes
-) -> tuple[Once | None, Record | None]:
+async def _look(asked: _Asked) -> tuple[Once | None, Record | None]:
     """The word, when it is ours to have; else what is written. Neither: look again."""
-    now = gateway.now()
-    async with gateway.store.direct() as session:
-        record = await session.idempotency.get(name)
+    now = asked.call.gateway.now()
+    async with asked.call.gateway.store.direct() as session:
+        keys = session.idempotency
+        record = await keys.get(asked.name)
         if record is None:
-            once = await session.idempotency.claim(name, fingerprint, now + LEASE, now + KEPT)
-            return once, None
+            return await keys.claim(asked.name, asked.fingerprint, now + LEASE, now + KEPT), None
         if record.expires_at <= now:
-            await session.idempotency.forget_one(record.once, now)
+            await keys.forget_one(record.once, now)
             return None, None
         silent = record.status is None and record.effect is None and record.lease_until <= now
-        if silent and record.fingerprint == fingerprint:
+        if silent and record.fingerprint == asked.fingerprint:
             # Whoever claimed it died, or sleeps: should it wake up, it can bind nothing any more.
-            return await session.idempotency.take_over(record.once, now + LEASE, now), None
+            return await keys.take_over(record.once, now + LEASE, now), None
         return None, record
 
 
-async def _try(
-    call: Call, operation: Operation, request: msgspec.Struct, once: Once
-) -> Answer | None:
+async def _try(asked: _Asked, once: Once) -> Answer | None:
     """Run the verb. None: look at the record again, which others, or what we began, will fill.
 
     A refusal before anything was begun frees the key: the same request may be right tomorrow.
     """
-    assert operation.verb is not None
-    gateway = call.gateway
+    gateway, verb = asked.call.gateway, asked.operation.verb
+    assert verb is not None
     try:
-        answer = await operation.verb(replace(call, once=once), request)
+        answer = await verb(replace(asked.call, once=once), asked.request)
     except Superseded:
         return None
     except PgRefused as refused:
@@ -145,29 +142,24 @@ async def _try(
         if isinstance(error, NaruError | HttpRefusal):
             return None
         raise
-    return answer if await _finish(gateway, once, answer) else None
+    return answer if await _finish(asked, once, answer) else None
 
 
-async def _recall(call: Call, operation: Operation, request: msgspec.Struct, effect: str) -> Answer:
+async def _recall(asked: _Asked, effect: str) -> Answer:
     """What became of the effect."""
-    assert operation.recall is not None
+    assert asked.operation.recall is not None
     try:
-        return await operation.recall(call, request, effect)
+        return await asked.operation.recall(asked.call, asked.request, effect)
     except (HttpRefusal, Refused) as refused:
         return refusal_of(refused)
 
 
-async def _finish(gateway: Gateway, once: Once, answer: Answer) -> bool:
+async def _finish(asked: _Asked, once: Once, answer: Answer) -> bool:
     headers = [[name.decode(), value.decode()] for name, value in answer.headers]
-    async with gateway.store.direct() as session:
-        return await session.idempotency.finish(once, answer.status, headers, answer.body)
-
-
-def _replay(record: Record) -> Answer:
-    assert record.status is not None
-    assert record.body is not None
-    headers = [(name.encode(), value.encode()) for name, value in record.headers or ()]
-    return Answer(record.status, record.body, (*headers, REPLAYED))
+    async with asked.call.gateway.store.direct() as session:
+        return await session.idempotency.finish(
+            once, asked.name, asked.fingerprint, answer.status, headers, answer.body
+        )
 
 
 def _path(path: str) -> str:

@@ -1,5 +1,6 @@
 """Requests that carry an Idempotency-Key: claimed once, bound to what they began, answered once.
 
+An answer holds personal data, and a fingerprint could be guessed from: both are sealed.
 docs/decisions/0011-idempotency.md.
 """
 
@@ -12,11 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from naru.domain.errors import Superseded
 from naru.domain.once import Once
 from naru.store.named import load
+from naru.store.seal import IDEMPOTENCY
 
 if TYPE_CHECKING:
     from naru.store.connection import Connection
 
 Q = load("idempotency")
+
+FINGERPRINT_BYTES = 32
 
 
 class Name(NamedTuple):
@@ -27,20 +31,25 @@ class Name(NamedTuple):
     path: str
     key: str
 
+    @property
+    def row(self) -> str:
+        """What the sealed blob of this record is bound to."""
+        return " ".join(map(str, self))
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A request that was claimed. `effect` names what it began, `status` and `body` its answer."""
+    """A request that was claimed. `effect` names what it began; with `status` there is an answer."""
 
     id: int
     fingerprint: bytes
     attempt: int
     lease_until: datetime
+    expires_at: datetime
     effect: str | None
     status: int | None
-    headers: list[list[str]] | None
-    body: bytes | None
-    expires_at: datetime
+    headers: list[list[str]]
+    body: bytes
 
     @property
     def once(self) -> Once:
@@ -60,15 +69,30 @@ class Idempotency:
         self, name: Name, fingerprint: bytes, lease_until: datetime, expires_at: datetime
     ) -> Once | None:
         """First come. None: somebody was before us."""
-        row = await self._connection.fetchrow(
-            Q["claim"], *name, fingerprint, lease_until, expires_at
-        )
+        sealed = self._connection.keyring.seal(fingerprint, IDEMPOTENCY, name.row)
+        row = await self._connection.fetchrow(Q["claim"], *name, sealed, lease_until, expires_at)
         return None if row is None else Once(row["id"], row["attempt"])
 
     async def get(self, name: Name) -> Record | None:
-        """What became of the request with this key."""
+        """What became of the request with this key. Raises BrokenSeal."""
         row = await self._connection.fetchrow(Q["get"], *name)
-        return None if row is None else Record(**dict(row))
+        if row is None:
+            return None
+        keyring = self._connection.keyring
+        plain = await self._connection.opened(
+            lambda: keyring.open(row["sealed"], IDEMPOTENCY, name.row)
+        )
+        return Record(
+            id=row["id"],
+            fingerprint=plain[:FINGERPRINT_BYTES],
+            attempt=row["attempt"],
+            lease_until=row["lease_until"],
+            expires_at=row["expires_at"],
+            effect=row["effect"],
+            status=row["status"],
+            headers=row["headers"] or [],
+            body=plain[FINGERPRINT_BYTES:],
+        )
 
     async def take_over(self, once: Once, lease_until: datetime, now: datetime) -> Once | None:
         """The word of a try that went silent before it began anything. None: it is not to be had."""
@@ -98,10 +122,19 @@ class Idempotency:
         """This try ends without an answer; whoever asks reads it from what was begun."""
         await self._connection.fetch(Q["end_lease"], once.record_id, once.attempt, now)
 
-    async def finish(self, once: Once, status: int, headers: list[list[str]], body: bytes) -> bool:
+    async def finish(
+        self,
+        once: Once,
+        name: Name,
+        fingerprint: bytes,
+        status: int,
+        headers: list[list[str]],
+        body: bytes,
+    ) -> bool:
         """The answer, for good. False: another try has the word, or has answered."""
+        sealed = self._connection.keyring.seal(fingerprint + body, IDEMPOTENCY, name.row)
         row = await self._connection.fetchrow(
-            Q["finish"], once.record_id, once.attempt, status, headers, body
+            Q["finish"], once.record_id, once.attempt, status, headers, sealed
         )
         return row is not None
 

@@ -13,6 +13,7 @@ from naru.store.named import Query, load
 from naru.store.seal import (
     CHANNEL_SETTINGS,
     DEPOSIT_SECRETS,
+    IDEMPOTENCY,
     LOOK_AGAIN_SECONDS,
     PAYMENT_SECRETS,
     WEBHOOK_SECRET,
@@ -40,6 +41,7 @@ PLACES = {
     "merchants": Place(WEBHOOK_SECRET, Q["old_merchants"], Q["swap_merchants"]),
     "payments": Place(PAYMENT_SECRETS, Q["old_payments"], Q["swap_payments"]),
     "deposits": Place(DEPOSIT_SECRETS, Q["old_deposits"], Q["swap_deposits"]),
+    "answers": Place(IDEMPOTENCY, Q["old_answers"], Q["swap_answers"]),
 }
 # Every process has read the table of keys twice by then.
 KNOWN_EVERYWHERE = timedelta(seconds=2 * LOOK_AGAIN_SECONDS)

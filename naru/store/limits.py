@@ -6,7 +6,8 @@ processes in a line, so never more permits are given than the limit has, however
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
@@ -58,8 +59,12 @@ class Limits:
 
 @dataclass(slots=True)
 class _Kept:
-    permits: int
+    """What this process has in hand of one window. `used_up`: nothing is left for anybody."""
+
     ends_at: datetime
+    permits: int = 0
+    used_up: bool = False
+    fetching: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Limiter:
@@ -74,32 +79,26 @@ class Limiter:
 
     async def take(self, limit: Limit, who: str, now: datetime) -> int | None:
         """None: go on. Else how many seconds to wait. Raises StoreUnavailable."""
-        name = f"{limit.name} {who}"
-        kept = self._kept.get(name)
-        if kept is not None and kept.ends_at > now:
-            if kept.permits > 0:
+        kept = self._find(f"{limit.name} {who}", now)
+        # One of a crowd fetches a handful, the others use it.
+        async with kept.fetching:
+            if kept.ends_at <= now or not (kept.permits or kept.used_up):
+                async with self._store.direct() as session:
+                    taken = await session.limits.take(limit, who, now, limit.handful)
+                kept.permits, kept.ends_at = taken
+                kept.used_up = not taken.permits
+            if kept.permits:
                 kept.permits -= 1
                 return None
-            if kept.permits < 0:
-                return Taken(0, kept.ends_at).wait_seconds(now)
-        async with self._store.direct() as session:
-            taken = await session.limits.take(limit, who, now, limit.handful)
-        if not taken.permits:
-            # Used up for everybody: until the window is over there is nothing to ask.
-            self._keep(name, _Kept(-1, taken.ends_at), now)
-            return taken.wait_seconds(now)
-        kept = self._kept.get(name)
-        if kept is not None and kept.permits > 0 and kept.ends_at == taken.ends_at:
-            # Somebody of this process fetched a handful as well.
-            kept.permits += taken.permits - 1
-        else:
-            self._keep(name, _Kept(taken.permits - 1, taken.ends_at), now)
-        return None
+            return Taken(0, kept.ends_at).wait_seconds(now)
 
-    def _keep(self, name: str, kept: _Kept, now: datetime) -> None:
-        if len(self._kept) >= NAMES_MAX:
-            self._kept = {one: each for one, each in self._kept.items() if each.ends_at > now}
-        if len(self._kept) >= NAMES_MAX:
-            # So many at once are strangers who come in crowds; their handfuls are fetched anew.
-            self._kept.clear()
-        self._kept[name] = kept
+    def _find(self, name: str, now: datetime) -> _Kept:
+        kept = self._kept.get(name)
+        if kept is None:
+            if len(self._kept) >= NAMES_MAX:
+                self._kept = {one: each for one, each in self._kept.items() if each.ends_at > now}
+            if len(self._kept) >= NAMES_MAX:
+                # So many at once are strangers who come in crowds; their handfuls are fetched anew.
+                self._kept.clear()
+            kept = self._kept[name] = _Kept(now)
+        return kept

@@ -37,6 +37,7 @@ CHANNEL_SETTINGS = "channels.settings"
 WEBHOOK_SECRET = "merchants.webhook_secret"  # noqa: S105  # the name of a column
 PAYMENT_SECRETS = "payment_secrets.sealed"
 DEPOSIT_SECRETS = "deposit_secrets.sealed"
+IDEMPOTENCY = "idempotency.sealed"
 
 Random = Callable[[int], bytes]
 

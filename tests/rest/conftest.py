@@ -258,8 +258,10 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(make_app: Callable[[str], Any], lifespan: str = "off") -> AsyncIterator[str]:
-    """The address of a uvicorn that serves an application on a free port."""
+async def serving(
+    make_app: Callable[[str], Any], lifespan: str = "off", **options: Any
+) -> AsyncIterator[str]:
+    """The address of a uvicorn, with these options, that serves an application on a free port."""
     listener = socket.create_server(("127.0.0.1", 0))
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     config = uvicorn.Config(
@@ -267,6 +269,7 @@ async def serving(make_app: Callable[[str], Any], lifespan: str = "off") -> Asyn
         log_config=None,
         lifespan=lifespan,  # type: ignore[arg-type]  # one of uvicorn's three words
         timeout_graceful_shutdown=1,
+        **options,
     )
     server = Server(config)
     serve = asyncio.create_task(server.serve(sockets=[listener]))

@@ -583,14 +583,15 @@ async def test_a_key_is_kept_for_fifteen_days_and_then_let_go(
 @pytest.mark.parametrize(
     "attack",
     [
-        "SET fingerprint = sha256('x')",
         "SET key = 'another'",
         "SET path = '/payments/prepare'",
         "SET effect = 'another'",
         "SET effect = NULL",
-        "SET body = 'x'",
+        "SET headers = '[[]]'",
         "SET status = 500",
-        "SET status = NULL, headers = NULL, body = NULL",
+        "SET status = NULL, headers = NULL",
+        "SET sealed = NULL",
+        "SET sealed = 'junk'",
     ],
 )
 async def test_an_answer_cannot_be_written_anew_by_hand(
@@ -605,3 +606,27 @@ async def test_an_answer_cannot_be_written_anew_by_hand(
             await connection.execute(f"UPDATE idempotency {attack} WHERE key = $1", name)
     finally:
         await connection.close()
+
+
+async def test_an_answer_is_sealed_in_its_own_row(desk_with_pg: Desk, rest_database: str) -> None:
+    """Whoever copies another record's blob over it is answered nothing, and nothing is done."""
+    desk, names = desk_with_pg, (key(), key())
+    payment = await desk.buy(10_000)
+    for name in names:
+        await cancel(desk, name, payment)
+
+    connection = await asyncpg.connect(rest_database)
+    try:
+        everything = await connection.fetch("SELECT * FROM idempotency WHERE key = ANY ($1)", names)
+        await connection.execute(
+            "UPDATE idempotency t SET sealed = o.sealed FROM idempotency o"
+            " WHERE t.key = $1 AND o.key = $2",
+            *names,
+        )
+    finally:
+        await connection.close()
+    copied = await cancel(desk, names[0], payment)
+
+    assert payment.imp_uid.encode() not in repr([dict(row) for row in everything]).encode()
+    assert copied.status == 503
+    assert await given_back(desk, payment) == 200

@@ -1,13 +1,13 @@
 -- claim --
 -- First come: this request is ours to answer. No row comes back when its key is there already.
-INSERT INTO idempotency (merchant_id, method, path, key, fingerprint, lease_until, expires_at)
+INSERT INTO idempotency (merchant_id, method, path, key, sealed, lease_until, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (merchant_id, method, path, key) DO NOTHING
 RETURNING id, attempt;
 
 -- get --
 -- What became of the request with this key.
-SELECT id, fingerprint, attempt, lease_until, effect, status, headers, body, expires_at
+SELECT id, sealed, attempt, lease_until, effect, status, headers, expires_at
   FROM idempotency
  WHERE merchant_id = $1 AND method = $2 AND path = $3 AND key = $4;
 
@@ -36,7 +36,7 @@ UPDATE idempotency SET lease_until = $3
 
 -- finish --
 -- The answer, for good.
-UPDATE idempotency SET status = $3, headers = $4, body = $5
+UPDATE idempotency SET status = $3, headers = $4, sealed = $5
  WHERE id = $1 AND attempt = $2 AND status IS NULL
 RETURNING id;
 

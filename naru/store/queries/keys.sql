@@ -16,7 +16,8 @@ SELECT id, made_at,
        (SELECT count(*) FROM channels WHERE data_key = id) AS channels,
        (SELECT count(*) FROM merchants WHERE data_key = id) AS merchants,
        (SELECT count(*) FROM payment_secrets WHERE data_key = id) AS payments,
-       (SELECT count(*) FROM deposit_secrets WHERE data_key = id) AS deposits
+       (SELECT count(*) FROM deposit_secrets WHERE data_key = id) AS deposits,
+       (SELECT count(*) FROM idempotency WHERE data_key = data_keys.id) AS answers
   FROM data_keys ORDER BY id;
 
 -- retire --
@@ -68,3 +69,14 @@ SELECT lpad(channel_id::text, 19, '0') || '/' || notice_key AS row, channel_id |
 UPDATE deposit_secrets t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
  WHERE t.channel_id = split_part(n.row, '/', 1)::bigint AND t.notice_key = substr(n.row, 21) AND t.sealed = n.old
 RETURNING 1;
+
+-- old_answers --
+-- Requests with an Idempotency-Key whose fingerprint and answer an older data key seals.
+SELECT lpad(id::text, 19, '0') AS row, merchant_id || ' ' || method || ' ' || path || ' ' || key AS place, sealed
+  FROM idempotency
+ WHERE data_key < $1 AND id > COALESCE(NULLIF($2, ''), '0')::bigint ORDER BY id LIMIT $3;
+
+-- swap_answers --
+-- Put the new blobs there, each only over the one that was opened.
+UPDATE idempotency t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
+ WHERE t.id = n.row::bigint AND t.sealed = n.old RETURNING 1;

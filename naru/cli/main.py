@@ -21,6 +21,7 @@ COMMANDS = {
     "webhooks": "list and resend webhooks",
     "tasks": "what the house could not end by itself: list, show, close",
     "payment": "one payment's whole history",
+    "audit": "check every promise over the whole database, and say what is broken",
     "books": "compare the PGs' own books with ours",
     "log": "show and verify the audit log",
     "keys": "list, rotate and retire the keys that seal secrets at rest",

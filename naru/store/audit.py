@@ -1,0 +1,123 @@
+"""Audit: every promise that one database can tell of, checked over the whole of it.
+
+A check is one named statement of queries/audit.sql: its sentence begins with the promise it
+checks (RELIABILITY §1.1), its rows are what is broken (`id`, `why`), `$1` is the payments to look
+at (null: all) and `$2` is now. Adding a check is adding a statement; nothing else knows their names.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from naru.store.named import Query, load
+
+CHECKS = load("audit")
+BOOKS = load("books")
+
+# A check that takes longer is stuck; the largest one reads every event once.
+CHECK_SECONDS_MAX = 600.0
+# Not every check needs both values; here they get their types in any case.
+_WHOLE = """
+WITH given AS (SELECT $1::text[], $2::timestamptz), broken AS (CHECK
+) SELECT (SELECT count(*) FROM broken) AS broken, id, why FROM broken ORDER BY id LIMIT $3
+"""
+_HEAD = re.compile(r"-- ([A-Z]\d+): (.+?)\n(?!-- )", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Breakage:
+    """One thing that is broken: which (ids, separated by blanks) and what about it."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One check and what it found: how much is `broken`, and the first of it."""
+
+    name: str
+    promise: str
+    sentence: str
+    broken: int
+    examples: tuple[Breakage, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One audit. `payments` is how many were looked at."""
+
+    payments: int
+    seconds: float
+    checks: tuple[Checked, ...]
+
+    @property
+    def broken(self) -> int:
+        """How much is broken, all checks together; 0 is what was promised."""
+        return sum(check.broken for check in self.checks)
+
+
+async def audit(
+    dsn: str, *, recent: timedelta | None = None, now: datetime | None = None, examples: int = 5
+) -> Report:
+    """Check every promise on one snapshot; with `recent`, only on payments that changed since.
+
+    Open questions and waiting webhooks are always looked at. `now` is the gateway's clock, where
+    it is not the database's. Reads only, and blocks nobody. Raises what asyncpg raises.
+    """
+    began = time.perf_counter()
+    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=CHECK_SECONDS_MAX)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            # The largest checks sort and hash every event; compiling them costs more than it saves.
+            await connection.execute("SET LOCAL work_mem = '128MB'; SET LOCAL jit = off")
+            now = now or await connection.fetchval("SELECT now()")
+            touched = None
+            if recent is not None:
+                rows = await connection.fetch(BOOKS["touched"].sql, now - recent)
+                touched = [row["imp_uid"] for row in rows]
+            payments = (
+                await connection.fetchval(BOOKS["size"].sql) if touched is None else len(touched)
+            )
+            checks = [
+                await _check(connection, name, query, touched, now, examples)
+                for name, query in CHECKS.items()
+            ]
+    finally:
+        await connection.close(timeout=5)
+    return Report(payments, time.perf_counter() - began, tuple(checks))
+
+
+def described(query: Query) -> tuple[str, str]:
+    """The promise and the sentence of a check. Raises ValueError when it does not say them."""
+    head = _HEAD.match(query.sql)
+    if head is None:
+        raise ValueError(f"{query} must begin with its promise: -- P1: …")
+    return head[1], head[2].replace("\n-- ", " ")
+
+
+async def _check(
+    connection: asyncpg.Connection[asyncpg.Record],
+    name: str,
+    query: Query,
+    touched: list[str] | None,
+    now: datetime,
+    examples: int,
+) -> Checked:
+    promise, sentence = described(query)
+    began = time.perf_counter()
+    rows = await connection.fetch(_WHOLE.replace("CHECK", query.sql), touched, now, examples)
+    return Checked(
+        name,
+        promise,
+        sentence,
+        rows[0]["broken"] if rows else 0,
+        tuple(Breakage(row["id"], row["why"]) for row in rows),
+        time.perf_counter() - began,
+    )

@@ -51,7 +51,8 @@ class Settings:
     """The gateway's address as buyers' browsers and PGs see it; no slash at the end."""
 
     secret: bytes | None = field(default=None, repr=False)
-    """The root key, 32 bytes or more; access tokens are computed from it, so losing it ends them.
+    """The root key, 32 bytes or more: it opens what is sealed in the database, and access tokens are
+    computed from it. Losing it loses PG keys and buyers' data.
     Not given: the file `secret` in the home folder, which the demo makes; None: neither."""
 
     secret_old: bytes | None = field(default=None, repr=False)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verbs of `naru keys`."""
     parser.epilog = (
-        "A new data key:  naru keys rotate, a minute later naru keys reseal, then naru keys retire ID\n"
+        "A new data key:  naru keys rotate, two minutes later naru keys reseal and retire ID\n"
         "A new root key:  set NARU_SECRET to the new one and NARU_SECRET_OLD to the old one\n"
         "                 everywhere, then naru keys rewrap, then take NARU_SECRET_OLD away\n"
         "Nothing has to be stopped. docs/how-to/keys.md tells it step by step."

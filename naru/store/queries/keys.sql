@@ -13,12 +13,12 @@ UPDATE data_keys SET sealed = $2 WHERE id = $1 AND sealed = $3 RETURNING id;
 -- used --
 -- Every data key and how many blobs it seals.
 SELECT id, made_at,
-       (SELECT count(*) FROM channels WHERE data_key = id) AS channels,
-       (SELECT count(*) FROM merchants WHERE data_key = id) AS merchants,
-       (SELECT count(*) FROM payment_secrets WHERE data_key = id) AS payments,
-       (SELECT count(*) FROM deposit_secrets WHERE data_key = id) AS deposits,
-       (SELECT count(*) FROM idempotency WHERE data_key = data_keys.id) AS answers
-  FROM data_keys ORDER BY id;
+       (SELECT count(*) FROM channels WHERE data_key = k.id) AS channels,
+       (SELECT count(*) FROM merchants WHERE data_key = k.id) AS merchants,
+       (SELECT count(*) FROM payment_secrets WHERE data_key = k.id) AS payments,
+       (SELECT count(*) FROM deposit_secrets WHERE data_key = k.id) AS deposits,
+       (SELECT count(*) FROM idempotency WHERE data_key = k.id) AS answers
+  FROM data_keys k ORDER BY id;
 
 -- retire --
 -- Remove a data key, if a newer one is known everywhere by now ($2 old at least). A foreign key

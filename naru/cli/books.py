@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
     most = max(1, min(arguments.most, 10_000))
     async with database.open_store(settings) as store, store.direct() as session:
-        for found_at, difference in await session.books.differences(most):
+        for found_at, difference in await session.pg_books.differences(most):
             print(f"{found_at:%Y-%m-%d %H:%M:%S}Z  {difference.ending:<6}  {difference.text()}")
 
 

@@ -100,7 +100,7 @@ async def due_contracts(gateway: Gateway) -> list[int]:
         return [
             contract[0].id
             for contract in found
-            if gateway.now() - await session.books.compared_at(contract[0].id) >= EVERY
+            if gateway.now() - await session.pg_books.compared_at(contract[0].id) >= EVERY
         ]
 
 
@@ -132,7 +132,7 @@ async def compare_books(
     channel = contract[0]
     async with gateway.store.begin() as tx:
         if result.broken is None:
-            await tx.books.add_comparison(
+            await tx.pg_books.add_comparison(
                 channel.id,
                 began,
                 gateway.now(),
@@ -142,7 +142,7 @@ async def compare_books(
             )
         else:
             log.error("the book of channel %s: %s", channel.channel_key, result.broken)
-            if began - await tx.books.compared_at(channel.id) > UNREADABLE_FOR:
+            if began - await tx.pg_books.compared_at(channel.id) > UNREADABLE_FOR:
                 await tx.tasks.open(
                     TaskKind.BOOK_UNREADABLE,
                     str(channel.id),
@@ -189,9 +189,9 @@ class _Walk:
     async def _compare_page(self, rows: Sequence[BookRow]) -> None:
         notices = [row.reference for row in rows if row.movement is Movement.DEPOSIT]
         async with self._gateway.store.direct() as session:
-            payments = await session.books.payments(self._ids, [row.order_no for row in rows])
-            given = await session.books.cancellations([p["imp_uid"] for p in payments.values()])
-            booked = await session.books.deposits(self._ids, notices)
+            payments = await session.pg_books.payments(self._ids, [row.order_no for row in rows])
+            given = await session.pg_books.cancellations([p["imp_uid"] for p in payments.values()])
+            booked = await session.pg_books.deposits(self._ids, notices)
         for row in rows:
             self.result.movements += 1
             self._seen[row.movement].add(_key(row))
@@ -356,7 +356,7 @@ class _Walk:
             booked = next((c for c in current.cancellations if c.cancellation_id in names), None)
             if booked is not None and booked.amount == row.amount:
                 return None
-            asked = await tx.books.cancel_asked(row.reference)
+            asked = await tx.pg_books.cancel_asked(row.reference)
             mine = asked is not None and asked["imp_uid"] == current.imp_uid
             if booked is None and asked is not None and mine and asked["state"] in _OPEN:
                 self.result.pending += 1
@@ -419,7 +419,7 @@ class _Walk:
         result = self.result
         missing: list[Difference] = []
         async with self._gateway.store.direct() as session:
-            books = session.books
+            books = session.pg_books
             for kind, movement, ours in (
                 (DifferenceKind.CHARGE_MISSING, Movement.CHARGE, books.taken),
                 (DifferenceKind.CANCEL_MISSING, Movement.CANCEL, books.given_back),
@@ -480,7 +480,7 @@ class _Walk:
         """Write a difference down and tell of it, once."""
         now = self._gateway.now()
         channel = self._contract[0]
-        if not await tx.books.add_difference(channel.id, found, now):
+        if not await tx.pg_books.add_difference(channel.id, found, now):
             return
         log.error("the books of channel %s differ: %s", channel.channel_key, found.text())
         kind = TASK_OF.get((found.kind, found.ending))

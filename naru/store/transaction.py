@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from naru.store.audit_log import AuditLog
-from naru.store.books import Books
 from naru.store.channels import Channels
 from naru.store.deposits import Deposits
 from naru.store.idempotency import Idempotency
@@ -16,6 +15,7 @@ from naru.store.merchants import Merchants
 from naru.store.outbox import Outbox
 from naru.store.pages import Pages
 from naru.store.payments import Payments
+from naru.store.pg_books import PgBooks
 from naru.store.prepared import PreparedAmounts
 from naru.store.queue import Queue
 from naru.store.tasks import Tasks
@@ -88,9 +88,9 @@ class Session:
         return Deposits(self._connection)
 
     @property
-    def books(self) -> Books:
+    def pg_books(self) -> PgBooks:
         """Our side of a comparison with a PG's own book."""
-        return Books(self._connection)
+        return PgBooks(self._connection)
 
     @property
     def outbox(self) -> Outbox:

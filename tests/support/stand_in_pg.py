@@ -147,6 +147,8 @@ class StandInPg:
         order = self.orders.setdefault(
             number, {"state": "undone", "amount": 0, "cancelled": 0, "approval": None}
         )
+        if order["state"] == "deposited":
+            return {"result": "refused", "code": "ALREADY_DEPOSITED", "message": "이미 입금"}
         had = order["state"] == "approved"
         if had:
             self.move("net_cancel", number, order["approval"]["tid"], number, order["amount"])
@@ -191,8 +193,20 @@ class StandInPg:
         return self.cancels[body["cancel_no"]]
 
     def do_virtual_accounts(self, asked: Asked) -> dict[str, Any]:
+        order_no = asked.path.split("/")[3] if asked.method == "DELETE" else asked.body["order_no"]
+        order = self.orders.get(order_no)
         if asked.method == "DELETE":
+            if order is not None and order["state"] == "deposited":
+                return {"result": "refused", "code": "ALREADY_DEPOSITED", "message": "이미 입금"}
+            if order is not None:
+                order["state"] = "closed"
             return {"result": "closed"}
+        if order is not None and order["state"] == "undone":
+            refused = {"result": "declined", "order_no": order_no, "code": "NET_CANCELLED"}
+            return {**refused, "message": "망취소된 주문"}
+        if order is not None:
+            answered: dict[str, Any] = order["approval"]
+            return answered
         number = next(self._numbers)
         answer = {
             "result": "account_issued",

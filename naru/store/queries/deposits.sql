@@ -19,12 +19,12 @@ SELECT * FROM deposits WHERE channel_id = ANY ($1) AND notice_key = $2 LIMIT 1;
 -- total --
 -- What arrived in time in the account of this payment, in its own currency.
 SELECT COALESCE(sum(amount), 0)::bigint FROM deposits
- WHERE imp_uid = $1 AND pg_tid = $2 AND currency = $3 AND deposited_at <= $4;
+ WHERE imp_uid = $1 AND pg_tid = $2 AND currency = $3 AND deposited_at <= $4 AND meaning <> 'other_account';
 
 -- newest --
 -- When the last of those deposits arrived, and nothing when there is none.
 SELECT max(deposited_at) FROM deposits
- WHERE imp_uid = $1 AND pg_tid = $2 AND currency = $3 AND deposited_at <= $4;
+ WHERE imp_uid = $1 AND pg_tid = $2 AND currency = $3 AND deposited_at <= $4 AND meaning <> 'other_account';
 
 -- of_payment --
 -- The deposits of one payment, oldest first.

@@ -15,12 +15,12 @@ from naru.store.named import load
 if TYPE_CHECKING:
     from naru.store.connection import Connection
 
-Q = load("books")
+Q = load("pg_books")
 
 ROWS_AT_ONCE = 1000
 
 
-class Books:
+class PgBooks:
     """Our side of a comparison with a PG's book. `channels` are ids of one contract."""
 
     __slots__ = ("_connection",)

@@ -16,6 +16,7 @@ from naru.jobs.timetable import timetable
 from naru.payments.reconcile import reconcile
 from naru.rest import operations
 from naru.store.idempotency import Name
+from naru.store.keys import reseal
 from tests.rest.conftest import NUMBERS, Answered, Desk, sign_in
 from tests.rest.test_door import raw, status_of
 from tests.support.scale import often
@@ -623,10 +624,31 @@ async def test_an_answer_is_sealed_in_its_own_row(desk_with_pg: Desk, rest_datab
             " WHERE t.key = $1 AND o.key = $2",
             *names,
         )
+        copied = await cancel(desk, names[0], payment)
+        [own] = [row["sealed"] for row in everything if row["key"] == names[0]]
+        await connection.execute("UPDATE idempotency SET sealed = $2 WHERE key = $1", names[0], own)
     finally:
         await connection.close()
-    copied = await cancel(desk, names[0], payment)
 
     assert payment.imp_uid.encode() not in repr([dict(row) for row in everything]).encode()
     assert copied.status == 503
+    assert (await cancel(desk, names[0], payment)).response["cancel_amount"] == 100
     assert await given_back(desk, payment) == 200
+
+
+async def test_an_answer_outlives_the_data_key_that_sealed_it(desk_with_pg: Desk) -> None:
+    desk, name = desk_with_pg, key()
+    store, payment = desk.gateway.store, await desk.buy(10_000)
+    first = await cancel(desk, name, payment)
+
+    async with store.direct() as session:
+        await session.keys.rotate()
+    moved, broken = await reseal(store)
+    again = await cancel(desk, name, payment)
+    async with store.direct() as session:
+        *old, newest = await session.keys.used()
+
+    assert (again.raw, broken) == (first.raw, [])
+    assert moved > 0
+    assert newest.sealed["answers"] > 0
+    assert {each.sealed["answers"] for each in old} == {0}

@@ -31,13 +31,16 @@ from naru.checkout import result
 from naru.cli.main import COMMANDS
 from naru.config import Settings
 from naru.domain.ids import ImpUid, MerchantUid
+from naru.domain.limit import Limit
 from naru.domain.money import Money
 from naru.domain.payment import Buyer, Card, Payment, Step, Surface, VirtualAccount
 from naru.domain.pg_profile import PROFILES, Mode, PgProfile, Shape
+from naru.domain.task import SAID
 from naru.kit import errors as kit_errors
 from naru.kit import verify as kit_verify
 from naru.kit.operations import Operations
-from naru.rest import authenticate, coerce, door, operations, payments, read_fields
+from naru.payments import recovery
+from naru.rest import authenticate, coerce, door, idempotency, operations, payments, read_fields
 from naru.rest.codes import bank_code
 from naru.rest.operation import Operation
 from naru.sandbox import cards, magic
@@ -70,6 +73,8 @@ def rest_operations() -> str:
         parts.append(f"### {each.method} {each.path}\n\n{_said(verb)}")
         if each.open_verb is not None:
             parts[-1] += " Needs no token."
+        if each.recall is not None:
+            parts[-1] += " Takes an [Idempotency-Key](#idempotency-key)."
         rows = list(_parameters(each.request, each.path))
         if rows:
             parts.append(table(("parameter", "where", "type", "when left out"), rows))
@@ -172,6 +177,9 @@ def rest_limits() -> str:
         ("`limit` of a page", f"{payments.LIMIT_MAX:,}", "400"),
         ("`from` to `to`", f"{payments.WINDOW_MAX.days} days", "400"),
         ("life of a token", f"{authenticate.TOKEN_LIFE.seconds} s", "401"),
+        ("wrong API secrets for one key", _pace(authenticate.FAILURES_OF_KEY), "429"),
+        ("wrong API secrets from one address", _pace(authenticate.FAILURES_OF_ADDRESS), "429"),
+        ("life of an `Idempotency-Key`", f"{idempotency.KEPT.days} days", "it is a new one"),
         (
             "token asked again in its last",
             f"{authenticate.TOKEN_LAST_MINUTE.seconds} s",
@@ -179,6 +187,10 @@ def rest_limits() -> str:
         ),
     ]
     return table(("what", "limit", "beyond it"), rows) + "\n"
+
+
+def _pace(limit: Limit) -> str:
+    return f"{limit.most} in {limit.seconds} s"
 
 
 def rest_objects() -> str:
@@ -529,6 +541,24 @@ def sandbox_scenarios() -> str:
     return table(head, rows) + "\n"
 
 
+# Tasks
+
+
+def tasks_kinds() -> str:
+    """Every kind of task: what happened, what to do."""
+    rows = (
+        (f"`{kind}`", said.happened, said.advice, f"{said.happened_ko} {said.advice_ko}")
+        for kind, said in SAID.items()
+    )
+    return table(("kind", "what happened", "what to do", "한국어"), rows) + "\n"
+
+
+def tasks_table() -> str:
+    """The table on top of naru/payments/recovery.py."""
+    picture = (inspect.getdoc(recovery) or "").split("\n\n")[2]
+    return f"```text\n{inspect.cleandoc(picture)}\n```\n"
+
+
 # Writing
 
 
@@ -560,6 +590,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "kit-reasons": kit_reasons,
     "settings-variables": settings_variables,
     "settings-commands": settings_commands,
+    "tasks-kinds": tasks_kinds,
+    "tasks-table": tasks_table,
     "sandbox-cards": sandbox_cards,
     "sandbox-scenarios": sandbox_scenarios,
 }

@@ -29,6 +29,7 @@ from naru.payments.gateway import Gateway
 from naru.rest.authenticate import SignIn, sign_in, who_asks
 from naru.rest.envelope import HttpRefusal
 from naru.store import Store, StoreUnavailable, WrongRootKey
+from naru.store.audit import audit
 from naru.store.keys import KeyInUse, reseal
 from naru.store.merchants import UNREADABLE
 from naru.store.migrate import SEALING, files, migrate
@@ -296,6 +297,34 @@ async def test_a_store_without_its_root_key_or_with_another_one_says_so(
     async with bare.direct() as session:
         assert len(await session.merchants.all()) == 1
     await bare.close()
+
+
+async def test_the_audit_finds_what_is_not_sealed_and_what_has_lost_its_key(
+    store: Store, sql: asyncpg.Connection, database_url: str
+) -> None:
+    merchant = await secretive_merchant(store)
+    payment = await private_payment(store, merchant)
+
+    async def broken() -> list[str]:
+        report = await audit(database_url)
+        [check] = [each for each in report.checks if each.name == "sealed_at_rest"]
+        return [each.id for each in check.examples]
+
+    assert await broken() == []
+    await sql.execute("ALTER TABLE channels DROP CONSTRAINT channels_sealed")
+    await sql.execute("UPDATE channels SET settings = convert_to('plain', 'UTF8')")
+    async with store.direct() as session:
+        await session.keys.rotate()
+        [channel] = await sql.fetch("SELECT channel_key FROM channels")
+    await sql.execute("ALTER TABLE payment_secrets DROP CONSTRAINT payment_secrets_data_key_fkey")
+    await sql.execute("ALTER TABLE deposit_secrets DROP CONSTRAINT deposit_secrets_data_key_fkey")
+    await sql.execute("ALTER TABLE merchants DROP CONSTRAINT merchants_data_key_fkey")
+    await sql.execute("DELETE FROM data_keys WHERE id = 1")
+    found = await broken()
+    assert f"channels {channel['channel_key']}" in found
+    assert f"payment_secrets {payment.imp_uid}" in found
+    assert f"merchants {merchant.id}" in found
+    assert len(found) == 5
 
 
 # At rest: tables, files and the write-ahead log.

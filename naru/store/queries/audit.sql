@@ -242,3 +242,16 @@ SELECT d.id::text, 'to ' || d.url || ' was given up, nobody was told'
  -- The modes that keep to i'mport's own rhythm give up by their nature.
  WHERE d.state = 'parked' AND d.mode = 'ladder' AND ($1::text[] IS NULL OR d.imp_uid = ANY ($1))
    AND NOT EXISTS (SELECT 1 FROM operator_tasks t WHERE t.kind = 'webhook_parked' AND t.subject = d.id::text);
+
+-- sealed_at_rest --
+-- P19: What must be sealed is a blob, and the data key that it names is there.
+SELECT b.id, CASE WHEN b.data_key IS NULL THEN 'not sealed' ELSE 'data key ' || b.data_key || ' is gone' END AS why
+  FROM (SELECT 'channels ' || channel_key AS id, data_key_of(settings) AS data_key FROM channels WHERE settings IS NOT NULL
+         UNION ALL
+        SELECT 'merchants ' || id, data_key_of(webhook_secret) FROM merchants WHERE webhook_secret IS NOT NULL
+         UNION ALL
+        SELECT 'payment_secrets ' || imp_uid, data_key_of(sealed) FROM payment_secrets
+         WHERE $1::text[] IS NULL OR imp_uid = ANY ($1)
+         UNION ALL
+        SELECT 'deposit_secrets ' || channel_id || '/' || notice_key, data_key_of(sealed) FROM deposit_secrets) b
+ WHERE NOT EXISTS (SELECT 1 FROM data_keys k WHERE k.id = b.data_key);

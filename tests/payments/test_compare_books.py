@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
@@ -35,7 +35,7 @@ from naru.payments.compare_books import (
 )
 from naru.payments.confirm_deposit import confirm_deposit
 from naru.payments.reconcile import reconcile
-from tests.payments.test_approve import back, webhooks
+from tests.payments.test_approve import back
 from tests.payments.test_confirm_deposit import arrived, issue
 from tests.support.dying import dying
 from tests.support.gateway import House, open_house
@@ -43,7 +43,26 @@ from tests.support.sandbox_pg import authenticate, join, sandbox_pg
 from tests.support.scale import often
 from tests.support.stand_in_pg import StandInPg
 
+if TYPE_CHECKING:
+    from tests.support.postgres import Databases
+
 pytestmark = pytest.mark.promise("P3")
+
+
+@pytest.fixture(scope="module")
+def database_url(databases: Databases) -> Iterator[str]:
+    """One database for the file: every test has a house of its own in it."""
+    url = databases.new()
+    yield url
+    databases.drop(url)
+
+
+async def webhooks(house: House) -> list[str]:
+    """What this house's merchant was told, oldest first."""
+    async with house.gateway.store.direct() as session:
+        return [
+            each.status for each in await session.outbox.of_merchant(house.merchant.id, most=1000)
+        ][::-1]
 
 
 async def pay(house: House, pg: StandInPg, amount: int = 1004, **given: Any) -> Payment:
@@ -66,8 +85,22 @@ def found(comparison: Comparison) -> list[tuple[Kind, Ending]]:
 
 
 async def tasks(house: House) -> list[TaskKind]:
+    """The open tasks of this house: each names its channel, or its payment."""
     async with house.gateway.store.direct() as session:
-        return [TaskKind(task.kind) for task in await session.tasks.list_open()]
+        open_tasks = await session.tasks.list_open()
+        mine = set()
+        for task in open_tasks:
+            payment = await session.payments.get(task.imp_uid) if task.imp_uid else None
+            if payment is not None and payment.merchant_id == house.merchant.id:
+                mine.add(task.id)
+            if task.subject.split("/")[0] == str(house.channel.id):
+                mine.add(task.id)
+    return [TaskKind(task.kind) for task in open_tasks if task.id in mine]
+
+
+async def due(house: House) -> bool:
+    """Do this house's books wait to be compared?"""
+    return house.channel.id in await due_contracts(house.gateway)
 
 
 async def failed(house: House, pg: StandInPg, amount: int = 1004) -> Payment:
@@ -436,7 +469,7 @@ async def test_a_pg_that_is_away_is_asked_again_until_it_answers_and_silence_is_
     assert (await compare(house)).broken is not None
     assert await tasks(house) == []
     house.clock.advance(days=1)
-    assert await due_contracts(house.gateway) == [me]
+    assert await due(house)
     # Two answers of three are lost on the way: the page is asked for until it is there.
     pg.hang_up("book", done=True)
     pg.hang_up("book", done=True)
@@ -444,7 +477,7 @@ async def test_a_pg_that_is_away_is_asked_again_until_it_answers_and_silence_is_
     assert result is not None
     assert found(result) == [(Kind.DEPOSIT_LOST, Ending.BOOKED)]
     assert (await house.payment(waiting.imp_uid)).step is Step.PAID
-    assert await due_contracts(house.gateway) == []
+    assert not await due(house)
     house.clock.advance(days=2, minutes=5)
     for _ in range(3):
         pg.answer("book", b"busy", 503)
@@ -452,7 +485,7 @@ async def test_a_pg_that_is_away_is_asked_again_until_it_answers_and_silence_is_
     assert result is not None
     assert result.broken is not None
     assert await tasks(house) == [TaskKind.BOOK_UNREADABLE]
-    assert await due_contracts(house.gateway) == [me]
+    assert await due(house)
 
 
 DEATHS = (
@@ -471,8 +504,9 @@ async def test_a_comparison_that_dies_anywhere_is_done_again_and_does_everything
     house: House, pg: StandInPg
 ) -> None:
     await house.set_merchant(webhook_url="https://shop.example/hook")
-    deaths = [(point, times) for point in DEATHS for times in (1, 2)]
-    deaths.remove(("compare.after_page", 2))
+    # By day at the first pass; by night at the second too, but for the page, of which there is one.
+    deaths = [(point, 1) for point in DEATHS]
+    deaths += [(point, 2) for point in DEATHS[1:]] * often(0, 1)
     everyone: list[Payment] = []
     for number, (point, times) in enumerate(deaths, start=1):
         late = [await failed(house, pg) for _ in range(2)]

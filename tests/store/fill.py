@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncpg
 
-TABLES = "payments payment_events intents cancellations deposits entries".split()
+TABLES = ["payments", "payment_events", "intents", "cancellations", "deposits", "entries"]
 
 _FILL = """
 INSERT INTO payments (imp_uid, merchant_id, merchant_uid, channel_id, pg_code, mid, sandbox, surface, pay_method,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.sandbox.stage import Json, Member, Pg, Window
 
 CARD = "simple-shinhan"
@@ -65,6 +67,7 @@ async def test_the_right_pin_forgives_the_wrong_ones(member: Member) -> None:
     assert (await keypad(other))["attempts_left"] == 5
 
 
+@pytest.mark.fault("B2_DU")
 async def test_sixty_four_guesses_at_once_are_five(member: Member) -> None:
     windows = await asyncio.gather(*(member.open(pay_method="card") for _ in range(64)))
     pads = await asyncio.gather(*(keypad(window) for window in windows))
@@ -76,6 +79,32 @@ async def test_sixty_four_guesses_at_once_are_five(member: Member) -> None:
     )
     assert sorted(a["attempts_left"] for a in answers if a["code"] == "PIN_WRONG") == [1, 2, 3, 4]
     assert [answer["code"] for answer in answers].count("PIN_LOCKED") == 60
+
+
+@pytest.mark.fault("B2_DU")
+async def test_the_sixth_is_refused_though_it_is_right_wherever_it_comes_from(
+    pg: Pg, member: Member
+) -> None:
+    """Keypads were given to windows of two merchants beforehand; the count is the card's own."""
+    stranger = await pg.member("another-shop")
+    right = [await each.open(pay_method="card") for each in (member, stranger)]
+    pads = [await keypad(window) for window in right]
+    windows = [await each.open(pay_method="card") for each in (member, stranger) for _ in range(3)]
+    wrong = [await keypad(window) for window in windows]
+
+    answers = await asyncio.gather(
+        *(
+            window.no("/simple/pin", typed(pad, "000000"))
+            for window, pad in zip(windows, wrong, strict=True)
+        )
+    )
+    late = [
+        await window.no("/simple/pin", typed(pad, "159753"))
+        for window, pad in zip(right, pads, strict=True)
+    ]
+
+    assert sorted(answer["code"] for answer in answers) == ["PIN_LOCKED"] * 2 + ["PIN_WRONG"] * 4
+    assert [answer["code"] for answer in late] == ["PIN_LOCKED"] * 2
 
 
 async def test_a_card_of_another_style_has_no_keypad(member: Member) -> None:

@@ -10,6 +10,7 @@ key's current nonce under the root key, its first 160 bits in hex.
 from __future__ import annotations
 
 import hmac
+import logging
 import secrets
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -38,6 +39,7 @@ FAILURES_OF_ADDRESS = Limit("token.address", 60, 60)
 FAILURES_OF_KEY = Limit("token.key", 20, 60)
 
 _SCHEMES = ("bearer", "basic")
+_log = logging.getLogger("naru.rest")
 _NO_SUCH_SECRET = hash_secret("")
 _TRIES_MAX = 20
 
@@ -100,6 +102,9 @@ async def _count_failure(
         if not taken.permits:
             wait = str(taken.wait_seconds(now)).encode()
             raise HttpRefusal(429, messages.TOO_OFTEN, ((b"retry-after", wait),))
+    # After the limits, so that a flood does not fill the log. A key that nobody has is not
+    # repeated: it may be a secret in the wrong field.
+    _log.warning("wrong API secret for %s from %s", key.imp_key if key else "no key", address)
 
 
 def token_after(

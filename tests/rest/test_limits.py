@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 
@@ -46,7 +47,6 @@ def spoken_to_at(desk: Desk, address: str) -> Iterator[None]:
     desk.address = before
 
 
-@pytest.mark.fault("J1_DU")
 async def test_of_sixty_four_wrong_secrets_at_once_twenty_are_looked_at(desk: Desk) -> None:
     answers = await asyncio.gather(*(wrong(desk, desk.shop) for _ in range(64)))
 
@@ -112,3 +112,30 @@ async def test_an_address_is_believed_from_a_named_proxy_only(desk: Desk, house:
 
     assert statuses(list(answers)) == {401: most, 429: 64 - most}
     assert statuses([other, *inner, *forged]) == {401: 1 + most // 10 + 16}
+
+
+@pytest.mark.fault("J1_WD")
+async def test_a_wrong_pair_is_told_to_the_log_and_nothing_of_it_to_the_caller(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop, stranger = desk.shop, desk.stranger
+    async with desk.gateway.store.direct() as session:
+        before = await session.merchants.key(shop.imp_key)
+    with caplog.at_level(logging.WARNING, "naru.rest"):
+        refused = [
+            await sign_in(desk, shop.imp_key, WRONG_SECRET),
+            await sign_in(desk, shop.imp_key, stranger.imp_secret),
+            await sign_in(desk, shop.imp_secret, shop.imp_key),
+            await sign_in(desk, f"{shop.imp_key}\r\nforged line", shop.imp_secret),
+        ]
+    async with desk.gateway.store.direct() as session:
+        after = await session.merchants.key(shop.imp_key)
+
+    assert {(answer.status, answer.raw) for answer in refused} == {(401, refused[0].raw)}
+    assert before == after
+    told = [record.getMessage() for record in caplog.records if record.name == "naru.rest"]
+    assert (
+        told
+        == [f"wrong API secret for {shop.imp_key} from 127.0.0.1"] * 2
+        + ["wrong API secret for no key from 127.0.0.1"] * 2
+    )

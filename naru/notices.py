@@ -7,6 +7,7 @@ that it waits for only after our commit; until then it hears anything else, and 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import re
 
@@ -15,7 +16,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from naru.connectors import UnknownConnector
-from naru.domain.errors import ForgedReturn
+from naru.domain.channel import Channel
+from naru.domain.errors import ForgedReturn, UnreadableNotice
+from naru.domain.task import TaskKind
 from naru.payments.confirm_deposit import confirm_deposit
 from naru.payments.gateway import Gateway
 
@@ -60,6 +63,9 @@ async def _hear(
         return _plain(404)
     try:
         deposited = connector.read_notice(channel, headers, body)
+    except UnreadableNotice as unreadable:
+        await _tell(gateway, channel, body, str(unreadable))
+        return _answer(connector.acknowledge(False))
     except ForgedReturn as forged:
         log.warning("a notice for channel %s has no proof: %s", channel_key, forged)
         return _answer(connector.acknowledge(False))
@@ -67,6 +73,20 @@ async def _hear(
         meaning = await confirm_deposit(gateway, channel, deposited)
         log.info("notice %r of channel %s: %s", deposited.notice_key, channel_key, meaning)
     return _answer(connector.acknowledge(True))
+
+
+async def _tell(gateway: Gateway, channel: Channel, body: bytes, why: str) -> None:
+    """Lay a notice that nobody here can read before a person: the PG gives up some day."""
+    digest = hashlib.sha256(body).hexdigest()[:16]
+    log.error("a notice for channel %s cannot be read: %s", channel.channel_key, why)
+    async with gateway.store.begin() as session:
+        await session.tasks.open(
+            TaskKind.NOTICE_UNREADABLE,
+            f"{channel.id}/{digest}",
+            f"Channel {channel.channel_key}: a signed notice of {len(body)} bytes"
+            f" (SHA-256 {digest}…) cannot be read: {why}",
+            gateway.now(),
+        )
 
 
 async def _read_body(request: Request) -> bytes | Response:

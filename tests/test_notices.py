@@ -160,6 +160,8 @@ async def test_an_exact_deposit_pays_and_is_acknowledged_in_the_pgs_words(pg: Pg
     assert await pg.announced() == ["paid"]
 
 
+@pytest.mark.fault("I2_DU")
+@pytest.mark.promise("P16")
 async def test_the_same_notice_sent_64_times_at_once_is_booked_once(pg: Pg) -> None:
     notice = pg.notice()
     answers = await asyncio.gather(*(pg.post(notice) for _ in range(64)))
@@ -168,6 +170,17 @@ async def test_the_same_notice_sent_64_times_at_once_is_booked_once(pg: Pg) -> N
     assert await pg.announced() == ["paid"]
 
 
+@pytest.mark.fault("I2_LR")
+async def test_a_pg_that_does_not_hear_our_ok_sends_ten_times_more_and_hears_it_each_time(
+    pg: Pg,
+) -> None:
+    for _ in range(11):
+        assert (await pg.post(pg.notice())).body == b"OK"
+    assert await pg.deposits() == [("n1", "exact")]
+    assert await pg.announced() == ["paid"]
+
+
+@pytest.mark.fault("I2_WD")
 @pytest.mark.parametrize(
     ("changes", "meaning"),
     [
@@ -194,6 +207,7 @@ async def test_a_notice_that_asks_nothing_is_acknowledged(pg: Pg) -> None:
     assert await pg.step() is Step.WAITING_DEPOSIT
 
 
+@pytest.mark.fault("I2_WD")
 async def test_a_notice_without_proof_changes_nothing(pg: Pg) -> None:
     now = int(time.time())
     without_proof: list[dict[str, Any]] = [
@@ -212,8 +226,20 @@ async def test_a_notice_without_proof_changes_nothing(pg: Pg) -> None:
     assert await pg.deposits() == []
 
 
-async def test_signed_garbage_is_not_acknowledged(pg: Pg) -> None:
+async def unreadable(pg: Pg) -> int:
+    """How many notices of this channel a person was asked to read."""
+    async with pg.gateway.store.direct() as session:
+        tasks = await session.tasks.list_open()
+    mine = f"{pg.channel.id}/"
+    return sum(t.kind == "notice_unreadable" and t.subject.startswith(mine) for t in tasks)
+
+
+async def test_signed_garbage_is_not_acknowledged_and_is_laid_before_a_person_once(pg: Pg) -> None:
     deep = b'{"a":' * 5000
+    assert await unreadable(pg) == 0
+    for _ in range(3):
+        assert (await pg.post(b"{")).body != b"OK"
+        assert await unreadable(pg) == 1
     for body in (b"", b"{", b"\x00\xff", b"[]", b"null", b'{"type":1}', deep, b'{"a":"\\ud800"}'):
         answer = await pg.post(body)
         assert answer.status in (400, 503), body[:20]
@@ -273,6 +299,8 @@ async def test_only_post_is_understood(pg: Pg) -> None:
     assert (await pg.wire.get(f"{pg.url}/notices/{pg.channel.channel_key}")).status == 405
 
 
+@pytest.mark.fault("I2_DB")
+@pytest.mark.promise("P16")
 async def test_without_a_database_nothing_is_acknowledged(pg: Pg, database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await connection.execute("ALTER TABLE deposits RENAME TO deposits_elsewhere")

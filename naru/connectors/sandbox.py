@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from naru.connectors import AccountOrder, Can, Connector, WindowOrder
 from naru.domain.book import BookPage, BookRow, Movement
 from naru.domain.channel import Channel
-from naru.domain.errors import ForgedReturn, NoAnswer, NotSent
+from naru.domain.errors import ForgedReturn, NoAnswer, NotSent, UnreadableNotice
 from naru.domain.merchant import NULL_ORIGIN
 from naru.domain.money import MINOR_DIGITS, MINOR_MAX, Money
 from naru.domain.outcome import (
@@ -340,11 +340,11 @@ class Sandbox(Connector):
                         deposited_at=_time(deposited_at),
                     )
                 except _Unreadable as error:
-                    raise ForgedReturn(str(error)) from None
+                    raise UnreadableNotice(str(error)) from None
             case {"type": str(other)} if other != "deposited":
                 return None
             case _:
-                raise ForgedReturn("unreadable")
+                raise UnreadableNotice("unreadable")
 
     def acknowledge(self, stored: bool) -> tuple[int, str, bytes]:
         return (200, "text/plain", b"OK") if stored else (400, "text/plain", b"NO")
@@ -355,6 +355,8 @@ class Sandbox(Connector):
         self, channel: Channel, method: str, path: str, body: dict[str, Any] | None = None
     ) -> Any:
         """The PG's signed JSON; `result: not_sent` when it never left us; Unknown when nobody knows."""
+        if not {"url", "secret"} <= channel.settings.keys():
+            return _not_sent("the channel has no address or no secret of its PG")
         raw = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
         base = str(channel.settings["url"]).rstrip("/")
         stamp = str(int(self._now().timestamp()))
@@ -374,13 +376,17 @@ class Sandbox(Connector):
             )
         except NotSent as error:
             # It never left us: nothing can have happened over there.
-            return {"result": "not_sent", "code": "NOT_SENT", "message": _SILENT, "why": str(error)}
+            return _not_sent(str(error))
         except NoAnswer as error:
             return Unknown(str(error))
         return _signed_json(channel, answer)
 
 
 _SILENT = "PG사와 통신할 수 없습니다. 잠시 후 다시 시도해주세요."
+
+
+def _not_sent(why: str) -> dict[str, str]:
+    return {"result": "not_sent", "code": "NOT_SENT", "message": _SILENT, "why": why}
 
 
 def connector(wire: Wire, now: Callable[[], datetime]) -> Connector:

@@ -12,6 +12,7 @@ NaruError
  ├─ OutcomeUnknown      the PG was asked and nobody here knows what it did; the worker will find out
  ├─ AnswerMismatch      the PG spoke of something else: stop, keep the evidence, tell staff
  ├─ ForgedReturn        what the browser or the PG's notice brought is not what the PG signed
+ │   └─ UnreadableNotice  the PG did sign it, and nobody here can read it
  └─ NotSent · NoAnswer  raised by wire, turned into outcomes by connectors
 """
 
@@ -185,6 +186,10 @@ class AnswerMismatch(NaruError):
 
 class ForgedReturn(NaruError):
     """A browser return or a notice does not carry the PG's proof. It changes nothing."""
+
+
+class UnreadableNotice(ForgedReturn):
+    """The PG signed it, and nobody here can read it: a person must, for it may be about money."""
 
 
 class NotSent(NaruError):

@@ -30,6 +30,7 @@ class TaskKind(StrEnum):
     DEPOSIT_OTHER_CURRENCY = "deposit_other_currency"
     DEPOSIT_AFTER_END = "deposit_after_end"
     DEPOSIT_UNKNOWN_ORDER = "deposit_unknown_order"
+    NOTICE_UNREADABLE = "notice_unreadable"
     ORDER_PAID_TWICE = "order_paid_twice"
     BOOK_CHARGE_UNKNOWN = "book_charge_unknown"
     BOOK_CHARGE_MISSING = "book_charge_missing"
@@ -151,6 +152,12 @@ SAID: dict[TaskKind, Said] = {
         "Ask the PG whose it is; a PG's test notice needs nothing but closing this task.",
         "알 수 없는 주문에 대한 입금 통보를 받았습니다.",
         "PG사에 확인하세요. PG사의 시험 통보라면 이 작업만 종료하면 됩니다.",
+    ),
+    TaskKind.NOTICE_UNREADABLE: Said(
+        "The PG sent a notice that it signed and that cannot be read; it was not acknowledged.",
+        "Look at the PG's console for what it tells of, and update Naru if the PG has changed its notices.",
+        "PG사의 서명은 맞지만 해석할 수 없는 통보를 받았고, 수신 확인을 하지 않았습니다.",
+        "PG사 관리자에서 내용을 확인하고, PG사의 통보 형식이 바뀌었다면 나루를 업데이트하세요.",
     ),
     TaskKind.ORDER_PAID_TWICE: Said(
         "One order has been paid by two payments.",

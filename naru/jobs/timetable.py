@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from naru.domain.hands import chance as machine_chance
 from naru.jobs.tell import tell_operators
-from naru.payments.compare_books import compare_contract, due_contracts
+from naru.payments.compare_books import compare_due
 from naru.payments.expire_virtual_account import due_accounts, expire_virtual_account
 from naru.payments.gateway import Gateway
 from naru.payments.reconcile import due as due_questions
@@ -76,8 +76,7 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
             await expire_virtual_account(gateway, merchant_id, imp_uid)
 
     async def compare_with_pgs() -> None:
-        for channel_id in await due_contracts(gateway):
-            await compare_contract(gateway, channel_id)
+        await compare_due(gateway)
 
     async def forget_dead_tickets() -> None:
         async with gateway.store.direct() as session:

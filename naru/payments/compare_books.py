@@ -104,6 +104,17 @@ async def due_contracts(gateway: Gateway) -> list[int]:
         ]
 
 
+async def compare_due(gateway: Gateway) -> None:
+    """Compare what is due, one after the other; one contract that fails does not stop the others."""
+    for channel_id in await due_contracts(gateway):
+        try:
+            await compare_contract(gateway, channel_id)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            log.exception("the book of channel number %d could not be compared", channel_id)
+
+
 async def compare_contract(gateway: Gateway, channel_id: int) -> Comparison | None:
     """Compare the book that this channel stands in. None: there is no such channel or no such book."""
     async with gateway.store.direct() as session:

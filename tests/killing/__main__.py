@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 
 from naru.domain.points import POINTS
-from tests.killing.storm import ride
+from tests.killing.storm import PG_POINTS, ride
 
 
 def main() -> int:
@@ -24,7 +24,8 @@ def main() -> int:
     parser.add_argument("--pause", type=float, default=3.0, help="seconds of the longest SIGSTOP")
     given = parser.parse_args()
     left, seed, broken = given.kills, given.seed, 0
-    points = [name for name in POINTS for _ in range(given.points)]
+    names = [*POINTS, *PG_POINTS]
+    points = [name for name in names for _ in range(given.points)]
     reached: Counter[str] = Counter()
     while left > 0:
         report = asyncio.run(
@@ -44,7 +45,7 @@ def main() -> int:
         broken += not report.clean
         left, seed = left - report.kills, seed + 1
     if given.points:
-        print(f"points never reached: {sorted(set(POINTS) - set(reached)) or 'none'}")
+        print(f"points never reached: {sorted(set(names) - set(reached)) or 'none'}")
     return 1 if broken else 0
 
 

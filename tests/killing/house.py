@@ -99,9 +99,9 @@ class Program:
             await self._ready.wait()
 
     @property
-    def armed(self) -> str | None:
-        """The point at which this process dies by itself, if it is armed."""
-        return self._point
+    def armed(self) -> str:
+        """The point at which this process dies by itself; empty when it is not armed."""
+        return self._point or ""
 
     @property
     def is_ready(self) -> bool:

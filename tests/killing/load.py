@@ -35,6 +35,7 @@ SHOP = "http://127.0.0.1"
 # Magic amounts of the sandbox PG (naru/sandbox/magic.py): what it does with an approval or a cancel.
 REFUSED = (900_001, 900_002, 900_003, 900_004)
 DOUBTFUL = (900_015, 900_016, 900_017, 900_018, 900_019, 900_020)
+OTHER_AMOUNT = 900_018
 DOUBTFUL_CANCEL = (900_035, 900_036)
 PAID = ("paid", "cancelled")
 
@@ -110,6 +111,8 @@ class Load:
     def __init__(self, chance: random.Random) -> None:
         self.book = Book()
         self.origin = ""
+        # The points of the money path that somebody waits for: half of the journeys lead there.
+        self.wanted: Callable[[], list[str]] = list
         self._chance = chance
         self._http: aiohttp.ClientSession | None = None
         self._gateway = self._sandbox = ""
@@ -130,7 +133,9 @@ class Load:
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
         try:
             async with aiohttp.ClientSession(
-                timeout=timeout, connector=aiohttp.TCPConnector(limit=0)
+                timeout=timeout,
+                # Kept connections would all end up at the gateway that lived longest.
+                connector=aiohttp.TCPConnector(limit=0, force_close=True),
             ) as self._http:
                 yield self
         finally:
@@ -141,10 +146,16 @@ class Load:
         self._gateway, self._sandbox = gateway, sandbox
         under_way: set[asyncio.Task[None]] = set()
         kinds = [each for each, weight in self._journeys() for _ in range(weight)]
+        leads = self._leads()
         due = time.monotonic()
         while not stop.is_set():
             if len(under_way) < IN_FLIGHT_MAX:
-                task = asyncio.create_task(self._live(self._chance.choice(kinds)))
+                journey = self._chance.choice(kinds)
+                wanted = self.wanted()
+                if wanted and self._chance.random() < 0.5:
+                    prefix = self._chance.choice(wanted).partition(".")[0]
+                    journey = leads.get(prefix, self.pay)
+                task = asyncio.create_task(self._live(journey))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
             due += self._chance.expovariate(rate)
@@ -172,6 +183,22 @@ class Load:
             (self.order_account, 3),
             (self.close_account, 2),
         ]
+
+    def _leads(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        return {
+            "abandon": self.give_up,
+            "account": self.order_account,
+            "cancel": self.pay_and_cancel,
+            "close": self.close_account,
+            "confirm": self.pay_prepared_and_confirmed,
+            "deposit": self.order_account,
+            "notice": self.order_account,
+            "prepare": self.pay_prepared_and_confirmed,
+            "reconcile": self.doubt,
+            "undo": self.doubt_the_amount,
+            "pg /v1/cancels": self.pay_and_cancel,
+            "pg /v1/virtual-accounts": self.order_account,
+        }
 
     async def _live(self, journey: Callable[[], Awaitable[None]]) -> None:
         name = getattr(journey, "__name__", "journey")
@@ -214,6 +241,10 @@ class Load:
     async def doubt(self) -> None:
         """The PG's answer to the approval is cut off, garbled, forged or for another amount."""
         await self._pay(self._chance.choice(DOUBTFUL))
+
+    async def doubt_the_amount(self) -> None:
+        """The PG approved another amount than was asked: it must be undone."""
+        await self._pay(OTHER_AMOUNT)
 
     async def doubt_a_cancel(self) -> None:
         """The PG's answer to the cancel is cut off or garbled."""

@@ -38,6 +38,30 @@ CREATE FUNCTION audit_hash(previous bytea, entry audit_log) RETURNS bytea
         entry.address, entry.subject, entry.change, entry.before, entry.after)::text, 'UTF8'))
 $$;
 
+-- Everything that is wrong in any chain, in words: what `naru log verify` and `naru audit` read.
+CREATE VIEW audit_log_broken AS
+SELECT l.chain, l.place, l.at,
+       CASE WHEN l.place > 1 AND b.place IS NULL THEN 'the row before it is missing'
+            ELSE 'its hash does not follow from it and the row before' END AS why
+  FROM audit_log l LEFT JOIN audit_log b ON b.chain = l.chain AND b.place = l.place - 1
+ WHERE (l.place > 1 AND b.place IS NULL) OR l.hash <> audit_hash(coalesce(b.hash, ''), l)
+UNION ALL
+SELECT chain, coalesce(h.place, e.place), NULL, 'the chain does not end where its head says'
+  FROM audit_heads h
+  FULL JOIN (SELECT DISTINCT ON (chain) chain, place, hash FROM audit_log ORDER BY chain, place DESC) e USING (chain)
+ WHERE (h.place, h.hash) IS DISTINCT FROM (coalesce(e.place, 0), coalesce(e.hash, ''))
+UNION ALL
+SELECT a.chain, a.place, NULL, 'it is not what the anchor of ' || a.day || ' says'
+  FROM (SELECT day, key::bigint AS chain, (value ->> 0)::bigint AS place, decode(value ->> 1, 'hex') AS hash
+          FROM audit_anchors, jsonb_each(heads)) a
+  LEFT JOIN audit_log l USING (chain, place)
+ WHERE l.hash IS DISTINCT FROM a.hash
+UNION ALL
+SELECT 0, NULL, NULL, 'the anchor of ' || a.day || ' is not the one that was logged'
+  FROM audit_anchors a
+ WHERE NOT EXISTS (
+     SELECT FROM audit_log l WHERE l.chain = 0 AND l.subject = 'audit_anchors ' || a.day AND l.after -> 'heads' = a.heads);
+
 -- What the log keeps of one column: of secrets and of people's data the fact that it changed; of an
 -- object of secrets the names of the fields that changed.
 CREATE FUNCTION audit_value(name text, value jsonb, other jsonb) RETURNS jsonb
@@ -132,6 +156,8 @@ CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE OR DELETE ON channels
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('channel_key');
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE OR DELETE ON prepared
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('merchant_uid');
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE OR DELETE ON data_keys
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('id');
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON audit_anchors
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('day');
 

@@ -464,6 +464,52 @@ CREATE TABLE audit_heads (
     hash bytea NOT NULL
 );
 
+CREATE VIEW audit_log_broken AS
+ SELECT l.chain,
+    l.place,
+    l.at,
+        CASE
+            WHEN ((l.place > 1) AND (b.place IS NULL)) THEN 'the row before it is missing'::text
+            ELSE 'its hash does not follow from it and the row before'::text
+        END AS why
+   FROM (audit_log l
+     LEFT JOIN audit_log b ON (((b.chain = l.chain) AND (b.place = (l.place - 1)))))
+  WHERE (((l.place > 1) AND (b.place IS NULL)) OR (l.hash <> audit_hash(COALESCE(b.hash, '\x'::bytea), l.*)))
+UNION ALL
+ SELECT chain,
+    COALESCE(h.place, e.place) AS place,
+    NULL::timestamp with time zone AS at,
+    'the chain does not end where its head says'::text AS why
+   FROM (audit_heads h
+     FULL JOIN ( SELECT DISTINCT ON (audit_log.chain) audit_log.chain,
+            audit_log.place,
+            audit_log.hash
+           FROM audit_log
+          ORDER BY audit_log.chain, audit_log.place DESC) e USING (chain))
+  WHERE ((h.place IS DISTINCT FROM COALESCE(e.place, (0)::bigint)) OR (h.hash IS DISTINCT FROM COALESCE(e.hash, '\x'::bytea)))
+UNION ALL
+ SELECT a.chain,
+    a.place,
+    NULL::timestamp with time zone AS at,
+    (('it is not what the anchor of '::text || a.day) || ' says'::text) AS why
+   FROM (( SELECT audit_anchors.day,
+            (jsonb_each.key)::bigint AS chain,
+            ((jsonb_each.value ->> 0))::bigint AS place,
+            decode((jsonb_each.value ->> 1), 'hex'::text) AS hash
+           FROM audit_anchors,
+            LATERAL jsonb_each(audit_anchors.heads) jsonb_each(key, value)) a
+     LEFT JOIN audit_log l USING (chain, place))
+  WHERE (l.hash IS DISTINCT FROM a.hash)
+UNION ALL
+ SELECT 0 AS chain,
+    NULL::bigint AS place,
+    NULL::timestamp with time zone AS at,
+    (('the anchor of '::text || a.day) || ' is not the one that was logged'::text) AS why
+   FROM audit_anchors a
+  WHERE (NOT (EXISTS ( SELECT
+           FROM audit_log l
+          WHERE ((l.chain = 0) AND (l.subject = ('audit_anchors '::text || a.day)) AND ((l.after -> 'heads'::text) = a.heads)))));
+
 CREATE TABLE book_comparisons (
     channel_id bigint NOT NULL,
     began_at timestamp with time zone NOT NULL,
@@ -1108,6 +1154,8 @@ CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON api_keys D
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON audit_anchors DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('day');
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON channels DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('channel_key');
+
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON data_keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('id');
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON intents DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('imp_uid');
 

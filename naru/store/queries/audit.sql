@@ -14,7 +14,12 @@ SELECT g.on_table || '.' || g.name AS id, 'missing or switched off' AS why
         ('deposits', 'never_emptied'),
         ('entries', 'append_only'), ('entries', 'by_trigger_only'), ('entries', 'books_agree'), ('entries', 'never_emptied'),
         ('webhook_deliveries', 'webhook_rules'), ('webhook_deliveries', 'append_only'),
-        ('webhook_deliveries', 'never_emptied'), ('webhook_attempts', 'append_only')) g (on_table, name)
+        ('webhook_deliveries', 'never_emptied'), ('webhook_attempts', 'append_only'),
+        ('audit_log', 'append_only'), ('audit_log', 'by_trigger_only'), ('audit_log', 'never_emptied'),
+        ('audit_heads', 'append_only'), ('audit_heads', 'by_trigger_only'), ('audit_heads', 'never_emptied'),
+        ('merchants', 'audited'), ('user_codes', 'audited'), ('api_keys', 'audited'), ('channels', 'audited'),
+        ('prepared', 'audited'), ('intents', 'audited'), ('data_keys', 'audited'), ('audit_anchors', 'audited')
+        ) g (on_table, name)
  WHERE NOT EXISTS (SELECT 1 FROM pg_trigger t
                     WHERE t.tgrelid = g.on_table::regclass AND t.tgname = g.name AND t.tgenabled IN ('O', 'A'))
 UNION ALL
@@ -30,7 +35,7 @@ SELECT n.name, 'not there, or not valid'
 -- P1: The entries of every payment sum to zero in each currency.
 SELECT COALESCE(e.imp_uid, 'no payment') AS id, sum(e.amount) || ' ' || e.currency || ' left over' AS why
   FROM entries e
- WHERE ($1::text[] IS NULL OR e.imp_uid = ANY ($1))
+ WHERE ($1::text[] IS NULL OR e.imp_uid IS NULL OR e.imp_uid = ANY ($1))
  GROUP BY e.imp_uid, e.currency HAVING sum(e.amount) <> 0;
 
 -- books_agree --
@@ -194,9 +199,9 @@ SELECT COALESCE(b.imp_uid, d.imp_uid, 'no payment') AS id,
        'deposited ' || COALESCE(d.arrived, 0) || ' ' || COALESCE(d.currency, b.currency)
        || ', the books say ' || COALESCE(b.deposited, 0) || ' is left' AS why
   FROM (SELECT imp_uid, currency, sum(amount) AS arrived FROM deposits
-         WHERE $1::text[] IS NULL OR imp_uid = ANY ($1) GROUP BY imp_uid, currency) d
+         WHERE $1::text[] IS NULL OR imp_uid IS NULL OR imp_uid = ANY ($1) GROUP BY imp_uid, currency) d
   FULL JOIN (SELECT imp_uid, currency, sum(amount) AS deposited, -sum(amount) FILTER (WHERE version IS NOT NULL) AS spent
-               FROM entries WHERE account = 'deposited' AND ($1::text[] IS NULL OR imp_uid = ANY ($1))
+               FROM entries WHERE account = 'deposited' AND ($1::text[] IS NULL OR imp_uid IS NULL OR imp_uid = ANY ($1))
               GROUP BY imp_uid, currency) b
     ON COALESCE(b.imp_uid, '') = COALESCE(d.imp_uid, '') AND b.currency = d.currency
  WHERE COALESCE(b.deposited, 0) <> COALESCE(d.arrived, 0) - COALESCE(b.spent, 0) OR b.deposited < 0;
@@ -217,7 +222,7 @@ SELECT v.imp_uid, 'was paid by a deposit that is not there'
 -- P16: A person was told of every deposit that paid nothing.
 SELECT d.channel_id || '/' || d.notice_key AS id, d.amount || ' ' || d.currency || ' ' || d.meaning || ', nobody was told' AS why
   FROM deposits d
- WHERE d.meaning <> 'exact' AND ($1::text[] IS NULL OR d.imp_uid = ANY ($1))
+ WHERE d.meaning <> 'exact' AND ($1::text[] IS NULL OR d.imp_uid IS NULL OR d.imp_uid = ANY ($1))
    AND NOT EXISTS (SELECT 1 FROM operator_tasks t
                     WHERE t.subject = d.channel_id || '/' || d.notice_key);
 
@@ -255,3 +260,8 @@ SELECT b.id, CASE WHEN b.data_key IS NULL THEN 'not sealed' ELSE 'data key ' || 
          UNION ALL
         SELECT 'deposit_secrets ' || channel_id || '/' || notice_key, data_key_of(sealed) FROM deposit_secrets) b
  WHERE NOT EXISTS (SELECT 1 FROM data_keys k WHERE k.id = b.data_key);
+
+-- audit_log_whole --
+-- P20: No row of the audit log was removed, changed or moved since it was written.
+SELECT 'chain ' || chain || coalesce(' row ' || place, '') AS id, why FROM audit_log_broken
+ WHERE $1::text[] IS NULL OR at IS NULL OR at > $2 - interval '2 days';

@@ -1,32 +1,6 @@
 -- broken --
 -- Everything that is wrong in any chain, in words. $1 and $2 are the place and hash of a printed anchor, or null.
-WITH linked AS (
-    SELECT l.chain, l.place, l.hash,
-           lag(l.place, 1, 0::bigint) OVER w AS place_before,
-           audit_hash(lag(l.hash, 1, ''::bytea) OVER w, l) AS hash_due
-      FROM audit_log l WINDOW w AS (PARTITION BY l.chain ORDER BY l.place)
-), ends AS (
-    SELECT DISTINCT ON (chain) chain, place, hash FROM audit_log ORDER BY chain, place DESC
-), anchored AS (
-    SELECT a.day, e.key::bigint AS chain, (e.value ->> 0)::bigint AS place, decode(e.value ->> 1, 'hex') AS hash
-      FROM audit_anchors a, jsonb_each(a.heads) e
-)
-SELECT chain, place, 'rows are missing before this one' AS why FROM linked WHERE place <> place_before + 1
-UNION ALL
-SELECT chain, place, 'its hash does not follow from it and the row before' FROM linked WHERE hash <> hash_due
-UNION ALL
-SELECT chain, coalesce(h.place, e.place), 'the chain does not end where its head says'
-  FROM audit_heads h FULL JOIN ends e USING (chain)
- WHERE (h.place, h.hash) IS DISTINCT FROM (coalesce(e.place, 0), coalesce(e.hash, ''))
-UNION ALL
-SELECT a.chain, a.place, 'it is not what the anchor of ' || a.day || ' says'
-  FROM anchored a LEFT JOIN audit_log l USING (chain, place) WHERE l.hash IS DISTINCT FROM a.hash
-UNION ALL
-SELECT 0, NULL, 'the anchor of ' || a.day || ' is not the one that was logged'
-  FROM audit_anchors a
- WHERE NOT EXISTS (
-     SELECT FROM audit_log l WHERE l.chain = 0 AND l.subject = 'audit_anchors ' || a.day
-        AND l.after -> 'heads' = a.heads)
+SELECT chain, place, why FROM audit_log_broken
 UNION ALL
 SELECT 0, $1::bigint, 'it is not what the printed anchor says' WHERE $1 IS NOT NULL AND NOT EXISTS (
     SELECT FROM audit_log WHERE chain = 0 AND place = $1 AND hash = $2::bytea)

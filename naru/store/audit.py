@@ -71,26 +71,37 @@ async def audit(
     Open questions and waiting webhooks are always looked at. `now` is the gateway's clock, where
     it is not the database's. Reads only, and blocks nobody. Raises what asyncpg raises.
     """
-    began = time.perf_counter()
     connection = await asyncpg.connect(dsn, timeout=10, command_timeout=CHECK_SECONDS_MAX)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            # The largest checks sort and hash every event; compiling them costs more than it saves.
+            # The largest checks hash every event; compiling them costs more than it saves.
             await connection.execute("SET LOCAL work_mem = '128MB'; SET LOCAL jit = off")
-            now = now or await connection.fetchval("SELECT now()")
-            touched = None
-            if recent is not None:
-                rows = await connection.fetch(BOOKS["touched"].sql, now - recent)
-                touched = [row["imp_uid"] for row in rows]
-            payments = (
-                await connection.fetchval(BOOKS["size"].sql) if touched is None else len(touched)
-            )
-            checks = [
-                await _check(connection, name, query, touched, now, examples)
-                for name, query in CHECKS.items()
-            ]
+            return await look(connection, recent=recent, now=now, examples=examples)
     finally:
         await connection.close(timeout=5)
+
+
+async def look(
+    connection: asyncpg.Connection[asyncpg.Record],
+    *,
+    recent: timedelta | None = None,
+    now: datetime | None = None,
+    examples: int = 5,
+) -> Report:
+    """The audit as this transaction sees the database. Raises what asyncpg raises."""
+    began = time.perf_counter()
+    now = now or await connection.fetchval("SELECT now()")
+    touched = None
+    if recent is None:
+        payments = await connection.fetchval(BOOKS["size"].sql)
+    else:
+        rows = await connection.fetch(BOOKS["touched"].sql, now - recent)
+        touched = [row["imp_uid"] for row in rows]
+        payments = len(touched)
+    checks = [
+        await _check(connection, name, query, touched, now, examples)
+        for name, query in CHECKS.items()
+    ]
     return Report(payments, time.perf_counter() - began, tuple(checks))
 
 

@@ -178,8 +178,12 @@ class Store:
         nothing sealed can be read or written; `old_root_key` is the one before it, while they change.
         """
         store = cls(dsn, size, wait_seconds, root_key=root_key, old_root_key=old_root_key)
-        async with store.direct():
-            pass
+        try:
+            async with store.direct():
+                pass
+        except BaseException:
+            await store.close()
+            raise
         return store
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from naru.sandbox.cards import CARD_BY_ID
 from tests.journeys.buyer import (
     CERTIFICATE_PASSWORD,
     Buyer,
+    by_account,
     by_bank,
     by_isp,
     by_phone,
@@ -21,7 +22,7 @@ from tests.journeys.buyer import (
     fill_card,
 )
 from tests.journeys.conftest import WRONG_PASSWORD, search
-from tests.support.canary import cells, hits, lines, typed_secrets
+from tests.support.canary import Secret, cells, hits, lines, typed_secrets
 from tests.support.parties import Parties
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -79,17 +80,59 @@ async def test_what_is_typed_at_the_pg_is_nowhere_else(buyer: Buyer, parties: Pa
     assert await search(parties) == set()
 
 
+async def test_who_pays_and_what_opens_doors_is_sealed(buyer: Buyer, parties: Parties) -> None:
+    """The gateway tells them to whom they belong, and no table and no log of its own holds them."""
+    number = await buyer.order()
+    await buyer.pay("vbank", by_account)
+    await buyer.sees("waiting_deposit")
+    [payment] = await parties.payments(number)
+    async with parties.store.direct() as session:
+        case = await session.payments.case(payment.imp_uid)
+    assert case is not None
+    told = {
+        "account": payment.vbank_num,
+        "buyer's phone": payment.buyer_tel,
+        "buyer's e-mail": payment.buyer_email,
+        "buyer's address": payment.buyer_addr,
+        "key of the PG": case.channel.settings["secret"],
+        "webhook secret": (case.merchant.webhook_secret or "").split()[0],
+    }
+    secrets = [Secret(name, str(text)) for name, text in told.items() if text]
+    assert {each.name for each in secrets} >= {"account", "buyer's phone", "key of the PG"}
+    connection = await asyncpg.connect(parties.dsn)
+    try:
+        texts = list(await cells(connection))
+    finally:
+        await connection.close()
+    assert hits(texts, secrets) == set()
+    house = {name: text for name, text in parties.logs().items() if name in ("gateway", "worker")}
+    assert hits(lines(house), secrets) == set()
+    # The control: the name of what was bought may be kept, and is found.
+    assert payment.name
+    assert hits(texts, [Secret("name", payment.name)]) >= {("public.payments.name", "name")}
+
+
 PLANTS = {
-    "public.payments.custom_data": "UPDATE payments SET version = version + 1, event = event,"
-    " custom_data = $1 WHERE imp_uid = $2",
-    "public.channels.settings": """UPDATE channels SET settings = jsonb_build_object('cvc', $1::text)
+    "public.payments.user_agent": "UPDATE payments SET version = version + 1, event = event,"
+    " user_agent = $1 WHERE imp_uid = $2",
+    "public.channels.name": """UPDATE channels SET name = $1
         WHERE id = (SELECT channel_id FROM payments WHERE imp_uid = $2)""",
+    # No blob, but bytes all the same: what a sealed column would hold if it were not sealed.
+    "public.payment_secrets.sealed": """UPDATE payment_secrets
+        SET sealed = convert_to($1, 'UTF8') WHERE imp_uid = $2""",
     "public.webhook_deliveries.body": """INSERT INTO webhook_deliveries (webhook_id, merchant_id,
         imp_uid, version, status, url, content_type, body, mode)
         SELECT 'planted', merchant_id, imp_uid, 99, 'paid', '', '', convert_to($1, 'UTF8'), 'once'
         FROM payments WHERE imp_uid = $2""",
     "public.merchants.allowed_origins": """UPDATE merchants SET allowed_origins = ARRAY[$1]
         WHERE id = (SELECT merchant_id FROM payments WHERE imp_uid = $2)""",
+}
+# What the database would refuse, it is told to let through.
+BEFORE_PLANTING = {
+    "public.payments.user_agent": ("ALTER TABLE payments DISABLE TRIGGER USER",),
+    "public.payment_secrets.sealed": (
+        "ALTER TABLE payment_secrets ALTER COLUMN data_key DROP NOT NULL",
+    ),
 }
 
 
@@ -109,14 +152,14 @@ async def test_a_planted_secret_is_found_in_the_database(where: str, parties: Pa
             ('{"pin": "159753"}', "PIN"),
             ("code 135791 sent", "SMS code"),
         ):
-            if where == "public.payments.custom_data":
-                await connection.execute("ALTER TABLE payments DISABLE TRIGGER USER")
-            async with connection.transaction():
-                await connection.execute(PLANTS[where], planted, imp_uid)
-                found = hits(await cells(connection), typed_secrets(["135791"]))
-                assert (where, name) in found
-                await connection.execute("ALTER TABLE webhook_deliveries DISABLE TRIGGER USER")
-                await connection.execute("DELETE FROM webhook_deliveries WHERE version = 99")
+            attempt = connection.transaction()
+            await attempt.start()
+            for change in BEFORE_PLANTING.get(where, ()):
+                await connection.execute(change)
+            await connection.execute(PLANTS[where], planted, imp_uid)
+            found = hits(await cells(connection), typed_secrets(["135791"]))
+            assert (where, name) in found
+            await attempt.rollback()
     finally:
         await planting.rollback()
         await connection.close()

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,14 @@ from naru.store.audit import audit
 from naru.store.keys import KeyInUse, reseal
 from naru.store.merchants import UNREADABLE
 from naru.store.migrate import SEALING, files, migrate
-from naru.store.seal import LOOK_AGAIN_SECONDS, BrokenSeal, Keyring, UnknownDataKey
+from naru.store.payments import open_private
+from naru.store.seal import (
+    LOOK_AGAIN_SECONDS,
+    PAYMENT_SECRETS,
+    BrokenSeal,
+    Keyring,
+    UnknownDataKey,
+)
 from naru.wire import Wire
 from tests.support.gateway import ROOT_KEY
 from tests.support.house import make_merchant, make_payment
@@ -646,3 +653,36 @@ async def test_tokens_die_with_their_key_and_are_made_anew_under_a_new_root_key(
         assert [await speaks(other), await speaks(two)] == [False, True]
         with pytest.raises(HttpRefusal):
             await token_of(renewed, "one")
+
+
+# What it costs.
+
+
+def test_sealing_costs_microseconds(capsys: pytest.CaptureFixture[str]) -> None:
+    """One payment is sealed once and opened about five times (claim, settle, three GETs)."""
+    keyring, count = ring(), often(2_000, 50_000)
+    private = {
+        "name": CANARIES["buyer name"],
+        "tel": CANARIES["buyer tel"],
+        "request": {f"key_{number}": "a value of some length" for number in range(20)},
+    }
+    plain = json.dumps(private).encode()
+
+    def microseconds(what: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        for _ in range(count):
+            what()
+        return (time.perf_counter() - began) / count * 1e6
+
+    blob = keyring.seal(plain, PAYMENT_SECRETS, "imp_123456789012")
+    row = {"sealed": blob, "imp_uid": "imp_123456789012"}
+    seal = microseconds(lambda: keyring.seal(plain, PAYMENT_SECRETS, "imp_123456789012"))
+    opened = microseconds(lambda: open_private(row, keyring))  # type: ignore[arg-type]
+    unsealed = microseconds(lambda: json.loads(plain))
+    with capsys.disabled():
+        print(
+            f"\nsealing {len(plain)} bytes {seal:.1f} us, opening and reading them {opened:.1f} us;"
+            f" control: reading them unsealed as jsonb was {unsealed:.1f} us"
+        )
+    assert seal < 1_000
+    assert opened < 1_000

@@ -7,14 +7,17 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import asyncpg
 import pytest
 
 from naru.domain.acting import Acting, acting
 from naru.domain.merchant import Merchant
+from naru.jobs.timetable import timetable
 from naru.store import Store
-from tests.support.house import make_merchant
+from tests.support.gateway import open_house
+from tests.support.house import make_merchant, make_payment
 from tests.support.scale import often
 
 OPERATOR = Acting("naru merchant set", who="operator kim@desk")
@@ -37,8 +40,6 @@ async def triggers_off(sql: asyncpg.Connection) -> AsyncIterator[None]:
 
 
 async def rename(store: Store, merchant: Merchant, *names: str) -> None:
-    from dataclasses import replace
-
     for name in names:
         async with store.begin() as tx:
             await tx.merchants.change(replace(merchant, name=name))
@@ -65,6 +66,7 @@ async def test_a_change_says_who_what_before_and_after(store: Store, merchant: M
 
 async def test_a_change_that_is_rolled_back_leaves_no_row(store: Store, merchant: Merchant) -> None:
     before = await rows(store)
+
     async def change_and_fail() -> None:
         async with store.begin() as tx:
             await tx.merchants.add_user_code(merchant.id, "imp_other")
@@ -96,8 +98,6 @@ async def test_of_a_secret_only_its_name_is_kept(
         await tx.channels.change_settings(channel.id, {**channel.settings, "secret": "CANARY-NEW"})
         await tx.merchants.add_key(merchant.id, "the-key", b"CANARY-HASH")
     async with store.begin() as tx:
-        from dataclasses import replace
-
         await tx.merchants.change(replace(merchant, webhook_secret="whsec_CANARYCANARY"))
     async with store.direct() as session:
         secret, key, settings, *_ = await session.audit_log.newest(merchant.id)
@@ -262,7 +262,6 @@ async def test_what_it_costs_a_cancel(
     store: Store, merchant: Merchant, sql: asyncpg.Connection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The row of a cancel's journal with and without its audit row, one after the other."""
-    from tests.support.house import make_payment
 
     async def seconds(count: int) -> float:
         payments = []
@@ -303,3 +302,16 @@ async def test_the_name_of_who_acts_cannot_leave_its_quotes(
     assert len(newest.address or "") == 200
     assert json.dumps([newest.who, newest.what]).count("\\n") == 0
     assert await broken(store) == []
+
+
+async def test_the_worker_logs_the_anchor_once_a_day(
+    store: Store, merchant: Merchant, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_house(database_url, "http://127.0.0.1:1") as house:
+        [anchoring] = [each for each in timetable(house.gateway) if "audit log" in each.name]
+        for _ in range(3):
+            await anchoring.walk()
+    [line] = [each.getMessage() for each in caplog.records if "anchor" in each.getMessage()]
+    anchor = line.removeprefix("audit log anchor ")
+    assert await broken(store, anchor) == []
+    assert await broken(store, anchor[:-1] + ("0" if anchor[-1] != "0" else "1")) != []

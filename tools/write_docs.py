@@ -44,6 +44,7 @@ from naru.rest import authenticate, coerce, door, idempotency, operations, payme
 from naru.rest.codes import bank_code
 from naru.rest.operation import Operation
 from naru.sandbox import cards, magic
+from naru.store.audit import CHECKS, described
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -576,6 +577,15 @@ def _said(value: Any) -> str:
     return " ".join((inspect.getdoc(value) or "").split())
 
 
+def audit_checks() -> str:
+    """What `naru audit` checks, promise by promise."""
+    rows = [(described(query), name) for name, query in CHECKS.items()]
+    return table(
+        ("promise", "check", "what must be true"),
+        [(promise, f"`{name}`", sentence) for (promise, sentence), name in rows],
+    )
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "rest-operations": rest_operations,
     "rest-missing": rest_missing,
@@ -590,6 +600,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "kit-reasons": kit_reasons,
     "settings-variables": settings_variables,
     "settings-commands": settings_commands,
+    "audit-checks": audit_checks,
     "tasks-kinds": tasks_kinds,
     "tasks-table": tasks_table,
     "sandbox-cards": sandbox_cards,

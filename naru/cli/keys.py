@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Do what the verb says. 1 when something sealed does not open."""
     settings.need_secret()
+    if arguments.verb == "rotate" and settings.secret_old is not None:
+        # Processes that still run with the old root key could not open the new data key.
+        raise CliError(
+            "The root key is being changed: run `naru keys rewrap`, take NARU_SECRET_OLD away "
+            "everywhere, then rotate."
+        )
     return asyncio.run(_run(arguments, settings))
 
 

@@ -83,6 +83,7 @@ def test_the_page_about_the_root_key_does_what_it_says(
 
     monkeypatch.setenv("NARU_SECRET_OLD", ROOT.decode())
     assert say("merchant", "list")[0] == 0
+    assert "take NARU_SECRET_OLD away" in say("keys", "rotate")[2]
     assert say(*rewrap) == (0, "1 data keys are under NARU_SECRET\n", "")
 
     monkeypatch.delenv("NARU_SECRET_OLD")

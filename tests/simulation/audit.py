@@ -175,6 +175,12 @@ class Audit:
         given = sum(each["amount"] for each in self._rows("cancellations", "imp_uid", imp_uid))
         if not 0 <= payment["cancelled"] == given <= payment["amount"]:
             self.world.breaks("P1", f"given back {given} of {payment['amount']}", imp_uid)
+        announced = self.world.database.tables["prepared"].rows.get(
+            (payment["merchant_id"], payment["merchant_uid"])
+        )
+        if announced is not None and announced.now is not None and payment["approving_at"]:
+            if announced.now["amount"] != payment["amount"]:
+                self.world.breaks("P17", "approved for another amount than announced", imp_uid)
         order = self.pg.orders.get(payment["pg_order_no"])
         if order is None or order.method == "vbank":
             return
@@ -210,9 +216,17 @@ class Audit:
                     "P16", f"nobody was told of a {each['meaning']} deposit", order.imp_uid
                 )
         rows = self._rows("payments", "pg_order_no", order.number)
-        if rows and order.method == "vbank" and rows[0]["step"] == "paid":
-            if sum(each["amount"] for each in booked) < rows[0]["amount"]:
-                self.world.breaks("P16", "paid by deposits that do not add up", rows[0]["imp_uid"])
+        if not rows or order.method != "vbank":
+            return
+        payment = rows[0]
+        if payment["step"] == "paid" and sum(d["amount"] for d in booked) < payment["amount"]:
+            self.world.breaks("P16", "paid by deposits that do not add up", payment["imp_uid"])
+        if payment["step"] == "waiting_deposit":
+            in_time = [d["amount"] for d in booked if d["deposited_at"] <= payment["vbank_due"]]
+            if sum(in_time) == payment["amount"]:
+                self.world.breaks(
+                    "P16", "deposited exactly, and it still waits", payment["imp_uid"]
+                )
 
     def _open_questions(self) -> None:
         """L1: no doubt is silent."""
@@ -232,11 +246,10 @@ class Audit:
         db = self.world.database
         laid = {(each["imp_uid"], each["version"]) for each in db.rows("webhook_deliveries")}
         for event in db.rows("payment_events"):
-            if event["step"] == "waiting_deposit" or event["event"] in (
+            if (event["step"] == "waiting_deposit" or event["event"] in (
                 *("approved", "approved_late", "deposited"),
-            ):
-                if (event["imp_uid"], event["version"]) not in laid:
-                    self.world.breaks("P4", f"no webhook for {event['event']}", event["imp_uid"])
+            )) and (event["imp_uid"], event["version"]) not in laid:
+                self.world.breaks("P4", f"no webhook for {event['event']}", event["imp_uid"])
         for delivery in db.rows("webhook_deliveries"):
             if delivery["mode"] == "ladder" and delivery["state"] != "delivered":
                 self.world.breaks(

@@ -21,7 +21,7 @@ from naru.store.named import Query
 from naru.store.seal import Keyring, key_of
 from tests.simulation.rules import RULES, broken
 from tests.simulation.schema import LIVE, Definition, schema
-from tests.simulation.statements import find
+from tests.simulation.statements import Run, find
 
 if TYPE_CHECKING:
     from tests.simulation.world import Process, World
@@ -433,7 +433,6 @@ class MemoryConnection(Connection):
         self._last_words = False
         self._asking: asyncio.Future[Any] | None = None
         self._savepoints: dict[str, int] = {}
-        self._statement: Callable[[Transaction, tuple[Any, ...]], list[Values]] | None = None
         db.connections.append(self)
 
     def is_closed(self) -> bool:
@@ -478,15 +477,16 @@ class MemoryConnection(Connection):
             self.process.must_live()
         if self.closed:
             raise StoreUnavailable("the line is closed")
-        if query is not None:
-            self._statement = find(query)
+        run = None if query is None else find(query)
         self._in_flight = True
         asking = self._asking = asyncio.get_running_loop().create_future()
         world = self.db.world
-        world.later(world.latency(), self._arrive, name, values, asking)
+        world.later(world.latency(), self._arrive, name, run, values, asking)
         return await asking
 
-    def _arrive(self, name: str, values: tuple[Any, ...], asking: asyncio.Future[Any]) -> None:
+    def _arrive(
+        self, name: str, run: Run | None, values: tuple[Any, ...], asking: asyncio.Future[Any]
+    ) -> None:
         """The statement is at the server."""
         self._in_flight = False
         world = self.db.world
@@ -497,14 +497,22 @@ class MemoryConnection(Connection):
                 self._tx = None
             self._roll_back()
             return
+        if asking.cancelled() and (self._tx is not None or world.toss(0.5)):
+            # Its sender does not want it any more, and said so in time.
+            return
         trouble = world.trouble_at_database(self, name)
         if trouble == "lost":
             self.reset(last_words=False)
             return
-        self._serve(name, values, asking, trouble == "unknown")
+        self._serve(name, run, values, asking, trouble == "unknown")
 
     def _serve(
-        self, name: str, values: tuple[Any, ...], asking: asyncio.Future[Any], unheard: bool
+        self,
+        name: str,
+        run: Run | None,
+        values: tuple[Any, ...],
+        asking: asyncio.Future[Any],
+        unheard: bool,
     ) -> None:
         if self.closed:
             self._roll_back()
@@ -512,12 +520,12 @@ class MemoryConnection(Connection):
         tx = self._tx or Transaction(self.db, self.name)
         mark = tx.mark
         try:
-            answer = self._perform(tx, name, values)
+            answer = self._perform(tx, name, run, values)
         except Wait as wait:
             tx.undo_to(mark)
             if self._tx is None:
                 tx.roll_back()
-            if not self._await_lock(tx, wait.owner, name, values, asking, unheard):
+            if not self._await_lock(tx, wait.owner, name, run, values, asking, unheard):
                 self._fail(tx, asking, asyncpg.DeadlockDetectedError("deadlock detected"))
             return
         except asyncpg.PostgresError as error:
@@ -536,7 +544,7 @@ class MemoryConnection(Connection):
         else:
             self._answer(asking, answer)
 
-    def _perform(self, tx: Transaction, name: str, values: tuple[Any, ...]) -> Any:
+    def _perform(self, tx: Transaction, name: str, run: Run | None, values: tuple[Any, ...]) -> Any:
         if name == "COMMIT":
             self._tx = None
             if tx.failed:
@@ -559,14 +567,15 @@ class MemoryConnection(Connection):
             return None
         if name == "ping":
             return 1
-        assert self._statement is not None
-        return self._statement(tx, values)
+        assert run is not None
+        return run(tx, values)
 
     def _await_lock(
         self,
         tx: Transaction,
         owner: Transaction,
         name: str,
+        run: Run | None,
         values: tuple[Any, ...],
         asking: asyncio.Future[Any],
         unheard: bool,
@@ -586,7 +595,7 @@ class MemoryConnection(Connection):
             if waiting:
                 waiting = False
                 tx.waits_for = None
-                world.later(0.0, self._serve, name, values, asking, unheard)
+                world.later(0.0, self._serve, name, run, values, asking, unheard)
 
         def give_up() -> None:
             nonlocal waiting

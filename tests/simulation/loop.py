@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import heapq
 import sys
+import warnings
 from collections.abc import Coroutine
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -134,7 +136,9 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
         """End the loop. What dead processes left half done is taken away without a word."""
         hook = sys.unraisablehook
         sys.unraisablehook = lambda _: None
-        try:
+        with warnings.catch_warnings(), contextlib.ExitStack() as last:
+            last.callback(setattr, sys, "unraisablehook", hook)
+            warnings.simplefilter("ignore", RuntimeWarning)
             for task in self._kept:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
             self._ready.clear()
@@ -142,5 +146,4 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
             self._kept.clear()
             with contextlib.suppress(RuntimeError):
                 self.close()
-        finally:
-            sys.unraisablehook = hook
+            gc.collect()

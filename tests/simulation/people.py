@@ -128,7 +128,7 @@ class People:
             if "attack" in self.world.faults and rng.random() < 0.05:
                 asked = 1  # the buyer changes the amount; the shop compares
             opening = self._opening(shop, order, asked, method)
-            opened = await self.call(lambda g, o=opening: start(g, o), tries=2)
+            opened = await self.call(lambda g, o=opening: start(g, o), tries=12)
             if not isinstance(opened, tuple):
                 return
             payment = opened[0]
@@ -206,15 +206,16 @@ class People:
             self.world.spawn(self._close(shop, payment, rng))
         await asyncio.sleep(rng.choice((1, 20, 200)) * rng.random())
         kind = rng.choice(("exact", "exact", "exact", "short", "parts", "over", "late", "none"))
+        half = max(1, payment.amount.minor // 2)
         amounts = {
             "exact": [payment.amount.minor],
             "late": [payment.amount.minor],
-            "short": [payment.amount.minor // 2],
-            "parts": [payment.amount.minor // 2, payment.amount.minor - payment.amount.minor // 2],
+            "short": [max(1, payment.amount.minor // 2)],
+            "parts": [half, payment.amount.minor - half],
             "over": [payment.amount.minor + 1],
             "none": [],
         }[kind]
-        for amount in amounts:
+        for amount in filter(None, amounts):
             if order.state != "account":
                 return
             at = self.world.now() + timedelta(hours=2) if kind == "late" else None
@@ -361,7 +362,7 @@ class People:
         ):
             return True
         # A deposit is a fact that a person looks at, not an approval.
-        return row["vbank_num"] is not None or row["pay_method"] == "vbank"
+        return row["pay_method"] == "vbank"
 
 
 def world_subject(error: BaseException) -> str:

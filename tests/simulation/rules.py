@@ -151,3 +151,21 @@ RULES: dict[str, Rule] = {
     "refuse_change": refuse_change,
     "refuse_change_by_delete": refuse_delete,
 }
+
+# Trigger function -> the mark of the text that was read. Deferred ones stand in database.py.
+WRITTEN_FROM = {
+    "compare_cancellations": "548fbf56db21",
+    "compare_question": "c6e12d1fd7da",
+    "keep_intent_rules": "26c3da53c16c",
+    "keep_payment_birth": "3193a477114c",
+    "keep_payment_facts": "ad5224b1e5e0",
+    "keep_payment_rules": "7d15fbfae8d8",
+    "refuse_change": "b14e1cd4676e",
+    "write_payment_event": "0db74b36eb90",
+}
+# What others prove: the books, the audit log, seals, keys, tasks' and webhooks' own rules.
+ELSEWHERE = {
+    *("book_deposit", "book_payment", "book_reservation", "compare_books", "compare_deposit"),
+    *("date_webhook_url", "keep_idempotency_rules", "keep_sealed", "keep_task_rules"),
+    *("keep_webhook_rules", "refuse_hand_written", "write_audit_log"),
+}

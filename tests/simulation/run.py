@@ -67,17 +67,17 @@ class Simulation:
             with quiet(world), listening(world):
                 world.loop.run(self._live())
             self.audit.at_the_end()
+            return Result(
+                plan=world.plan,
+                broken=list(world.broken),
+                payments=len(world.database.tables["payments"].rows),
+                hash=world.hash,
+                seconds=world.loop._now,
+                counts=world.counts,
+                notes=world.notes,
+            )
         finally:
             world.loop.bury()
-        return Result(
-            plan=world.plan,
-            broken=world.broken,
-            payments=len(world.database.tables["payments"].rows),
-            hash=world.hash,
-            seconds=world.loop._now,
-            counts=world.counts,
-            notes=world.notes,
-        )
 
     async def _live(self) -> None:
         world = self.world

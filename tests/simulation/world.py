@@ -324,7 +324,7 @@ class World:
             return "lost"
         if isinstance(process, Process) and process.cut_from_database > self.loop._now:
             return "lost"
-        if self.statement_lost and self.toss(self.statement_lost):
+        if process is not None and self.statement_lost and self.toss(self.statement_lost):
             # Lost on the way there, or on the way back: nobody can tell.
             self.count("statements lost")
             return self.rng.choice(("lost", "unknown"))

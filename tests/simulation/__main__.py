@@ -1,0 +1,96 @@
+"""`python -m tests.simulation --payments 1000000 --seed 1 --processes 2`: run, and explain what breaks.
+
+`--one SEED` with `--buyers` and `--faults` repeats one run, as a failure prints it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import sys
+import time
+from collections import Counter
+from multiprocessing import get_context
+
+from tests.simulation.run import Result, explain, simulate
+from tests.simulation.world import FAULTS, Plan
+
+BUYERS = 300
+SEEDS_AT_ONCE = 20
+
+
+def campaign(
+    seed: int, payments: int, processes: int = 1
+) -> tuple[int, Counter[str], list[Result]]:
+    """Runs of rising seeds until `payments` were made. Answers how many, what went wrong, failures."""
+    done, counts, failed = 0, Counter[str](), []
+    if processes == 1:
+        while done < payments and not failed:
+            made, seen, broken = _runs(range(seed, seed + 1))
+            done, seed = done + made, seed + 1
+            counts.update(seen)
+            failed += broken
+        return done, counts, failed
+    with get_context("spawn").Pool(processes) as pool:
+        while done < payments and not failed:
+            batches = [
+                range(seed + i * SEEDS_AT_ONCE, seed + (i + 1) * SEEDS_AT_ONCE)
+                for i in range(processes)
+            ]
+            seed += processes * SEEDS_AT_ONCE
+            for made, seen, broken in pool.map(_runs, batches):
+                done += made
+                counts.update(seen)
+                failed += broken
+            print(f"{done} payments, seeds below {seed}", file=sys.stderr, flush=True)
+    return done, counts, failed
+
+
+def _runs(seeds: range) -> tuple[int, Counter[str], list[Result]]:
+    logging.disable(logging.WARNING)
+    made, counts, failed = 0, Counter[str](), []
+    for seed in seeds:
+        result = simulate(Plan(seed, tuple(range(BUYERS))))
+        made += result.payments
+        counts.update(result.counts)
+        counts["virtual hours"] += int(result.seconds / 36) / 100  # type: ignore[assignment]
+        if result.broken:
+            failed.append(result)
+    return made, counts, failed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--payments", type=int, default=5_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--one", type=int, help="run this seed only")
+    parser.add_argument("--buyers", default="", help="numbers of those who take part")
+    parser.add_argument("--faults", default=",".join(FAULTS))
+    given = parser.parse_args()
+    if given.one is not None:
+        buyers = tuple(int(each) for each in given.buyers.split(",") if each) or tuple(
+            range(BUYERS)
+        )
+        faults = tuple(each for each in given.faults.split(",") if each)
+        result = simulate(Plan(given.one, buyers, faults))
+        print(f"{result.payments} payments, trace {result.hash:08x}")
+        if result.broken:
+            print(explain(result))
+        return 1 if result.broken else 0
+    gc.freeze()
+    began, cpu = time.perf_counter(), time.process_time()
+    done, counts, failed = campaign(given.seed, given.payments, given.processes)
+    seconds = time.perf_counter() - began
+    print(f"{done} payments in {seconds:.0f} s ({done / seconds:.0f}/s), {len(failed)} runs failed")
+    if given.processes == 1:
+        print(f"{done / (time.process_time() - cpu):.0f} payments per second of CPU")
+    print(", ".join(f"{what}: {number:.0f}" for what, number in sorted(counts.items())))
+    for result in failed[:3]:
+        print(explain(result))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -25,7 +25,12 @@ async def test_a_forgetful_server_is_found_and_everything_else_is_well(
 ) -> None:
     # The tests' own server has durability off: exactly what the doctor is there to find.
     findings = await examine(
-        Settings(database_url=database_url, home=tmp_path, secret=b"a root key of this test, long enough", port=1024)
+        Settings(
+            database_url=database_url,
+            home=tmp_path,
+            secret=b"a root key of this test, long enough",
+            port=1024,
+        )
     )
 
     assert one(findings, "database").found.startswith("PostgreSQL ")
@@ -41,7 +46,11 @@ async def test_a_durable_server_is_not_complained_of(tmp_path: Path) -> None:
         databases = Databases(server)
         try:
             findings = await examine(
-                Settings(database_url=databases.new(), home=tmp_path, secret=b"a root key of this test, long enough")
+                Settings(
+                    database_url=databases.new(),
+                    home=tmp_path,
+                    secret=b"a root key of this test, long enough",
+                )
             )
         finally:
             databases.close()

@@ -79,15 +79,18 @@ class Pace:
 
     openings_of_address: Limit
     openings_of_merchant: Limit
+    entries_of_address: Limit
     results_of_address: Limit
 
 
 # A telephone company puts thousands of phones behind one address, so an address may open twenty
-# windows a second, and each of them may ask for its result once a second for a minute.
+# windows a second, go to the PG from each twice (which asks the PG each time), and ask for the
+# result of each once a second for a minute.
 # A merchant may open five hundred a second: more than any sale brings.
 USUAL_PACE = Pace(
     openings_of_address=Limit("opening.address", 1_200, 60),
     openings_of_merchant=Limit("opening.merchant", 30_000, 60),
+    entries_of_address=Limit("entry.address", 2_400, 60),
     results_of_address=Limit("result.address", 72_000, 60),
 )
 
@@ -271,6 +274,11 @@ class _Door:
 
     async def enter(self, request: Request) -> Response:
         """Ask the PG for its window and send the browser there, in the same frame, tab or popup."""
+        who = stranger(request.client and request.client.host)
+        if wait := await self._wait(self._pace.entries_of_address, who):
+            busy = page("message.html", title="unavailable", hint="unavailable_hint", status=429)
+            busy.headers["Retry-After"] = str(wait)
+            return busy
         case = await self._case(request)
         if case is None:
             return page("message.html", title="no_window", hint="no_window_hint", status=404)

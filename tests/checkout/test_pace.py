@@ -120,3 +120,25 @@ async def test_a_result_is_asked_for_at_a_pace_too(own_gate: Gate) -> None:
     # Not final: the page asks again, and never tells the buyer that it failed.
     assert {state for status, state in states if status == 429} == {"unknown"}
     assert other == states[0]
+
+
+async def test_the_pg_is_asked_for_a_window_at_a_pace(own_gate: Gate) -> None:
+    slow = replace(USUAL_PACE, entries_of_address=FEW)
+    opened = await own_gate.open()
+    async with paced(own_gate, slow) as gate:
+
+        async def enter(address: str) -> int:
+            async with gate.http.get(
+                f"{gate.url}/checkout/enter/{opened['imp_uid']}",
+                params={"token": opened["token"]},
+                headers={"X-Forwarded-For": address},
+                allow_redirects=False,
+            ) as answer:
+                assert ("Retry-After" in answer.headers) == (answer.status == 429)
+                return answer.status
+
+        answers = [await enter("8.8.8.8") for _ in range(7)]
+        other = await enter("9.9.9.9")
+
+    assert answers == [303] * 5 + [429] * 2
+    assert other == 303

@@ -246,9 +246,10 @@ class Audit:
         db = self.world.database
         laid = {(each["imp_uid"], each["version"]) for each in db.rows("webhook_deliveries")}
         for event in db.rows("payment_events"):
-            if (event["step"] == "waiting_deposit" or event["event"] in (
-                *("approved", "approved_late", "deposited"),
-            )) and (event["imp_uid"], event["version"]) not in laid:
+            if (
+                event["step"] == "waiting_deposit"
+                or event["event"] in (*("approved", "approved_late", "deposited"),)
+            ) and (event["imp_uid"], event["version"]) not in laid:
                 self.world.breaks("P4", f"no webhook for {event['event']}", event["imp_uid"])
         for delivery in db.rows("webhook_deliveries"):
             if delivery["mode"] == "ladder" and delivery["state"] != "delivered":

@@ -13,7 +13,7 @@ import gc
 import heapq
 import sys
 import warnings
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -133,12 +133,8 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
         return "nothing will happen any more; waiting: " + "; ".join(sorted(waiting))
 
     def bury(self) -> None:
-        """End the loop. What dead processes left half done is taken away without a word."""
-        hook = sys.unraisablehook
-        sys.unraisablehook = lambda _: None
-        with warnings.catch_warnings(), contextlib.ExitStack() as last:
-            last.callback(setattr, sys, "unraisablehook", hook)
-            warnings.simplefilter("ignore", RuntimeWarning)
+        """End the loop; nothing that waits in it will ever run."""
+        with hushed():
             for task in self._kept:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
             self._ready.clear()
@@ -146,4 +142,22 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
             self._kept.clear()
             with contextlib.suppress(RuntimeError):
                 self.close()
-            gc.collect()
+
+
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """What dead processes left half done goes away without a word about it."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            yield
+    finally:
+        sys.unraisablehook = hook
+
+
+def sweep() -> None:
+    """Let go of everything that a run left."""
+    with hushed():
+        gc.collect()

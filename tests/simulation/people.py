@@ -286,6 +286,14 @@ class People:
                 return
             await asyncio.sleep(rng.random() * 60)
 
+    async def _busy(self, work: Coroutine[Any, Any, None]) -> None:
+        """Somebody still has something to do: the run does not end meanwhile."""
+        self.telling += 1
+        try:
+            await work
+        finally:
+            self.telling -= 1
+
     async def _foreign_cancel(self, shop: Shop, payment: Payment, request: CancelRequest) -> None:
         for other in self.shops:
             if other.merchant.id != shop.merchant.id:
@@ -338,7 +346,7 @@ class People:
             return
         if payment.merchant_uid not in shop.paid:
             shop.paid[payment.merchant_uid] = imp_uid
-            self.world.spawn(self._cancels(shop, payment))
+            self.world.spawn(self._busy(self._cancels(shop, payment)))
 
     def tell(self, payment: Payment) -> None:
         """Somebody outside is told how this payment stands. Is it true, and durable?"""

@@ -172,13 +172,11 @@ CATALOGUE = (
         "            await announce(early, await merchant_of(early, settled), settled)\n",
     ),
     Planted(
-        "the webhook is laid after the commit",
-        ("P4", "L2"),
-        f"{SETTLE}:settle_approval",
-        '    reach("settle.after_commit")\n',
-        '    reach("settle.after_commit")\n'
-        "    async with gateway.store.direct() as late:\n"
-        "        await announce(late, await merchant_of(late, settled or current), settled or current)\n",
+        "a payment earns no webhook",
+        ("P4",),
+        f"{SETTLE}:_write",
+        "        await announce(tx, await merchant_of(tx, settled), settled)\n",
+        "        pass\n",
     ),
     Planted(
         "a late answer wins over an undoing",

@@ -27,6 +27,7 @@ from naru.domain.task import TaskKind
 from naru.store import Session, Store
 from naru.store.named import Query, load
 from tests.simulation.database import MemoryStore
+from tests.simulation.loop import sweep
 from tests.simulation.schema import schema
 from tests.simulation.sql import NotUnderstood, Parser, Writer
 from tests.simulation.world import EPOCH, Plan, World
@@ -277,6 +278,7 @@ def in_memory(program: Callable[[Store], Coroutine[Any, Any, T]]) -> tuple[T, di
         return answer, {table: world.database.rows(table) for table in (*TABLES, *MORE)}
     finally:
         world.loop.bury()
+        sweep()
 
 
 def in_postgres(

@@ -60,8 +60,7 @@ def breaches(path: Path, name: str) -> Iterator[str]:
                 f"{node.module}.{each.name}"
                 for each in node.names
                 if node.module in FORBIDDEN_MODULES
-                or (each.name in FORBIDDEN.get(node.module or "", ())
-                and node.module != "datetime")
+                or (each.name in FORBIDDEN.get(node.module or "", ()) and node.module != "datetime")
             ]
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             used = node.attr in FORBIDDEN.get(node.value.id, ()) and id(node) not in types

@@ -90,11 +90,11 @@ UPDATE intents SET next_try_at = $1
  WHERE id IN (SELECT DISTINCT ON (p.channel_id) i.id
                 FROM intents i JOIN payments p USING (imp_uid)
                WHERE i.state IN ('unknown', 'undoing') AND i.opened_at > $3
-                 AND i.next_try_at > $1 + ($1 - $2)
+                 AND i.next_try_at > $1::timestamptz + ($1::timestamptz - $2::timestamptz)
                  AND NOT EXISTS (SELECT 1 FROM intents o JOIN payments q USING (imp_uid)
                                   WHERE q.channel_id = p.channel_id
                                     AND o.state IN ('open', 'unknown', 'undoing')
-                                    AND (o.tried_at > $2 OR o.next_try_at <= $1 + ($1 - $2)))
+                                    AND (o.tried_at > $2 OR o.next_try_at <= $1::timestamptz + ($1::timestamptz - $2::timestamptz)))
                ORDER BY p.channel_id, i.opened_at)
 RETURNING imp_uid;
 

@@ -35,8 +35,10 @@ from naru.payments.compare_books import (
 )
 from naru.payments.confirm_deposit import confirm_deposit
 from naru.payments.reconcile import reconcile
+from naru.store import StoreUnavailable
 from tests.payments.test_approve import back
 from tests.payments.test_confirm_deposit import arrived, issue
+from tests.support.database_away import database_away
 from tests.support.dying import dying
 from tests.support.gateway import House, open_house
 from tests.support.sandbox_pg import authenticate, join, sandbox_pg
@@ -540,8 +542,26 @@ async def test_a_comparison_that_dies_anywhere_is_done_again_and_does_everything
 
 
 @pytest.mark.fault("K2_DB", "K2_DF")
-async def test_without_a_database_that_writes_nothing_is_lost(house: House, pg: StandInPg) -> None:
-    """A database that refuses to write, as one on a full disk does."""
+async def test_a_comparison_while_the_database_goes_away_is_done_again(
+    house: House, pg: StandInPg
+) -> None:
+    """A full disk looks the same from here: PostgreSQL stops as a whole (RELIABILITY §0)."""
+    payment = await failed(house, pg)
+    approve_there(pg, payment)
+    house.clock.advance(minutes=11)
+    at_pg, go_on = pg.hold("book", done_first=True)
+    comparing = asyncio.ensure_future(compare_books(house.gateway, [house.channel]))
+    await at_pg.wait()
+    async with database_away(house.dsn):
+        go_on.set()
+        with pytest.raises(StoreUnavailable):
+            await comparing
+    assert (await house.payment(payment.imp_uid)).step is Step.FAILED
+    assert found(await compare(house)) == [(Kind.CHARGE_LATE, Ending.BOOKED)]
+
+
+async def test_a_row_that_our_rules_refuse_hides_no_other(house: House, pg: StandInPg) -> None:
+    """One difference cannot be written; the comparison is not called finished, and says why."""
     payment = await failed(house, pg)
     approve_there(pg, payment)
     connection = await asyncpg.connect(house.dsn)

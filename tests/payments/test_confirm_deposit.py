@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 
 import asyncpg
@@ -27,6 +28,7 @@ from naru.payments.issue_virtual_account import issue_virtual_account
 from naru.payments.reconcile import reconcile
 from tests.payments.test_approve import back, intents, webhooks
 from tests.support.gateway import House
+from tests.support.scale import often
 from tests.support.stand_in_pg import StandInPg
 
 
@@ -86,6 +88,7 @@ async def test_an_issued_account_waits_and_an_exact_deposit_pays(
     assert await webhooks(house) == ["ready", "paid"]
 
 
+@pytest.mark.promise("P16")
 async def test_a_notice_that_is_repeated_is_booked_once(house: House, pg: StandInPg) -> None:
     waiting = await issue(house)
     told = await asyncio.gather(*(deposit(house, waiting, 1004) for _ in range(8)))
@@ -104,6 +107,7 @@ async def test_a_short_deposit_is_booked_and_does_not_pay_until_the_sum_is_right
     assert await booked(house) == [("short", 1000), ("exact", 4)]
 
 
+@pytest.mark.promise("P16")
 async def test_too_much_too_late_and_after_the_end_are_booked_and_never_pay(
     house: House, pg: StandInPg
 ) -> None:
@@ -245,3 +249,19 @@ async def test_a_deposit_that_races_the_closing_wins(house: House, pg: StandInPg
         await closing
     assert (await house.payment(waiting.imp_uid)).step is Step.PAID
     assert await intents(house, waiting.imp_uid) == ["done", "done"]
+
+
+@pytest.mark.fault("I2_DU")
+@pytest.mark.promise("P16")
+async def test_many_deposits_at_once_pay_once_when_their_sum_is_right(
+    house: House, pg: StandInPg
+) -> None:
+    """The books of the deposits are true at every moment: one of them makes the sum exact, no other does."""
+    await house.set_merchant(webhook_url="https://shop.example/hook")
+    many = often(16, 64)
+    waiting = await issue(house, amount=many)
+    told = await asyncio.gather(*(deposit(house, waiting, 1, f"n{n}") for n in range(many)))
+    assert Counter(told) == {"short": many - 1, "exact": 1}
+    assert (await house.payment(waiting.imp_uid)).step is Step.PAID
+    assert len(await booked(house)) == many
+    assert await webhooks(house) == ["ready", "paid"]

@@ -65,18 +65,20 @@ SELECT 0, NULL, NULL, 'the anchor of ' || a.day || ' is not the one that was log
 -- What the log keeps of one column: of secrets and of people's data the fact that it changed; of an
 -- object of secrets the names of the fields that changed.
 CREATE FUNCTION audit_value(name text, value jsonb, other jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     AS $$
-    SELECT CASE
-        WHEN value = 'null' THEN value
-        WHEN name !~ '(secret|password|sealed|_(hash|nonce|index)$|^(settings|request|body)$|^buyer_|^vbank_(num|holder)$|^card_number$|^custom_data$|^user_agent$|reason$|^depositor$)'
-             AND left(value #>> '{}', 2) <> '\x' THEN value
-        WHEN jsonb_typeof(value) = 'object' THEN (
-            SELECT coalesce(jsonb_agg(key ORDER BY key), '[]') FROM jsonb_each(value) AS field (key, inner_value)
-             WHERE jsonb_typeof(other) IS DISTINCT FROM 'object' OR inner_value IS DISTINCT FROM other -> key)
-        ELSE '"(hidden)"'
-    END
-$$;
+BEGIN
+    IF value = 'null'
+       OR (name !~ '(secret|password|sealed|_(hash|nonce|index)$|^(settings|request|body)$|^buyer_|^vbank_(num|holder)$|^card_number$|^custom_data$|^user_agent$|reason$|^depositor$)'
+           AND left(value #>> '{}', 2) <> '\x') THEN
+        RETURN value;
+    END IF;
+    IF jsonb_typeof(value) = 'object' THEN
+        RETURN (SELECT coalesce(jsonb_agg(key ORDER BY key), '[]') FROM jsonb_each(value) AS field (key, inner_value)
+                 WHERE jsonb_typeof(other) IS DISTINCT FROM 'object' OR inner_value IS DISTINCT FROM other -> key);
+    END IF;
+    RETURN '"(hidden)"';
+END $$;
 
 -- Deferred to the commit, so that a chain is held for as short as can be, and last of all locks.
 -- The argument is the column that names the row.

@@ -25,18 +25,20 @@ CREATE FUNCTION audit_hash(previous bytea, entry audit_log) RETURNS bytea
 $$;
 
 CREATE FUNCTION audit_value(name text, value jsonb, other jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     AS $_$
-    SELECT CASE
-        WHEN value = 'null' THEN value
-        WHEN name !~ '(secret|password|sealed|_(hash|nonce|index)$|^(settings|request|body)$|^buyer_|^vbank_(num|holder)$|^card_number$|^custom_data$|^user_agent$|reason$|^depositor$)'
-             AND left(value #>> '{}', 2) <> '\x' THEN value
-        WHEN jsonb_typeof(value) = 'object' THEN (
-            SELECT coalesce(jsonb_agg(key ORDER BY key), '[]') FROM jsonb_each(value) AS field (key, inner_value)
-             WHERE jsonb_typeof(other) IS DISTINCT FROM 'object' OR inner_value IS DISTINCT FROM other -> key)
-        ELSE '"(hidden)"'
-    END
-$_$;
+BEGIN
+    IF value = 'null'
+       OR (name !~ '(secret|password|sealed|_(hash|nonce|index)$|^(settings|request|body)$|^buyer_|^vbank_(num|holder)$|^card_number$|^custom_data$|^user_agent$|reason$|^depositor$)'
+           AND left(value #>> '{}', 2) <> '\x') THEN
+        RETURN value;
+    END IF;
+    IF jsonb_typeof(value) = 'object' THEN
+        RETURN (SELECT coalesce(jsonb_agg(key ORDER BY key), '[]') FROM jsonb_each(value) AS field (key, inner_value)
+                 WHERE jsonb_typeof(other) IS DISTINCT FROM 'object' OR inner_value IS DISTINCT FROM other -> key);
+    END IF;
+    RETURN '"(hidden)"';
+END $_$;
 
 CREATE FUNCTION book_deposit() RETURNS trigger
     LANGUAGE plpgsql

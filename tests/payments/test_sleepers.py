@@ -284,3 +284,29 @@ async def test_many_workers_and_a_sleeper_end_one_question_once(
             await both
         assert await house.history(payment.imp_uid) == ["opened", "authenticated", "approved"]
         assert (await house.payment(payment.imp_uid)).step is Step.PAID
+
+
+@pytest.mark.fault("C2_CB", "F2_CB")
+async def test_who_slept_before_it_asked_does_not_ask_what_was_given_up_since(
+    house: House, pg: StandInPg
+) -> None:
+    give_powers(house, *(ALL - {Can.REPEAT_CANCEL}))
+    payment = await house.open(1004)
+    fields = back(pg, payment, **fresh(house))
+
+    async def takes(gateway: Gateway) -> object:
+        return await approve(gateway, payment.imp_uid, fields)
+
+    assert await sleep_through(house, "claim.after_commit", takes)
+    assert pg.count("approvals") == 0
+    assert (await house.payment(payment.imp_uid)).step is Step.FAILED
+
+    paid = await house.open(1004)
+    await approve(house.gateway, paid.imp_uid, back(pg, paid, **fresh(house)))
+
+    async def gives_back(gateway: Gateway) -> object:
+        return await cancel(gateway, house.merchant.id, paid.imp_uid, CancelRequest())
+
+    assert await sleep_through(house, "cancel.after_reserve", gives_back)
+    assert [asked for asked in pg.asked if asked.path == "/v1/cancels"] == []
+    assert (await house.payment(paid.imp_uid)).balance == Money(1004)

@@ -178,9 +178,9 @@ class Audit:
         announced = self.world.database.tables["prepared"].rows.get(
             (payment["merchant_id"], payment["merchant_uid"])
         )
-        if announced is not None and announced.now is not None and payment["approving_at"]:
-            if announced.now["amount"] != payment["amount"]:
-                self.world.breaks("P17", "approved for another amount than announced", imp_uid)
+        fixed = None if announced is None or announced.now is None else announced.now["amount"]
+        if payment["approving_at"] and fixed not in (None, payment["amount"]):
+            self.world.breaks("P17", "approved for another amount than announced", imp_uid)
         order = self.pg.orders.get(payment["pg_order_no"])
         if order is None or order.method == "vbank":
             return
@@ -232,14 +232,15 @@ class Audit:
         """L1: no doubt is silent."""
         now = self.world.now()
         for intent in self.world.database.rows("intents"):
-            if intent["state"] in OPEN and now - intent["opened_at"] > TOLD_BY:
-                if not self._is_laid_before_somebody(intent["imp_uid"]):
-                    since = (now - intent["opened_at"]).total_seconds()
-                    self.world.breaks(
-                        "L1",
-                        f"{intent['kind']} is {intent['state']} for {since:.0f} s, nobody was told",
-                        intent["imp_uid"],
-                    )
+            since = now - intent["opened_at"]
+            if intent["state"] not in OPEN or since <= TOLD_BY:
+                continue
+            if not self._is_laid_before_somebody(intent["imp_uid"]):
+                self.world.breaks(
+                    "L1",
+                    f"{intent['kind']} is {intent['state']} since {since}, and nobody was told",
+                    intent["imp_uid"],
+                )
 
     def _webhooks(self) -> None:
         """P4, L2: each change that earns a webhook has one, and it arrived."""

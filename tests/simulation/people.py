@@ -265,7 +265,9 @@ class People:
                 await self._foreign_cancel(shop, payment, request)
             ended = await asyncio.gather(
                 *(
-                    self.call(lambda g: cancel(g, shop.merchant.id, payment.imp_uid, request))
+                    self.call(
+                        lambda g, r=request: cancel(g, shop.merchant.id, payment.imp_uid, r)  # type: ignore[misc]
+                    )
                     for _ in range(rivals)
                 )
             )

@@ -201,9 +201,8 @@ class Pg:
         order = self.order(number)
         self.asked("net_cancel", number, order)
         lasting = KINDS[kind][1].get(Can.NET_CANCEL)
-        if lasting is not None and order.at is not None:
-            if self.world.now() >= lasting.until(order.at):
-                return TooLate("TOO_LATE")
+        if lasting and order.at and self.world.now() >= lasting.until(order.at):
+            return TooLate("TOO_LATE")
         if order.given_back and order.state == "charged" and "net" not in order.given_back:
             return TooLate("PARTLY_CANCELLED")
         if order.deposits:

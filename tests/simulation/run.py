@@ -131,9 +131,10 @@ class Simulation:
             if told is None:
                 told = {each["imp_uid"] for each in db.rows("operator_tasks")}
             # Whoever was told, and is past every hope of an answer, may wait for ever.
-            if intent["imp_uid"] not in told or now - intent["opened_at"] < TOLD_BY:
-                if now - intent["opened_at"] < TOLD_BY + timedelta(minutes=30):
-                    return True
+            age = now - intent["opened_at"]
+            patience = TOLD_BY + timedelta(minutes=0 if intent["imp_uid"] in told else 30)
+            if age < patience:
+                return True
         return False
 
     def _sweep_is_enough(self) -> None:
@@ -143,9 +144,9 @@ class Simulation:
                 if payment["merchant_id"] != shop.merchant.id or payment["flagged"]:
                     continue
                 priced = shop.prices[payment["merchant_uid"]] == payment["amount"]
-                if payment["step"] == "paid" and not payment["cancelled"] and priced:
-                    if payment["merchant_uid"] not in shop.paid:
-                        self.world.breaks("L3", "paid, and the shop never knew", payment["imp_uid"])
+                paid = payment["step"] == "paid" and not payment["cancelled"] and priced
+                if paid and payment["merchant_uid"] not in shop.paid:
+                    self.world.breaks("L3", "paid, and the shop never knew", payment["imp_uid"])
 
     # --- the house ---
 

@@ -156,6 +156,7 @@ class Program:
                 self._killed = False
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable,
+                    "-P",  # The working directory holds a naru, too; PYTHONPATH says which one.
                     "-m",
                     *self._command,
                     *arguments,
@@ -378,7 +379,7 @@ class House:
         """Run one command of this house; its exit status and all it said."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "naru.cli.main", *words),
+            *("-P", "-m", "naru.cli.main", *words),
             env=self.environ,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -18,7 +18,7 @@ from tests.killing.house import Death, House, Program, open_house
 from tests.killing.load import GaveUp, Load
 
 # Where the worker passes; the gateway passes everywhere else.
-OF_WORKER = ("reconcile.", "webhook.")
+OF_WORKER = ("reconcile.", "webhook.", "compare.")
 # The sandbox PG's own points: its deed is on the disk, its answer is not sent.
 PG = "pg "
 PG_POINTS = ("pg /v1/approvals", "pg /v1/cancels", "pg /v1/virtual-accounts")
@@ -106,6 +106,9 @@ class Storm:
         self._load.wanted = lambda: self.armed
         began = time.monotonic()
         pauses: set[asyncio.Task[None]] = set()
+        if not self._kills_wanted:
+            # A run without faults, for the controls that need none.
+            await asyncio.sleep(seconds)
         # Programs that run already are not armed; their first deaths arm them.
         if self._pending:
             for program in [house.sandbox, *house.gateways[1:], *house.workers]:
@@ -150,7 +153,7 @@ class Storm:
         self._over = True
         await asyncio.gather(*pauses)
         # Whoever is still armed gives way to one that is not.
-        for program in house.programs:
+        for program in house.programs if self._kills_wanted else ():
             self._kill(program)
         await asyncio.sleep(0)
         self.report.storm_seconds = time.monotonic() - began
@@ -227,10 +230,17 @@ async def ride(
     home: Path | None = None,
     quiet_seconds: float = QUIET_SECONDS,
     hold: bool = False,
+    each: int = 2,
 ) -> Report:
-    """One storm from the first process to the audit. `tree` holds a naru with a planted defect."""
+    """One storm from the first process to the audit. `tree` holds a naru with a planted defect.
+
+    `each` is the number of gateways and of workers.
+    """
     load = Load(random.Random(seed + 1))
-    async with load.receive(), open_house(load.origin, tree=tree, home=home) as house:
+    async with (
+        load.receive(),
+        open_house(load.origin, tree=tree, home=home, gateways=each, workers=each) as house,
+    ):
         storm = Storm(house, load, seed, kills=kills, points=points)
         stop = asyncio.Event()
         buying = asyncio.create_task(load.run(house.public, house.sandbox_url, rate, stop))

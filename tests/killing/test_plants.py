@@ -32,12 +32,13 @@ def test_a_planted_defect_is_found(defect: Plant, tmp_path: Path) -> None:
     report = asyncio.run(
         ride(
             1,
-            kills=often(1, 25),
+            kills=often(0, 25),
             points=often(0, 6) * POINTS,
-            seconds=often(8, 120),
+            seconds=often(5, 120),
+            each=often(1, 2),
             rate=6.0,
             tree=plant(defect, tmp_path),
-            quiet_seconds=often(3, 60),
+            quiet_seconds=often(1, 60),
             hold=True,
         )
     )

@@ -264,8 +264,8 @@ def mutate_notice(chance: random.Random, scene: Scene, number: int) -> tuple[str
             key, chance.choice([str(int(good.stamp) + 1), "", "0", good.stamp + " ", "-1", "9" * 30]),
             good.signature, good.body,
         ),
-        "too old": lambda: old(-chance.randint(310, 10**6)),
-        "too new": lambda: old(chance.randint(310, 10**6)),
+        "too old": lambda: old(-chance.randint(sandbox.NOTICE_SKEW_SECONDS + 60, 10**6)),
+        "too new": lambda: old(chance.randint(sandbox.NOTICE_SKEW_SECONDS + 60, 10**6)),
         "time moved into the body": lambda: Notice(
             key, good.stamp[:-1], good.signature, good.stamp[-1:].encode() + b"." + good.body
         ),

@@ -13,8 +13,8 @@ import gc
 import heapq
 import sys
 import warnings
-from collections.abc import Coroutine, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable, Coroutine, Iterator
+from contextvars import Context, ContextVar
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -47,6 +47,8 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
+        self._number = 0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         # Below this two moments are one; a clock near 1.7e9 could not tell them apart.
         self._clock_resolution = 1e-6
         self._mistake: Exception | None = None
@@ -56,6 +58,31 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
 
     def time(self) -> float:
         return self._now
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., Any], *given: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, given, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(  # type: ignore[override]
+        self,
+        delay: float,
+        callback: Callable[..., Any],
+        *given: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now + delay, callback, *given, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., Any], *given: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, given, self, context)
+        # Numbers are compared faster than handles, and what comes at one moment keeps its order.
+        self._number += 1
+        heapq.heappush(self._timers, (when, self._number, timer))
+        return timer
 
     def thaw(self, process: Process) -> None:
         """What waited while `process` was paused comes now, in its order."""
@@ -80,17 +107,16 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
         return task.result()
 
     def _run_once(self) -> None:
-        ready, scheduled = self._ready, self._scheduled
+        ready, timers = self._ready, self._timers
         if not ready:
-            while scheduled and scheduled[0]._cancelled:
-                heapq.heappop(scheduled)._scheduled = False
-            if not scheduled:
+            while timers and timers[0][2]._cancelled:
+                heapq.heappop(timers)
+            if not timers:
                 raise Deadlock(self._who_waits())
-            self._now = max(self._now, scheduled[0]._when)
+            self._now = max(self._now, timers[0][0])
             limit = self._now + self._clock_resolution
-            while scheduled and scheduled[0]._when <= limit:
-                timer = heapq.heappop(scheduled)
-                timer._scheduled = False
+            while timers and timers[0][0] <= limit:
+                timer = heapq.heappop(timers)[2]
                 if not timer._cancelled:
                     ready.append(timer)
         while ready:
@@ -138,7 +164,7 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
             for task in self._kept:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
             self._ready.clear()
-            self._scheduled.clear()
+            self._timers.clear()
             self._kept.clear()
             with contextlib.suppress(RuntimeError):
                 self.close()

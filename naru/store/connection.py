@@ -37,6 +37,9 @@ _KEYS = load("keys")
 
 COMMAND_TIMEOUT_SECONDS = 30.0
 WAIT_SECONDS_MAX = 10.0
+# PostgreSQL's function that waits for the standby: its name is in the notice, whose text may be in
+# any language.
+_WAIT_FOR_STANDBY = "SyncRepWaitForLSN"
 
 
 # The connection went away under a statement; the statement itself was not refused.
@@ -45,6 +48,8 @@ _LOST = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
+    # Nothing is written here: a standby, or a primary that was demoted.
+    asyncpg.ReadOnlySQLTransactionError,
 )
 # The library's own refusals are among these when a connection closed under it, or is just about
 # to: a server that dies says so first, and the line is useless before it is closed.
@@ -53,15 +58,33 @@ _TROUBLE = (*_LOST, asyncpg.InterfaceError, asyncpg.InternalClientError)
 Found = TypeVar("Found")
 
 
+class _NeverCancelled(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
+    """A line that is dropped where the library would send a cancel request.
+
+    A COMMIT that waits for its synchronous standby and is cancelled stands on one machine only, and
+    everybody can read it: money would be told that the next crash loses. On a dropped line the
+    server goes on waiting, and what does not commit is ended by its own `statement_timeout`.
+    """
+
+    async def _cancel(
+        self, waiter: asyncio.Future[None], cancel_waiter: asyncio.Future[None] | None = None
+    ) -> None:
+        self.terminate()
+        if not waiter.done():
+            waiter.set_result(None)
+
+
 class Connection:
     """One connection, what it has prepared, and the keys that open what is sealed."""
 
-    __slots__ = ("_prepared", "keyring", "raw")
+    __slots__ = ("_on_one_machine", "_prepared", "keyring", "raw")
 
     def __init__(self, raw: asyncpg.Connection[asyncpg.Record], keyring: Keyring) -> None:
         self.raw = raw
         self.keyring = keyring
         self._prepared: dict[Query, _Statement[asyncpg.Record]] = {}
+        self._on_one_machine = False
+        raw.add_log_listener(self._notice)
 
     async def fetch(self, query: Query, *values: Any) -> list[asyncpg.Record]:
         """All rows. Raises StoreUnavailable, or what PostgreSQL refuses."""
@@ -76,11 +99,13 @@ class Connection:
         return await self._run(_Statement.fetchval, query, values)
 
     async def execute(self, command: str) -> None:
-        """BEGIN, COMMIT and the like. Raises StoreUnavailable."""
+        """BEGIN, COMMIT and the like. Raises StoreUnavailable; after a COMMIT that means: unknown."""
         try:
             await self.raw.execute(command)
         except _TROUBLE as error:
             self._tell(error)
+        if self._on_one_machine:
+            self._tell_doubt()
 
     async def opened(self, read: Callable[[], Found]) -> Found:
         """What `read` makes of sealed rows; again when they name a data key we had not seen.
@@ -113,7 +138,7 @@ class Connection:
     ) -> Found:
         try:
             statement = self._prepared.get(query) or await self._prepare(query)
-            return await method(statement, *values)
+            found = await method(statement, *values)
         except asyncpg.InvalidCachedStatementError:
             # A migration changed the table under us. Everything is prepared anew; inside a
             # transaction the server has given up already, outside it nothing has happened yet.
@@ -121,16 +146,31 @@ class Connection:
             if self.raw.is_in_transaction():
                 raise StoreUnavailable("the tables changed meanwhile") from None
             await self.raw.reload_schema_state()
-            return await method(await self._prepare(query), *values)
+            found = await method(await self._prepare(query), *values)
         except _TROUBLE as error:
             self._tell(error)
+        if self._on_one_machine:
+            self._tell_doubt()
+        return found
+
+    def _notice(self, _: object, message: asyncpg.PostgresLogMessage) -> None:
+        """What the server says beside its answers; it comes before the answer it belongs to."""
+        # Somebody cancelled the wait for the standby. The answer will be "done" all the same.
+        if getattr(message, "server_source_function", None) == _WAIT_FOR_STANDBY:
+            log.error("a commit stands on one machine only: %s", message)
+            self._on_one_machine = True
+
+    def _tell_doubt(self) -> NoReturn:
+        """Done, the server says, but one crash can undo it: unknown."""
+        self.raw.terminate()
+        raise StoreUnavailable("the standby did not confirm the commit")
 
     def _tell(self, error: Exception) -> NoReturn:
         """Raise this trouble in our words. The library's InterfaceError also tells of our own
         mistakes: on a living connection those stay what they are."""
         if isinstance(error, asyncpg.InterfaceError) and not self.raw.is_closed():
             raise error
-        if isinstance(error, asyncpg.InternalClientError):
+        if isinstance(error, asyncpg.InternalClientError | asyncpg.ReadOnlySQLTransactionError):
             self.raw.terminate()
         raise StoreUnavailable(f"the database went away: {type(error).__name__}") from error
 
@@ -283,7 +323,14 @@ class Store:
                 self._dsn,
                 timeout=10,
                 command_timeout=COMMAND_TIMEOUT_SECONDS,
-                server_settings={"application_name": "naru", "timezone": "UTC"},
+                connection_class=_NeverCancelled,
+                # A standby would answer with yesterday's truth (P23).
+                target_session_attrs="read-write",
+                server_settings={
+                    "application_name": "naru",
+                    "timezone": "UTC",
+                    "statement_timeout": f"{COMMAND_TIMEOUT_SECONDS:.0f}s",
+                },
             )
         except (*_TROUBLE, asyncpg.PostgresError) as error:
             raise StoreUnavailable(f"cannot reach the database: {error}") from error

@@ -17,7 +17,7 @@ import asyncpg
 from naru.store.named import Query, load
 
 CHECKS = load("audit")
-BOOKS = load("books")
+SCOPE = load("audit_scope")
 
 # A check that takes longer is stuck; the largest one reads every event once.
 CHECK_SECONDS_MAX = 600.0
@@ -93,9 +93,9 @@ async def look(
     now = now or await connection.fetchval("SELECT now()")
     touched = None
     if recent is None:
-        payments = await connection.fetchval(BOOKS["size"].sql)
+        payments = await connection.fetchval(SCOPE["size"].sql)
     else:
-        rows = await connection.fetch(BOOKS["touched"].sql, now - recent)
+        rows = await connection.fetch(SCOPE["touched"].sql, now - recent)
         touched = [row["imp_uid"] for row in rows]
         payments = len(touched)
     checks = [
@@ -113,6 +113,11 @@ def described(query: Query) -> tuple[str, str]:
     return head[1], head[2].replace("\n-- ", " ")
 
 
+def statement(query: Query) -> str:
+    """A check as it is asked: its first rows, each with how many there are."""
+    return _WHOLE.replace("CHECK", query.sql)
+
+
 async def _check(
     connection: asyncpg.Connection[asyncpg.Record],
     name: str,
@@ -123,7 +128,7 @@ async def _check(
 ) -> Checked:
     promise, sentence = described(query)
     began = time.perf_counter()
-    rows = await connection.fetch(_WHOLE.replace("CHECK", query.sql), touched, now, examples)
+    rows = await connection.fetch(statement(query), touched, now, examples)
     return Checked(
         name,
         promise,

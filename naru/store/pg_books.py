@@ -10,7 +10,7 @@ import asyncpg
 
 from naru.domain.book import Difference, DifferenceKind, Ending
 from naru.domain.money import Money
-from naru.store.named import load
+from naru.store.named import Query, load
 
 if TYPE_CHECKING:
     from naru.store.connection import Connection
@@ -55,27 +55,27 @@ class PgBooks:
         self, channels: Sequence[int], since: datetime, until: datetime
     ) -> AsyncIterator[asyncpg.Record]:
         """Payments without an account that were paid in this time: subject, order_no, imp_uid, amount, currency, at."""
-        return self._pages("taken", channels, since, until)
+        return self._pages(Q["taken"], channels, since, until)
 
     def given_back(
         self, channels: Sequence[int], since: datetime, until: datetime
     ) -> AsyncIterator[asyncpg.Record]:
         """Cancellations of this time, as `taken`."""
-        return self._pages("given_back", channels, since, until)
+        return self._pages(Q["given_back"], channels, since, until)
 
     def deposited(
         self, channels: Sequence[int], since: datetime, until: datetime
     ) -> AsyncIterator[asyncpg.Record]:
         """Deposits that were booked in this time, as `taken`."""
-        return self._pages("deposited", channels, since, until)
+        return self._pages(Q["deposited"], channels, since, until)
 
     async def _pages(
-        self, query: str, channels: Sequence[int], since: datetime, until: datetime
+        self, query: Query, channels: Sequence[int], since: datetime, until: datetime
     ) -> AsyncIterator[asyncpg.Record]:
         after = ""
         while True:
             rows = await self._connection.fetch(
-                Q[query], list(channels), since, until, after, ROWS_AT_ONCE
+                query, list(channels), since, until, after, ROWS_AT_ONCE
             )
             for row in rows:
                 yield row

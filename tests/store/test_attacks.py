@@ -7,6 +7,7 @@ index that it names dropped): accepted, so it is well written, hits a row and wo
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -15,8 +16,10 @@ from naru.domain.money import Money
 from naru.domain.outcome import Deposited
 from naru.store import Store
 from tests.store.test_books import NOW, deposit, give_back, pay, reserve, wait_for_deposit
+from tests.store.write_cost import CREATE, STEPS
 from tests.support.house import make_merchant, make_payment
 
+ROOT = Path(__file__).parent.parent.parent
 NEXT = "UPDATE payments SET version = version + 1,"
 WHO = "WHERE imp_uid = '{}'"
 PAID = "paid_at = now(), pg_tid = 't'"
@@ -200,3 +203,43 @@ async def test_a_writer_of_books_that_forgets_one_side_is_stopped_at_commit(
         asyncpg.IntegrityConstraintViolationError, match="say 0 is receivable, it is 1004"
     ):
         await pay(store, payment)
+
+
+async def test_the_role_of_the_how_to_page_works_and_can_switch_nothing_off(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    """docs/how-to/production.md, The audit. The control is the owner, who may do all of it."""
+    await make_merchant(store)
+    page = (ROOT / "docs/how-to/production.md").read_text("utf-8")
+    [grants] = [block for block in re.findall(r"```sql\n(.*?)```", page, re.S) if "GRANT" in block]
+    forbidden = (
+        "ALTER TABLE payments DISABLE TRIGGER payment_rules",
+        "DROP TRIGGER books ON payments",
+        "DROP INDEX one_open_intent",
+        "UPDATE entries SET amount = 1",
+        "DELETE FROM entries",
+        "TRUNCATE entries",
+        "DELETE FROM payment_events",
+        "DELETE FROM webhook_attempts",
+        "CREATE OR REPLACE FUNCTION book_payment() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RETURN NULL; END $$",
+    )
+    working = sql.transaction()
+    await working.start()
+    await sql.execute(grants)
+    await sql.execute("SET LOCAL ROLE naru_app")
+    await sql.execute(CREATE, "7")
+    for statements in STEPS:
+        for statement in statements:
+            await sql.execute(statement, f"imp_{7:012d}")
+    await sql.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+    assert await sql.fetchval("SELECT count(*) FROM entries") == 8
+    for statement in (*forbidden, "SET session_replication_role = replica"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with sql.transaction():
+                await sql.execute(statement)
+    await sql.execute("RESET ROLE")
+    for statement in forbidden:
+        if not statement.startswith(("UPDATE", "DELETE", "TRUNCATE")):
+            await sql.execute(statement)
+    await working.rollback()

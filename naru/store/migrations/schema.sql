@@ -92,30 +92,26 @@ CREATE FUNCTION compare_books() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 DECLARE
-    wrong text;
+    books record;
 BEGIN
-    SELECT CASE
-               WHEN b.total <> 0 THEN 'do not balance'
-               WHEN b.receivable <> b.due THEN format('say %s is receivable, it is %s', b.receivable, b.due)
-               WHEN b.refund_pending <> -b.reserved THEN 'do not say what is reserved'
-               WHEN b.deposited < 0 THEN 'lack the deposit that paid it'
-               WHEN b.suspense <> -b.deposited THEN 'do not say what is in suspense'
-           END
-      INTO wrong
-      FROM (SELECT CASE WHEN p.step IN ('paid', 'cancelled') THEN p.amount - p.cancelled ELSE 0 END AS due,
-                   COALESCE((SELECT sum(i.amount) FROM intents i
-                              WHERE i.imp_uid = p.imp_uid AND i.kind = 'cancel'
-                                AND i.state IN ('open', 'unknown', 'undoing')), 0) AS reserved,
-                   COALESCE(sum(e.amount), 0) AS total,
-                   COALESCE(sum(e.amount) FILTER (WHERE e.account = 'receivable'), 0) AS receivable,
-                   COALESCE(sum(e.amount) FILTER (WHERE e.account = 'refund_pending'), 0) AS refund_pending,
-                   COALESCE(sum(e.amount) FILTER (WHERE e.account = 'deposited'), 0) AS deposited,
-                   COALESCE(sum(e.amount) FILTER (WHERE e.account = 'suspense'), 0) AS suspense
-              FROM payments p LEFT JOIN entries e ON e.imp_uid = p.imp_uid AND e.currency = p.currency
-             WHERE p.imp_uid = NEW.imp_uid
-             GROUP BY p.imp_uid) b;
-    IF wrong IS NOT NULL THEN
-        RAISE EXCEPTION 'the books of % %', NEW.imp_uid, wrong
+    SELECT CASE WHEN p.step IN ('paid', 'cancelled') THEN p.amount - p.cancelled ELSE 0 END AS due,
+           COALESCE(sum(e.amount), 0) AS total,
+           COALESCE(sum(e.amount) FILTER (WHERE e.account = 'receivable'), 0) AS receivable,
+           COALESCE(sum(e.amount) FILTER (WHERE e.account = 'deposited'), 0) AS deposited
+      INTO books
+      FROM payments p LEFT JOIN entries e ON e.imp_uid = p.imp_uid AND e.currency = p.currency
+     WHERE p.imp_uid = NEW.imp_uid
+     GROUP BY p.imp_uid;
+    IF books.total <> 0 THEN
+        RAISE EXCEPTION 'the books of % do not balance', NEW.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF books.receivable <> books.due THEN
+        RAISE EXCEPTION 'the books of % say % is receivable, it is %', NEW.imp_uid, books.receivable, books.due
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF books.deposited < 0 THEN
+        RAISE EXCEPTION 'the books of % lack the deposit that paid it', NEW.imp_uid
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NULL;
@@ -1191,10 +1187,6 @@ CREATE CONSTRAINT TRIGGER books_agree AFTER INSERT ON entries DEFERRABLE INITIAL
 
 CREATE CONSTRAINT TRIGGER books_agree AFTER UPDATE ON payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.step = ANY (ARRAY['paid'::text, 'cancelled'::text])) OR (old.step = ANY (ARRAY['paid'::text, 'cancelled'::text])))) EXECUTE FUNCTION compare_books();
 
-CREATE CONSTRAINT TRIGGER books_agree_let_go AFTER UPDATE ON intents DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.kind = 'cancel'::text) AND (new.state IS DISTINCT FROM old.state))) EXECUTE FUNCTION compare_books();
-
-CREATE CONSTRAINT TRIGGER books_agree_reserved AFTER INSERT ON intents DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.kind = 'cancel'::text)) EXECUTE FUNCTION compare_books();
-
 CREATE TRIGGER books_let_go AFTER UPDATE ON intents FOR EACH ROW WHEN (((new.kind = 'cancel'::text) AND (old.closed_at IS NULL) AND (new.closed_at IS NOT NULL))) EXECUTE FUNCTION book_reservation();
 
 CREATE TRIGGER books_reserve AFTER INSERT ON intents FOR EACH ROW WHEN ((new.kind = 'cancel'::text)) EXECUTE FUNCTION book_reservation();
@@ -1251,7 +1243,7 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON webhook_deliveries FOR EACH STAT
 
 CREATE TRIGGER payment_birth BEFORE INSERT ON payments FOR EACH ROW EXECUTE FUNCTION keep_payment_birth();
 
-CREATE TRIGGER payment_facts BEFORE UPDATE ON payments FOR EACH ROW WHEN (((new.cancelled_at < new.paid_at) OR (new.event = 'approved_late'::text) OR (((((new.webhook_urls IS DISTINCT FROM old.webhook_urls) OR (new.return_url IS DISTINCT FROM old.return_url)) OR (new.app_scheme IS DISTINCT FROM old.app_scheme)) OR (new.page_origin IS DISTINCT FROM old.page_origin)) OR (new.window_secret_hash IS DISTINCT FROM old.window_secret_hash)))) EXECUTE FUNCTION keep_payment_facts();
+CREATE TRIGGER payment_facts BEFORE UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION keep_payment_facts();
 
 CREATE TRIGGER payment_history AFTER INSERT OR UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION write_payment_event();
 

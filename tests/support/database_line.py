@@ -1,0 +1,95 @@
+"""A line to the database that may be cut around a COMMIT, where nobody can know what became of it.
+
+A true TCP proxy: what a process hears is what it hears when a switch dies, or a server whose answer is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+from naru.store import Store
+from tests.support.gateway import ROOT_KEY, House
+
+COMMIT = b"COMMIT\x00"
+
+
+@dataclass
+class Line:
+    """`cut` says what the next COMMIT meets: nothing (None), or a cut, having arrived or not."""
+
+    cut: str | None = None
+    cuts: int = 0
+
+    def next_commit(self, *, done: bool) -> None:
+        """The next COMMIT never arrives, or is `done` and its answer lost."""
+        self.cut = "answer" if done else "question"
+
+    async def carry(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        socket: str,
+    ) -> None:
+        """One connection, both ways, until either side hangs up or the line is cut."""
+        there, back = await asyncio.open_unix_connection(socket)
+        answering = asyncio.ensure_future(_copy(there, writer))
+        try:
+            while said := await reader.read(65_536):
+                if self.cut is None or COMMIT not in said:
+                    back.write(said)
+                    await back.drain()
+                    continue
+                done, self.cut = self.cut == "answer", None
+                self.cuts += 1
+                answering.cancel()
+                with suppress(asyncio.CancelledError):
+                    await answering
+                if done:
+                    back.write(said)
+                    await there.read(65_536)  # it is durable; nobody will hear of it
+                return
+        except ConnectionError:
+            pass
+        finally:
+            answering.cancel()
+            back.transport.abort()
+            writer.transport.abort()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while heard := await reader.read(65_536):
+            writer.write(heard)
+            await writer.drain()
+        writer.close()  # the server said goodbye
+
+
+@asynccontextmanager
+async def over_a_line(house: House) -> AsyncIterator[Line]:
+    """Inside this block the house's gateway reaches its database through the line."""
+    address = urlsplit(house.dsn)
+    asked = parse_qs(address.query)
+    socket = f"{asked['host'][0]}/.s.PGSQL.{asked.get('port', ['5432'])[0]}"
+    line = Line()
+    server = await asyncio.start_server(
+        lambda reader, writer: line.carry(reader, writer, socket), "127.0.0.1", 0
+    )
+    port = server.sockets[0].getsockname()[1]
+    user = address.username or asked["user"][0]
+    direct = house.gateway.store
+    store = await Store.open(
+        f"postgresql://{user}@127.0.0.1:{port}{address.path}?sslmode=disable",
+        4,
+        root_key=ROOT_KEY,
+    )
+    house.gateway.store = store
+    try:
+        yield line
+    finally:
+        house.gateway.store = direct
+        await store.close()
+        server.close()

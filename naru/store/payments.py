@@ -341,7 +341,7 @@ class Payments:
                 )
             )
         return [
-            replace(payment, cancellations=tuple(found.get(payment.imp_uid, ())))
+            replace(payment, cancellations=_known(payment, found.get(payment.imp_uid, [])))
             for payment in payments
         ]
 
@@ -372,6 +372,22 @@ class Payments:
         return self._connection.keyring.seal(
             msgspec.json.encode(private), PAYMENT_SECRETS, payment.imp_uid
         )
+
+
+def _known(payment: Payment, cancellations: Sequence[Cancellation]) -> tuple[Cancellation, ...]:
+    """The first of these that add up to what the payment says was given back.
+
+    The row was read a moment before them: what was cancelled between the two belongs to a version
+    that this reader has not seen.
+    """
+    known: list[Cancellation] = []
+    left = payment.cancelled.minor
+    for each in cancellations:
+        if left <= 0:
+            break
+        left -= each.amount.minor
+        known.append(each)
+    return tuple(known)
 
 
 def open_private(row: asyncpg.Record, keyring: Keyring) -> Private:

@@ -406,17 +406,19 @@ async def open_house(
     gateways: int = 2,
     workers: int = 2,
     durable: bool = True,
+    database: Database | None = None,
 ) -> AsyncIterator[House]:
     """Start everybody; stop them all at the end. `tree` holds another naru than this one.
 
-    The demo's merchant gets its webhooks at `webhook_origin`.
+    The demo's merchant gets its webhooks at `webhook_origin`; without a `database` it is one
+    server of the house's own.
     """
     given = home
     home = home or Path(tempfile.mkdtemp(prefix=f"naru-killing-{os.getpid()}-"))
     home.chmod(0o711)  # Root lends PostgreSQL to another user, who must be able to pass.
     (home / "logs").mkdir(exist_ok=True, mode=0o711)
     ports = _free_ports(gateways + 1)
-    database = Database(home, durable=durable)
+    database = database or Database(home, durable=durable)
     running: list[Program] = []
     try:
         await database.start()

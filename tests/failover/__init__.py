@@ -1,0 +1,4 @@
+"""A PostgreSQL of three machines, built as docs/how-to/high-availability.md says, and killed under load.
+
+It needs Debian's packages and minutes, so it is no part of `make test`: `python -m tests.failover`.
+"""

@@ -7,7 +7,8 @@ TYPESCRIPT := typescript@5.9.3
 PYTHON = $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 
-.PHONY: help setup setup-demo demo serve test check types-js pytest bench docs screenshots format lock clean
+.PHONY: help setup setup-demo demo serve test check types-js pytest nightly planted failover sbom bench docs screenshots \
+	format lock clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -51,6 +52,22 @@ pytest: setup
 	echo "naru: a browser on a crowded machine may come too late: what failed has one more try, alone"; \
 	$(BIN)/pytest -q --last-failed --last-failed-no-failures none; }
 
+nightly: setup  ## the same promises a thousand times: simulation, kills, races, forgeries (an hour or more)
+	@echo "naru: a night's tests" && chromium=$$($(BIN)/python tools/chromium.py) || exit 1; \
+	export NARU_CHROMIUM=$$chromium NARU_NIGHTLY=1; \
+	$(BIN)/pytest -n 2 --dist loadfile -q -rs tests/attacks tests/races tests/model tests/migrations tests/store \
+		tests/payments tests/jobs tests/sandbox && \
+	$(BIN)/pytest -q -rs tests/simulation && $(BIN)/pytest -q -rs tests/killing
+
+planted: setup  ## plant every defect of the catalogue in a copy of the code, and see each one found
+	@exec $(BIN)/python -m tests.planted
+
+failover: setup  ## three PostgreSQL machines on loopback, the first one killed under load (needs Debian packages)
+	@exec $(BIN)/python -m tests.failover
+
+sbom: setup  ## bill of materials in dist/, licences, vendored files, known vulnerabilities
+	@$(BIN)/python -m tools.sbom $(SBOM)
+
 bench: setup  ## complete payments per second, beside the limits of this machine
 	@exec $(BIN)/python -m naru.bench
 
@@ -59,7 +76,8 @@ screenshots: setup  ## picture every state of the window into docs/images, with 
 	NARU_CHROMIUM=$$chromium $(BIN)/python docs/screenshots.py
 
 docs: setup  ## write what the code itself says into docs/reference
-	@$(BIN)/python tools/write_docs.py
+	@$(BIN)/python tools/write_docs.py && $(BIN)/python -m tools.fault_matrix > .fault_matrix.log || \
+		{ cat .fault_matrix.log; exit 1; }
 
 format: setup  ## put the code in order
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
@@ -72,5 +90,5 @@ lock:  ## pin the newest packages that fit pyproject.toml (needs uv)
 
 clean:  ## remove what was made here, except the demo's data in .naru
 	@rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .import_linter.log \
-		.hypothesis dist
+		.fault_matrix.log .hypothesis dist
 	@find naru tests tools -name __pycache__ -prune -exec rm -rf {} +

@@ -420,7 +420,10 @@ def _guarded(handler: Handler) -> Handler:
             if request.url.path.startswith(("/checkout/payments", "/users/")):
                 sentence = "지금은 결제를 진행할 수 없습니다. 잠시 후 다시 시도해주세요."
                 return _refusal(None, Shape.FULL, "F500", sentence, None, status=503)
-            return page("message.html", title="unavailable", hint="unavailable_hint", status=503)
+            # Who comes back from the PG may have paid; that nothing was charged we cannot know.
+            came_back = request.url.path.startswith(("/checkout/return/", "/checkout/done/"))
+            title = "not_known" if came_back else "unavailable"
+            return page("message.html", title=title, hint=f"{title}_hint", status=503)
         except ClientDisconnect:
             return Response(status_code=400)
 

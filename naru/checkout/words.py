@@ -33,6 +33,8 @@ _KO = {
     "bad_return_hint": "결제사에서 보낸 결과가 아니어서 아무것도 변경하지 않았습니다.",
     "unavailable": "지금은 결제를 진행할 수 없습니다.",
     "unavailable_hint": "결제되지 않았습니다. 잠시 후 쇼핑몰에서 다시 시도해 주세요.",
+    "not_known": "결제 결과를 아직 확인할 수 없습니다.",
+    "not_known_hint": "다시 결제하지 마세요. 잠시 후 이 화면을 새로 고치거나 쇼핑몰에서 주문 상태를 확인해 주세요.",
     "unfinished": "결제가 아직 끝나지 않았습니다.",
 }
 _EN = {
@@ -66,6 +68,8 @@ _EN = {
     "bad_return_hint": "It did not come from the payment company, so nothing was changed.",
     "unavailable": "Payments are not available at the moment.",
     "unavailable_hint": "Nothing was charged. Please try again from the shop in a little while.",
+    "not_known": "We cannot see the result of your payment yet.",
+    "not_known_hint": "Please do not pay again. Reload this page in a little while, or look at your order in the shop.",
     "unfinished": "This payment has not ended yet.",
 }
 _ZH = {
@@ -99,6 +103,8 @@ _ZH = {
     "bad_return_hint": "该结果并非来自支付公司，未作任何更改。",
     "unavailable": "目前无法支付。",
     "unavailable_hint": "没有扣款，请稍后在商店重试。",
+    "not_known": "暂时无法确认支付结果。",
+    "not_known_hint": "请勿重复支付。请稍后刷新此页面，或在商店查看订单状态。",
     "unfinished": "支付尚未结束。",
 }
 _JA = {
@@ -132,6 +138,8 @@ _JA = {
     "bad_return_hint": "決済会社からの結果ではないため、何も変更していません。",
     "unavailable": "現在お支払いいただけません。",
     "unavailable_hint": "請求はされていません。しばらくしてからショップでお試しください。",
+    "not_known": "決済結果をまだ確認できません。",
+    "not_known_hint": "もう一度支払わないでください。しばらくしてからこの画面を再読み込みするか、ショップで注文をご確認ください。",
     "unfinished": "お支払いはまだ終わっていません。",
 }
 WORDS: dict[str, dict[str, str]] = {"ko": _KO, "en": _EN, "zh": _ZH, "ja": _JA}

@@ -90,6 +90,8 @@ GARBAGE: list[dict[str, Any] | bytes] = [
 ]
 
 
+@pytest.mark.fault("C2_WD")
+@pytest.mark.promise("P12")
 async def test_an_answer_that_cannot_be_read_is_not_a_failure(house: House, pg: StandInPg) -> None:
     for answer in GARBAGE:
         payment = await house.open()
@@ -117,6 +119,8 @@ IMPOSSIBLE: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.fault("C2_WD")
+@pytest.mark.promise("P9", "P12")
 async def test_an_approval_with_an_impossible_content_is_unknown_and_found_out_later(
     house: House, pg: StandInPg
 ) -> None:
@@ -146,6 +150,8 @@ async def test_odd_words_of_the_pg_are_cleaned_and_do_not_lose_the_money(
     assert (paid.approval_number, paid.hub_pg_code) == ("12 34", "kakao")
 
 
+@pytest.mark.fault("C2_LQ", "C2_LR")
+@pytest.mark.promise("P12")
 @pytest.mark.parametrize("done", [True, False])
 async def test_a_pg_that_hangs_up_leaves_the_payment_being_checked(
     house: House, pg: StandInPg, done: bool
@@ -169,6 +175,8 @@ async def test_a_pg_that_cannot_be_reached_has_taken_nothing(house: House, pg: S
     assert (failed.step, failed.fail_code) == (Step.FAILED, "NOT_SENT")
 
 
+@pytest.mark.fault("C2_WD", "C3_WD")
+@pytest.mark.promise("P3")
 @pytest.mark.parametrize(
     "other", [{"amount": 1}, {"amount": 1005}, {"currency": "USD"}, {"order_no": "somebody-elses"}]
 )
@@ -185,6 +193,7 @@ async def test_an_answer_about_something_else_is_undone_at_once(
     assert (pg.count("net_cancel"), pg.taken()) == (1, 0)
 
 
+@pytest.mark.promise("P13")
 async def test_the_intention_is_committed_before_the_pg_hears_of_it(
     house: House, pg: StandInPg
 ) -> None:
@@ -223,6 +232,8 @@ async def test_a_return_that_comes_twice_takes_the_money_once(house: House, pg: 
     assert pg.count("approvals") == 1
 
 
+@pytest.mark.fault("B1_DU", "C1_DU", "C2_DU")
+@pytest.mark.promise("P8")
 async def test_sixty_four_returns_at_once_take_the_money_once(house: House, pg: StandInPg) -> None:
     payment = await house.open()
     fields = back(pg, payment)
@@ -232,6 +243,8 @@ async def test_sixty_four_returns_at_once_take_the_money_once(house: House, pg: 
     assert await house.history(payment.imp_uid) == ["opened", "authenticated", "approved"]
 
 
+@pytest.mark.fault("A2_DU")
+@pytest.mark.promise("P2")
 async def test_many_windows_of_one_order_end_in_one_approval(house: House, pg: StandInPg) -> None:
     order = MerchantUid("one-order")
     payments = [await house.open(merchant_uid=order) for _ in range(16)]
@@ -245,6 +258,7 @@ async def test_many_windows_of_one_order_end_in_one_approval(house: House, pg: S
         await house.open(merchant_uid=order)
 
 
+@pytest.mark.fault("B1_WD")
 async def test_a_return_that_was_touched_changes_nothing(house: House, pg: StandInPg) -> None:
     payment = await house.open()
     for name in back(pg, payment):
@@ -261,6 +275,7 @@ async def test_a_return_that_was_touched_changes_nothing(house: House, pg: Stand
     assert pg.asked == []
 
 
+@pytest.mark.fault("B1_WD")
 async def test_a_return_of_another_order_or_amount_is_forged_even_with_a_true_signature(
     house: House, pg: StandInPg
 ) -> None:
@@ -273,6 +288,7 @@ async def test_a_return_of_another_order_or_amount_is_forged_even_with_a_true_si
     assert pg.asked == []
 
 
+@pytest.mark.fault("B1_RO")
 async def test_an_authentication_that_grew_old_is_not_used(house: House, pg: StandInPg) -> None:
     for expires_at in ("1", "²", "-5", ""):
         payment = await house.open()
@@ -283,6 +299,7 @@ async def test_an_authentication_that_grew_old_is_not_used(house: House, pg: Sta
     assert pg.asked == []
 
 
+@pytest.mark.fault("B1_RO", "C1_RO")
 async def test_a_buyer_who_gives_up_is_told_in_the_pgs_words_once(
     house: House, pg: StandInPg
 ) -> None:
@@ -320,6 +337,7 @@ async def test_a_window_for_another_amount_than_announced_does_not_open(house: H
     await house.open(1004, merchant_uid=MerchantUid("o1"))
 
 
+@pytest.mark.promise("P17")
 async def test_an_amount_announced_while_the_window_is_open_stops_the_approval(
     house: House, pg: StandInPg
 ) -> None:
@@ -332,6 +350,8 @@ async def test_an_amount_announced_while_the_window_is_open_stops_the_approval(
     assert pg.asked == []
 
 
+@pytest.mark.fault("A1_RO")
+@pytest.mark.promise("P17")
 async def test_the_announced_amount_stays_once_the_approval_began(
     house: House, pg: StandInPg
 ) -> None:
@@ -348,6 +368,7 @@ async def test_the_announced_amount_stays_once_the_approval_began(
     assert (await approval) is not None
 
 
+@pytest.mark.promise("P17")
 async def test_an_amount_changed_while_the_merchant_is_being_asked_still_counts(
     house: House, pg: StandInPg, merchant_server: Receiver
 ) -> None:
@@ -370,6 +391,8 @@ async def test_an_amount_changed_while_the_merchant_is_being_asked_still_counts(
     assert pg.asked == []
 
 
+@pytest.mark.fault("A1_RO")
+@pytest.mark.promise("P17")
 async def test_announcing_and_approving_at_once_never_differ(house: House, pg: StandInPg) -> None:
     """Either the change is refused, or the approval is: never an approval beside another amount."""
     for number in range(12):
@@ -401,6 +424,7 @@ async def test_the_merchant_is_asked_and_a_yes_goes_on(
     assert payment.imp_uid.encode() in told.body
 
 
+@pytest.mark.promise("P18")
 async def test_the_merchants_own_setting_wins_over_the_browsers(
     house: House, pg: StandInPg, merchant_server: Receiver
 ) -> None:
@@ -415,6 +439,8 @@ async def test_the_merchants_own_setting_wins_over_the_browsers(
     assert pg.asked == []
 
 
+@pytest.mark.fault("B3_WD")
+@pytest.mark.promise("P18")
 async def test_only_200_is_a_yes(house: House, pg: StandInPg, merchant_server: Receiver) -> None:
     for status in (201, 204, 301, 404, 500):
         merchant_server.then = status
@@ -425,6 +451,8 @@ async def test_only_200_is_a_yes(house: House, pg: StandInPg, merchant_server: R
     assert pg.asked == []
 
 
+@pytest.mark.fault("B3_LQ")
+@pytest.mark.promise("P18")
 async def test_a_merchant_who_cannot_be_asked_has_not_said_yes(house: House, pg: StandInPg) -> None:
     for url in ("http://127.0.0.1:1/", "nonsense", "http://[::1", "file:///etc"):
         payment = await house.open(confirm_url=url)

@@ -61,6 +61,8 @@ async def test_no_amount_means_all_that_is_left(house: House, pg: StandInPg) -> 
         await give_back(house, payment)
 
 
+@pytest.mark.fault("F1_WD")
+@pytest.mark.promise("P1", "P9")
 async def test_what_cannot_be_given_back_is_refused_before_the_pg_is_asked(
     house: House, pg: StandInPg
 ) -> None:
@@ -88,6 +90,8 @@ async def test_what_cannot_be_given_back_is_refused_before_the_pg_is_asked(
     assert await intents(house, payment.imp_uid) == ["done"]
 
 
+@pytest.mark.fault("F1_WD")
+@pytest.mark.promise("P10")
 async def test_only_the_owner_cancels_and_only_what_was_paid(house: House, pg: StandInPg) -> None:
     payment = await paid_payment(house, pg)
     opened = await house.open()
@@ -100,6 +104,8 @@ async def test_only_the_owner_cancels_and_only_what_was_paid(house: House, pg: S
     assert pg.count("cancels") == 0
 
 
+@pytest.mark.fault("F1_DU")
+@pytest.mark.promise("P7")
 async def test_one_checksum_is_spent_once(house: House, pg: StandInPg) -> None:
     """P7: eight cancels that all saw 1,004 won; the balance fits one of them."""
     payment = await paid_payment(house, pg)
@@ -112,6 +118,8 @@ async def test_one_checksum_is_spent_once(house: House, pg: StandInPg) -> None:
     assert (await house.payment(payment.imp_uid)).cancelled == Money(100)
 
 
+@pytest.mark.fault("F1_DU", "F2_DU")
+@pytest.mark.promise("P1", "P14")
 async def test_sixty_four_cancels_at_once_never_give_back_more_than_was_taken(
     house: House, pg: StandInPg
 ) -> None:
@@ -139,6 +147,7 @@ async def test_a_refusal_of_the_pg_comes_in_its_own_words_and_frees_the_balance(
     assert (await give_back(house, payment, 400)).balance == Money(604)
 
 
+@pytest.mark.fault("F3_WD")
 async def test_the_books_follow_the_pg_when_it_gave_back_another_amount(
     house: House, pg: StandInPg
 ) -> None:
@@ -149,6 +158,8 @@ async def test_the_books_follow_the_pg_when_it_gave_back_another_amount(
     assert [one.amount for one in changed.cancellations] == [Money(300)]
 
 
+@pytest.mark.fault("F2_WD")
+@pytest.mark.promise("P14")
 @pytest.mark.parametrize("how", ["hang up", "another cancel", "more than there is", "garbage"])
 async def test_an_answer_that_cannot_be_booked_keeps_the_balance_reserved(
     house: House, pg: StandInPg, how: str
@@ -171,6 +182,7 @@ async def test_an_answer_that_cannot_be_booked_keeps_the_balance_reserved(
     assert pg.count("cancels") == 1
 
 
+@pytest.mark.promise("P13")
 async def test_the_reservation_is_committed_before_the_pg_hears_of_it(
     house: House, pg: StandInPg
 ) -> None:

@@ -42,6 +42,8 @@ async def test_nothing_is_due_while_the_answer_may_still_come(house: House, pg: 
     assert pg.count("orders") == 0
 
 
+@pytest.mark.fault("C2_LR")
+@pytest.mark.promise("P3")
 async def test_an_approval_whose_answer_was_lost_is_found_and_paid(
     house: House, pg: StandInPg
 ) -> None:
@@ -55,6 +57,8 @@ async def test_an_approval_whose_answer_was_lost_is_found_and_paid(
     assert pg.count("net_cancel") == 0
 
 
+@pytest.mark.fault("C2_LQ")
+@pytest.mark.promise("P3")
 async def test_an_approval_that_never_arrived_is_stopped_for_good(
     house: House, pg: StandInPg
 ) -> None:
@@ -66,6 +70,7 @@ async def test_an_approval_that_never_arrived_is_stopped_for_good(
     assert pg.orders[payment.pg_order_no]["state"] == "undone"
 
 
+@pytest.mark.fault("C3_WD")
 async def test_a_pg_that_found_its_own_money_different_is_undone(
     house: House, pg: StandInPg
 ) -> None:
@@ -77,6 +82,8 @@ async def test_a_pg_that_found_its_own_money_different_is_undone(
     assert pg.taken() == 0
 
 
+@pytest.mark.fault("K1_LR")
+@pytest.mark.promise("L1")
 async def test_the_undoing_is_decided_first_and_repeated_until_the_pg_agrees(
     house: House, pg: StandInPg
 ) -> None:
@@ -120,6 +127,7 @@ async def test_a_pg_that_stays_silent_is_asked_ever_more_rarely(
     assert paid.step is Step.PAID
 
 
+@pytest.mark.fault("K1_DU")
 async def test_many_workers_end_one_question_once(house: House, pg: StandInPg) -> None:
     payment = await doubtful(house, pg, done=True)
     ends = await asyncio.gather(*(reconcile(house.gateway, payment.imp_uid) for _ in range(16)))
@@ -127,6 +135,8 @@ async def test_many_workers_end_one_question_once(house: House, pg: StandInPg) -
     assert await house.history(payment.imp_uid) == ["opened", "authenticated", "approved"]
 
 
+@pytest.mark.fault("C2_SL", "C3_RO")
+@pytest.mark.promise("P8")
 async def test_a_late_answer_finds_the_payment_settled_and_changes_nothing(
     house: House, pg: StandInPg
 ) -> None:
@@ -142,6 +152,8 @@ async def test_a_late_answer_finds_the_payment_settled_and_changes_nothing(
     assert await house.history(payment.imp_uid) == ["opened", "authenticated", "approved"]
 
 
+@pytest.mark.fault("C2_RO")
+@pytest.mark.promise("P3")
 async def test_a_late_approval_of_what_was_undone_is_not_money(house: House, pg: StandInPg) -> None:
     """The PG had not seen the order, so it was undone; then the sleeping request arrives."""
     payment = await house.open()
@@ -157,6 +169,8 @@ async def test_a_late_approval_of_what_was_undone_is_not_money(house: House, pg:
     assert pg.taken() == 0
 
 
+@pytest.mark.fault("C2_RO")
+@pytest.mark.promise("P3", "P12")
 async def test_an_approval_that_is_told_while_it_is_being_undone_is_not_money(
     house: House, pg: StandInPg
 ) -> None:
@@ -239,6 +253,7 @@ async def doubtful_cancel(house: House, pg: StandInPg, *, done: bool) -> Payment
     raise AssertionError("the PG hung up")
 
 
+@pytest.mark.fault("F2_LR")
 async def test_a_cancel_that_the_pg_did_is_found_and_booked(house: House, pg: StandInPg) -> None:
     payment = await doubtful_cancel(house, pg, done=True)
     assert (await house.payment(payment.imp_uid)).cancelled == Money(0)
@@ -250,6 +265,7 @@ async def test_a_cancel_that_the_pg_did_is_found_and_booked(house: House, pg: St
     assert pg.taken() == 604
 
 
+@pytest.mark.fault("F2_LQ")
 async def test_a_cancel_that_never_arrived_is_asked_for_again_with_its_number(
     house: House, pg: StandInPg
 ) -> None:
@@ -269,6 +285,7 @@ class Unrepeatable(Sandbox):
     can = frozenset(Can) - {Can.REPEAT_CANCEL}
 
 
+@pytest.mark.fault("F2_LQ")
 async def test_a_cancel_that_never_arrived_is_given_up_only_when_it_cannot_arrive_any_more(
     house: House, pg: StandInPg
 ) -> None:

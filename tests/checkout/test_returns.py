@@ -52,6 +52,7 @@ async def test_an_authentication_becomes_an_approval_and_the_page_hears_of_it(ga
     assert (await gate.result(opened))["result"] == result
 
 
+@pytest.mark.fault("B1_DU", "C4_DU")
 async def test_a_repeated_return_changes_nothing_and_tells_the_same(gate: Gate) -> None:
     opened = await gate.open()
     form = await gate.authenticate(opened)
@@ -64,6 +65,7 @@ async def test_a_repeated_return_changes_nothing_and_tells_the_same(gate: Gate) 
     assert history.count("approved") == 1
 
 
+@pytest.mark.fault("B1_WD")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -91,6 +93,7 @@ async def test_a_changed_return_changes_nothing(gate: Gate, changes: dict[str, s
     assert (await gate.payment(opened)).step is Step.PAID
 
 
+@pytest.mark.fault("B1_WD")
 async def test_another_payments_return_is_refused(gate: Gate) -> None:
     first, second = await gate.open(), await gate.open()
     form = await gate.authenticate(first)
@@ -115,6 +118,7 @@ async def test_an_imp_uid_alone_tells_nobody_how_it_ended(gate: Gate) -> None:
         assert (await gate.result(opened, token=bad))["state"] == "unknown"
 
 
+@pytest.mark.fault("B1_WD")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -180,6 +184,7 @@ async def test_a_refused_card_shows_the_reason(gate: Gate) -> None:
         assert facts["result"]["error_msg"] in await answer.text()
 
 
+@pytest.mark.fault("C4_LR")
 async def test_a_closed_connection_does_not_stop_an_approval(gate: Gate) -> None:
     opened = await gate.open({"amount": 900_012})  # the PG answers late
     form = await gate.authenticate(opened)
@@ -202,6 +207,7 @@ async def test_a_closed_connection_does_not_stop_an_approval(gate: Gate) -> None
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.promise("P12")
 async def test_an_unknown_outcome_says_do_not_pay_again_and_later_the_truth(gate: Gate) -> None:
     opened = await gate.open({"amount": 900_015})  # approved, and the connection is cut
     done_url = await gate.pay(opened)

@@ -72,6 +72,7 @@ async def test_the_pages_speak_the_language_that_was_asked(
         assert words in await answer.text()
 
 
+@pytest.mark.fault("A3_WD")
 async def test_only_a_layers_page_may_be_framed(gate: Gate) -> None:
     popup = await gate.open({"pg": "payco"}, mode="popup")
     redirect = await gate.open(surface="mobile")
@@ -98,6 +99,7 @@ async def test_a_page_without_an_origin_may_pay_when_the_merchant_allows_it(own_
     assert status == 403
 
 
+@pytest.mark.fault("A2_WD")
 @pytest.mark.parametrize(
     "origin",
     [
@@ -183,6 +185,8 @@ BAD_PARAMS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.fault("A2_WD")
+@pytest.mark.promise("P9")
 @pytest.mark.parametrize(("param", "word"), BAD_PARAMS)
 async def test_bad_parameters_are_refused_in_one_sentence(
     gate: Gate, param: dict[str, Any], word: str
@@ -381,6 +385,7 @@ async def test_a_paid_payment_cannot_be_abandoned(gate: Gate) -> None:
     assert (await gate.payment(opened)).step is Step.PAID
 
 
+@pytest.mark.fault("B1_RO")
 async def test_an_abandoned_payment_is_not_approved_any_more(gate: Gate) -> None:
     opened = await gate.open()
     form = await gate.authenticate(opened)
@@ -522,6 +527,7 @@ async def test_two_pages_never_share_a_nonce(gate: Gate) -> None:
     assert len(policies) == 3
 
 
+@pytest.mark.fault("A2_DB", "A2_NP")
 async def test_without_a_database_the_door_says_so(own_gate: Gate, databases: Databases) -> None:
     opened = await own_gate.open()
     databases.drop(own_gate.house.dsn)

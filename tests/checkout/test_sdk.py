@@ -295,6 +295,7 @@ async def test_every_value_arrives_as_json_would_have_sent_it(
     assert stand_in.opened[0]["param"]["custom_data"] == json.loads(await page.evaluate("expected"))
 
 
+@pytest.mark.fault("A3_WD")
 async def test_a_strangers_message_changes_nothing(
     context: BrowserContext, shop: Pages, shop_url: str, core: str, stand_in: StandIn
 ) -> None:

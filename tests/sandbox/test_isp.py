@@ -73,6 +73,7 @@ async def test_a_challenge_is_good_once_even_after_a_wrong_answer(member: Member
     assert (await window.no("/isp/answer", body))["code"] == "CHALLENGE_DEAD"
 
 
+@pytest.mark.fault("B2_RO", "B2_WD")
 async def test_a_challenge_of_another_window_or_an_old_one_is_dead(pg: Pg, member: Member) -> None:
     window, browser, enrolled = await opened(member)
     other = await member.open(pay_method="card", amount=100)
@@ -83,6 +84,7 @@ async def test_a_challenge_of_another_window_or_an_old_one_is_dead(pg: Pg, membe
     assert (await window.no("/isp/answer", body))["code"] == "CHALLENGE_DEAD"
 
 
+@pytest.mark.fault("B2_WD")
 async def test_another_key_or_another_certificate_does_not_pay(member: Member) -> None:
     window, _, enrolled = await opened(member)
     thief = Browser()
@@ -178,6 +180,7 @@ async def test_unreadable_keys_are_refused(member: Member, key: str) -> None:
     assert (await window.no("/isp/enrol", body))["code"] in ("KEY_UNREADABLE", "NOT_BASE64")
 
 
+@pytest.mark.fault("B2_WD")
 @pytest.mark.parametrize("signature", ["", "AAAA", "****", base64.b64encode(bytes(64)).decode()])
 async def test_unreadable_signatures_are_refused(member: Member, signature: str) -> None:
     window, browser, enrolled = await opened(member)

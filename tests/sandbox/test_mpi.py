@@ -14,6 +14,7 @@ from tests.sandbox.stage import Member, Pg
 SHINHAN = "4518421234567811"
 
 
+@pytest.mark.fault("B2_WD")
 @pytest.mark.parametrize("change", [{"cvc": "999"}, {"expiry": "0149"}, {"password": "wrong"}])
 async def test_anything_wrong_gets_the_same_answer(member: Member, change: dict[str, str]) -> None:
     window = await member.open(pay_method="card")
@@ -40,6 +41,7 @@ async def test_a_right_password_forgives_the_wrong_ones(member: Member) -> None:
     assert (await window.pay_mpi(SHINHAN, password="wrong"))["attempts_left"] == 2
 
 
+@pytest.mark.fault("B2_DU")
 async def test_sixty_four_wrong_guesses_at_once_are_three(member: Member) -> None:
     windows = await asyncio.gather(*(member.open(pay_method="card") for _ in range(64)))
     answers = await asyncio.gather(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 
+import pytest
+
 from tests.sandbox.stage import Member, Pg
 
 PHONE = {"carrier": "SKT", "number": "010-1234-5678"}
@@ -32,6 +34,7 @@ async def test_the_code_of_the_inbox_pays(pg: Pg, member: Member) -> None:
     assert approval["pay_method"] == "phone"
 
 
+@pytest.mark.fault("B2_RO")
 async def test_a_code_dies_after_three_minutes(pg: Pg, member: Member) -> None:
     window = await member.open(pay_method="phone")
     await window.ok("/phone/code", PHONE)
@@ -40,6 +43,7 @@ async def test_a_code_dies_after_three_minutes(pg: Pg, member: Member) -> None:
     assert (await window.no("/phone/answer", {"code": code}))["code"] == "CODE_DEAD"
 
 
+@pytest.mark.fault("B2_WD")
 async def test_a_code_of_another_window_is_wrong(pg: Pg, member: Member) -> None:
     window, stranger = await member.open(pay_method="phone"), await member.open(pay_method="phone")
     await window.ok("/phone/code", PHONE)
@@ -47,6 +51,7 @@ async def test_a_code_of_another_window_is_wrong(pg: Pg, member: Member) -> None
     assert (await stranger.no("/phone/answer", {"code": code}))["code"] == "CODE_DEAD"
 
 
+@pytest.mark.fault("B2_DU")
 async def test_sixty_four_guesses_at_once_are_five(pg: Pg, member: Member) -> None:
     window = await member.open(pay_method="phone")
     await window.ok("/phone/code", PHONE)

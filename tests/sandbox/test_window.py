@@ -88,6 +88,7 @@ async def test_a_finished_window_gives_the_same_form_again(member: Member) -> No
     assert (told["state"], told["return_form"]) == ("finished", first)
 
 
+@pytest.mark.fault("B2_DU")
 async def test_sixty_four_clicks_at_once_authenticate_once(member: Member) -> None:
     window = await member.open()
     answers = await asyncio.gather(*(window.post("/wallet") for _ in range(64)))

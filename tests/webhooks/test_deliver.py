@@ -70,6 +70,8 @@ async def test_a_delivery_is_the_v1_body_signed_and_kept(
     assert SECRET not in repr(delivery)
 
 
+@pytest.mark.fault("D1_DU")
+@pytest.mark.promise("P4")
 async def test_a_job_that_runs_again_sends_nothing_more(
     store: Store, receiver: Receiver, deliverer: Deliverer
 ) -> None:
@@ -78,6 +80,7 @@ async def test_a_job_that_runs_again_sends_nothing_more(
     assert len(receiver.told) == 1
 
 
+@pytest.mark.promise("P4")
 async def test_a_failure_waits_for_its_rung_with_the_same_id(
     store: Store, receiver: Receiver, deliverer: Deliverer, database_url: str
 ) -> None:
@@ -110,6 +113,7 @@ async def test_the_next_try_is_asked_for_in_the_same_transaction(
     assert waiting == 1
 
 
+@pytest.mark.promise("L2")
 @pytest.mark.parametrize(("mode", "attempts"), [("once", 1), ("v1", 6), ("ladder", 10)])
 async def test_at_the_end_of_its_ladder_a_webhook_is_parked(
     store: Store,
@@ -128,6 +132,7 @@ async def test_at_the_end_of_its_ladder_a_webhook_is_parked(
     assert (await look(store, delivery_id))[0].state == "parked"
 
 
+@pytest.mark.fault("D2_WD")
 async def test_410_parks_at_once(store: Store, receiver: Receiver, deliverer: Deliverer) -> None:
     receiver.then = 410
     delivery_id = await laid(store, receiver)
@@ -135,6 +140,7 @@ async def test_410_parks_at_once(store: Store, receiver: Receiver, deliverer: De
     assert (await look(store, delivery_id))[0].state == "parked"
 
 
+@pytest.mark.fault("D2_WD")
 async def test_a_redirect_is_a_failure_and_is_not_followed(
     store: Store, receiver: Receiver, deliverer: Deliverer
 ) -> None:
@@ -145,6 +151,7 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(
     assert (await look(store, delivery_id))[0].state == "waiting"
 
 
+@pytest.mark.fault("D2_LQ")
 async def test_a_server_that_is_down_is_kept_as_not_sent(
     store: Store, receiver: Receiver, deliverer: Deliverer
 ) -> None:
@@ -179,6 +186,8 @@ async def test_a_secret_that_cannot_be_read_is_a_failure_with_a_reason(
     assert attempt.error == "not sent: the merchant's webhook secret cannot be read"
 
 
+@pytest.mark.fault("D2_RO")
+@pytest.mark.promise("P4")
 async def test_first_tries_keep_the_order_of_the_payments_changes(
     store: Store, receiver: Receiver, deliverer: Deliverer, database_url: str
 ) -> None:
@@ -232,6 +241,7 @@ async def test_one_payments_dead_address_does_not_hold_up_its_other_address(
     assert [told.headers["naru-sequence"] for told in receiver.told] == ["3", "4"]
 
 
+@pytest.mark.fault("D1_SL", "D3_SL")
 async def test_a_sender_that_slept_past_its_lease_cannot_undo_what_another_decided(
     store: Store, receiver: Receiver, deliverer: Deliverer, database_url: str
 ) -> None:
@@ -283,6 +293,7 @@ async def test_nobody_resends_what_is_not_there_or_not_theirs(
     assert not await resend(store, delivery_id, 10**15)
 
 
+@pytest.mark.promise("L7")
 async def test_an_ill_address_gets_two_attempts_at_a_time_and_no_more(
     store: Store, receiver: Receiver, deliverer: Deliverer
 ) -> None:
@@ -376,6 +387,7 @@ async def test_an_address_that_refuses_some_webhooks_is_not_ill(
     assert attempts == [1] * 8
 
 
+@pytest.mark.promise("L2", "L7")
 async def test_when_an_address_answers_again_its_whole_line_becomes_due(
     store: Store, receiver: Receiver, deliverer: Deliverer, database_url: str
 ) -> None:
@@ -398,6 +410,7 @@ async def test_when_an_address_answers_again_its_whole_line_becomes_due(
     assert due
 
 
+@pytest.mark.promise("L2")
 async def test_a_silent_address_is_probed_before_its_rung_but_not_all_the_time(
     store: Store, receiver: Receiver, deliverer: Deliverer, database_url: str
 ) -> None:

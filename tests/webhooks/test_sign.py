@@ -15,6 +15,7 @@ NEW = "whsec_plJ3nmyCDGBKInavdOK15jsl2LaLaSwK"
 BODY = '{"imp_uid":"imp_1","merchant_uid":"주문","status":"paid"}'.encode()
 
 
+@pytest.mark.promise("P21")
 def test_the_standard_library_accepts_the_signature() -> None:
     headers = signature_headers([NEW], "msg_1", BODY, datetime.now(UTC))
     assert Webhook(NEW).verify(BODY, headers)["status"] == "paid"
@@ -31,6 +32,7 @@ def test_the_standards_own_example_is_signed_alike() -> None:
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
+@pytest.mark.promise("P21")
 def test_another_body_or_another_secret_is_not_accepted() -> None:
     headers = signature_headers([NEW], "msg_1", BODY, datetime.now(UTC))
     with pytest.raises(WebhookVerificationError):
@@ -39,6 +41,8 @@ def test_another_body_or_another_secret_is_not_accepted() -> None:
         Webhook(OLD).verify(BODY, headers)
 
 
+@pytest.mark.fault("L4_SL")
+@pytest.mark.promise("P21")
 def test_while_secrets_change_both_verify() -> None:
     headers = signature_headers(read_secrets(f"{NEW} {OLD}"), "msg_1", BODY, datetime.now(UTC))
     for secret in (NEW, OLD):

@@ -7,6 +7,7 @@ import sys
 import time
 
 import asyncpg
+import pytest
 from aiohttp import web
 
 from naru.domain.payment import Step
@@ -94,6 +95,8 @@ async def test_a_worker_whose_connections_are_cut_goes_on(
         await receiver.wait_for(2)
 
 
+@pytest.mark.fault("D2_SL")
+@pytest.mark.promise("L7")
 async def test_an_address_that_never_answers_holds_up_nobody_else(
     gateway: Gateway, receiver: Receiver, working: Working
 ) -> None:
@@ -131,6 +134,8 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_it_sends(
     assert await states(database_url) == {"delivered": 1}
 
 
+@pytest.mark.fault("D1_CA", "D2_CA")
+@pytest.mark.promise("L4")
 async def test_the_work_of_a_killed_worker_is_taken_over_within_30_seconds(
     gateway: Gateway, receiver: Receiver, working: Working, database_url: str
 ) -> None:
@@ -160,6 +165,8 @@ async def test_the_work_of_a_killed_worker_is_taken_over_within_30_seconds(
     assert await states(database_url) == {"delivered": 1}
 
 
+@pytest.mark.fault("D1_DB", "D3_DB")
+@pytest.mark.promise("P4", "L4")
 async def test_no_webhook_is_lost_when_the_database_is_killed_under_the_worker() -> None:
     """kill -9 of PostgreSQL while webhooks leave; crash recovery; everything announced arrives."""
     with postgres_server(durable=True) as server:

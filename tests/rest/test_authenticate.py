@@ -55,6 +55,7 @@ async def test_half_a_pair_is_told_in_v1s_words(desk: Desk, fields: dict[str, st
     assert (await get_token(desk, data=fields)).verdict == MISSING
 
 
+@pytest.mark.fault("J1_WD")
 async def test_a_wrong_pair_is_told_in_v1s_words(desk: Desk) -> None:
     for fields in (
         {**pair(desk.shop), "imp_secret": "wrong"},
@@ -66,6 +67,8 @@ async def test_a_wrong_pair_is_told_in_v1s_words(desk: Desk) -> None:
         assert (await get_token(desk, json=fields)).verdict == expected
 
 
+@pytest.mark.fault("J1_LR")
+@pytest.mark.promise("P22")
 async def test_the_same_token_is_answered_until_its_last_minute(desk: Desk) -> None:
     first = (await get_token(desk, json=pair(desk.shop))).response
     desk.clock.advance(1800 - 61)
@@ -75,6 +78,7 @@ async def test_the_same_token_is_answered_until_its_last_minute(desk: Desk) -> N
     assert later["expired_at"] == first["expired_at"]
 
 
+@pytest.mark.promise("P22")
 async def test_the_last_minute_adds_five_minutes_to_the_same_token(desk: Desk) -> None:
     first = (await get_token(desk, json=pair(desk.shop))).response
     desk.clock.advance(1800 - 30)
@@ -86,6 +90,7 @@ async def test_the_last_minute_adds_five_minutes_to_the_same_token(desk: Desk) -
     assert (await desk.ask("GET", "/users/pg")).status == 200
 
 
+@pytest.mark.promise("P22")
 async def test_after_its_end_a_token_is_dead_and_there_is_a_new_one(desk: Desk) -> None:
     desk.clock.advance(1801)
 
@@ -103,6 +108,7 @@ async def test_sixty_four_sign_ins_at_once_get_one_token(desk: Desk) -> None:
     assert len({answer.response["access_token"] for answer in answers}) == 1
 
 
+@pytest.mark.promise("P22")
 async def test_a_revoked_key_takes_its_token_with_it(desk: Desk) -> None:
     async with desk.gateway.store.direct() as session:
         await session.merchants.revoke_key(desk.shop.imp_key, desk.clock())
@@ -111,6 +117,7 @@ async def test_a_revoked_key_takes_its_token_with_it(desk: Desk) -> None:
     assert (await get_token(desk, json=pair(desk.shop))).verdict == WRONG
 
 
+@pytest.mark.promise("P19")
 async def test_the_database_never_holds_a_token_or_a_secret(desk: Desk, rest_database: str) -> None:
     connection = await asyncpg.connect(rest_database)
     try:
@@ -139,6 +146,7 @@ async def test_the_token_is_read_from_each_of_its_places(desk: Desk) -> None:
         assert answer.status == 200, how
 
 
+@pytest.mark.fault("J1_WD")
 async def test_anything_else_is_unauthorized(desk: Desk) -> None:
     basic = base64.b64encode(f"{desk.shop.imp_key}:{desk.shop.imp_secret}".encode()).decode()
     for how in (

@@ -125,6 +125,8 @@ async def test_a_trailing_slash_counts_for_nothing(desk: Desk, operation: Operat
     assert slashed.verdict == plain.verdict
 
 
+@pytest.mark.fault("J1_WD")
+@pytest.mark.promise("P22")
 @every_signed_in_operation
 async def test_without_a_living_token_nothing_is_told(desk: Desk, operation: Operation) -> None:
     payment = await desk.pay()
@@ -168,6 +170,7 @@ async def test_a_get_may_come_as_a_post(desk: Desk, operation: Operation) -> Non
         assert (posted.status, posted.body) == (got.status, got.body)
 
 
+@pytest.mark.promise("P10")
 @every_signed_in_operation
 async def test_another_merchants_payment_answers_like_none(
     desk: Desk, operation: Operation
@@ -366,6 +369,7 @@ async def test_what_nobody_foresaw_is_logged_under_the_reference_that_is_answere
     assert "clock" not in answer.body["message"]
 
 
+@pytest.mark.fault("J1_DB")
 async def test_a_lost_database_is_a_503_that_says_try_again(desk: Desk) -> None:
     assert issubclass(StoreUnavailable, NaruError)
 

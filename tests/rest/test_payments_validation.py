@@ -56,6 +56,8 @@ async def test_an_order_that_was_not_announced_is_told_in_v1s_words(desk: Desk) 
     assert (await prepare(desk, "PUT", merchant_uid="none", amount=1)).verdict == NOT_PREPARED
 
 
+@pytest.mark.fault("A1_RO")
+@pytest.mark.promise("P17")
 async def test_a_paid_order_keeps_the_amount_that_was_announced(desk: Desk) -> None:
     payment = await desk.pay()
     await prepare(desk, merchant_uid=payment.merchant_uid, amount=1004)
@@ -76,6 +78,8 @@ async def test_the_spellings_of_one_amount(desk: Desk, amount: str) -> None:
     assert b'"amount":1004,' in answer.raw
 
 
+@pytest.mark.fault("A1_WD")
+@pytest.mark.promise("P9")
 @pytest.mark.parametrize(
     "body",
     [

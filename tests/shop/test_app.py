@@ -122,6 +122,8 @@ def test_a_failed_payment_of_the_right_amount_is_not_success_at_any_door(
     assert "한도초과(3011)" in shop.ask("GET", f"/orders/{order}").data.decode()
 
 
+@pytest.mark.fault("E2_WD")
+@pytest.mark.promise("P5")
 def test_another_price_is_a_forgery(gateway: StandInGateway, shop: RunningShop) -> None:
     order = shop.place()
 
@@ -129,6 +131,8 @@ def test_another_price_is_a_forgery(gateway: StandInGateway, shop: RunningShop) 
     assert shop.status(order) == "placed"
 
 
+@pytest.mark.fault("E1_WD")
+@pytest.mark.promise("P5")
 def test_a_browser_cannot_borrow_a_strangers_payment(
     gateway: StandInGateway, shop: RunningShop
 ) -> None:
@@ -143,6 +147,7 @@ def test_a_browser_cannot_borrow_a_strangers_payment(
     assert shop.status(mine) == "placed"
 
 
+@pytest.mark.fault("E1_DU", "E1_RO")
 def test_webhook_first_report_first_or_all_at_once_ends_the_same(
     gateway: StandInGateway, shop: RunningShop
 ) -> None:
@@ -163,6 +168,8 @@ def test_webhook_first_report_first_or_all_at_once_ends_the_same(
     assert (stored.status, stored.imp_uid) == ("paid", imp_uid)
 
 
+@pytest.mark.fault("E2_NP", "E2_LQ")
+@pytest.mark.promise("L3")
 def test_a_gateway_that_is_down_is_a_503_and_the_webhook_brings_it_later(
     gateway: StandInGateway, shop: RunningShop
 ) -> None:
@@ -191,6 +198,8 @@ def test_a_tip_that_knows_more_than_the_gateway_is_asked_to_come_again(
     assert shop.report(imp_uid, order)[0] == 202
 
 
+@pytest.mark.fault("E1_LQ")
+@pytest.mark.promise("L3")
 def test_a_lost_callback_is_found_by_asking(gateway: StandInGateway, shop: RunningShop) -> None:
     order = shop.place()
     gateway.pay(order, 64_900)
@@ -233,6 +242,7 @@ def test_play_money_is_refused_by_a_shop_that_is_not_a_demo(
         assert strict.ask("GET", "/inbox").status == 404
 
 
+@pytest.mark.fault("E1_WD")
 def test_with_a_secret_only_a_signed_webhook_is_obeyed(
     gateway: StandInGateway, tmp_path: Path
 ) -> None:

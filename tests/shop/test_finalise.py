@@ -28,6 +28,8 @@ def test_a_payment_that_fits_pays_its_order(till: Till) -> None:
     assert (done.order.status, done.order.imp_uid) == ("paid", imp_uid)
 
 
+@pytest.mark.fault("E1_WD")
+@pytest.mark.promise("P5")
 def test_a_cheap_payment_cannot_be_claimed_for_a_dear_order(till: Till) -> None:
     """The document's own hole: looked up by one order number, written to the browser's."""
     cheap, dear = till.place("carrots", 1_004), till.place()
@@ -39,6 +41,7 @@ def test_a_cheap_payment_cannot_be_claimed_for_a_dear_order(till: Till) -> None:
     assert till.status(dear) == "placed"
 
 
+@pytest.mark.promise("P5")
 def test_a_failed_payment_of_the_right_amount_pays_nothing(till: Till) -> None:
     """The document's other hole: its switch has no case for failed, after it has stored it."""
     order = till.place()
@@ -49,6 +52,8 @@ def test_a_failed_payment_of_the_right_amount_pays_nothing(till: Till) -> None:
     assert till.status(order) == "placed"
 
 
+@pytest.mark.fault("E2_WD")
+@pytest.mark.promise("P5")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -73,10 +78,14 @@ def test_any_fact_that_differs_is_a_forgery_and_changes_nothing(
     assert till.status(order) == "placed"
 
 
+@pytest.mark.fault("E1_WD")
+@pytest.mark.promise("P5")
 def test_a_payment_nobody_knows_is_a_forgery(till: Till) -> None:
     assert till.cashier.finalise("imp_000000000000", till.place()) == FORGERY
 
 
+@pytest.mark.fault("E1_WD", "E3_WD")
+@pytest.mark.promise("P5")
 def test_a_payment_that_paid_once_cannot_pay_again(till: Till) -> None:
     """Even when the gateway itself were made to say that it belongs to the second order."""
     first, second = till.place(), till.place()
@@ -88,6 +97,8 @@ def test_a_payment_that_paid_once_cannot_pay_again(till: Till) -> None:
     assert till.status(second) == "placed"
 
 
+@pytest.mark.fault("E3_DU")
+@pytest.mark.promise("P5")
 def test_two_orders_racing_for_one_payment_leave_one_paid(till: Till) -> None:
     """The look-up of used payments may be passed by both; the database lets only one through."""
     orders = [till.place() for _ in range(6)]
@@ -103,6 +114,8 @@ def test_two_orders_racing_for_one_payment_leave_one_paid(till: Till) -> None:
     assert sorted(map(till.status, orders)) == ["paid"] + ["placed"] * 5
 
 
+@pytest.mark.fault("E1_WD", "E2_WD")
+@pytest.mark.promise("P5")
 def test_play_money_counts_only_where_the_shop_says_so(till: Till) -> None:
     order = till.place()
     imp_uid = till.gateway.pay(order, 64_900, sandbox=True)
@@ -113,6 +126,8 @@ def test_play_money_counts_only_where_the_shop_says_so(till: Till) -> None:
     assert till.cashier.finalise(imp_uid, order).status == "success"
 
 
+@pytest.mark.fault("E3_WD")
+@pytest.mark.promise("P5")
 def test_a_second_payment_for_a_paid_order_is_not_its_payment(till: Till) -> None:
     order = till.place()
     first, second = till.gateway.pay(order, 64_900), till.gateway.pay(order, 64_900)
@@ -124,6 +139,7 @@ def test_a_second_payment_for_a_paid_order_is_not_its_payment(till: Till) -> Non
     assert stored.imp_uid == first
 
 
+@pytest.mark.fault("E3_RO")
 def test_a_failed_try_is_forgotten_once_another_one_paid(till: Till) -> None:
     order = till.place()
     failed, paid = till.gateway.fail(order, 64_900), till.gateway.pay(order, 64_900)
@@ -136,6 +152,7 @@ def test_a_failed_try_is_forgotten_once_another_one_paid(till: Till) -> None:
     assert (stored.status, stored.imp_uid, stored.fail_reason) == ("paid", paid, None)
 
 
+@pytest.mark.fault("E1_DU", "E3_DU")
 def test_all_callers_at_once_end_with_one_paid_order_and_one_answer(till: Till) -> None:
     order = till.place()
     imp_uid = till.gateway.pay(order, 64_900)
@@ -173,6 +190,7 @@ def test_an_account_is_kept_and_told_by_one_text_message(till: Till) -> None:
     ]
 
 
+@pytest.mark.fault("E1_RO", "E3_RO")
 def test_a_deposit_pays_and_a_late_word_about_the_account_takes_nothing_back(till: Till) -> None:
     order = till.place()
     imp_uid = till.gateway.issue_account(order, 64_900)
@@ -233,6 +251,8 @@ def test_a_cancel_after_payment_is_seen_and_a_part_is_noted(till: Till) -> None:
     assert till.status(order) == "cancelled"
 
 
+@pytest.mark.fault("E1_WD")
+@pytest.mark.promise("P5")
 @pytest.mark.parametrize("given_back", [1, 64_900])
 def test_money_given_back_before_we_heard_of_it_never_pays_not_even_by_an_older_word(
     till: Till, given_back: int
@@ -246,6 +266,8 @@ def test_money_given_back_before_we_heard_of_it_never_pays_not_even_by_an_older_
     assert till.cashier.finalise(imp_uid).status == "cancelled"
 
 
+@pytest.mark.fault("E2_WD")
+@pytest.mark.promise("P5")
 def test_dollars_are_compared_to_the_cent(till: Till) -> None:
     order = till.place("notebook", 1_250, "USD")
     close = till.gateway.pay(order, 12.49, currency="USD", pay_method="paypal")
@@ -255,6 +277,8 @@ def test_dollars_are_compared_to_the_cent(till: Till) -> None:
     assert till.cashier.finalise(right).status == "success"
 
 
+@pytest.mark.fault("E2_LR", "E2_NP")
+@pytest.mark.promise("L3")
 def test_a_gateway_that_is_down_changes_nothing_and_later_it_works(till: Till) -> None:
     order = till.place()
     imp_uid = till.gateway.pay(order, 64_900)
@@ -267,6 +291,7 @@ def test_a_gateway_that_is_down_changes_nothing_and_later_it_works(till: Till) -
     assert till.cashier.finalise(imp_uid, order).status == "success"
 
 
+@pytest.mark.fault("E2_SL")
 def test_no_lock_is_held_while_the_gateway_thinks(till: Till) -> None:
     """Another order is written while the gateway keeps this one waiting."""
     order, asked, go_on = till.place(), threading.Event(), threading.Event()
@@ -312,6 +337,8 @@ def test_a_sick_sender_spoils_no_payment_and_is_tried_again(till: Till) -> None:
     assert [message.sent_at is not None for message in till.orders.messages()] == [True]
 
 
+@pytest.mark.fault("E1_LQ")
+@pytest.mark.promise("L3")
 def test_a_buyer_whose_browser_never_came_back_is_found(till: Till) -> None:
     order = till.place()
     assert till.cashier.look_again(order) is None

@@ -139,6 +139,7 @@ async def test_one_token_serves_many_calls(gateway: StandInGateway, voice: Voice
     assert gateway.count("POST", "/users/getToken") == 1
 
 
+@pytest.mark.fault("J1_CJ")
 @pytest.mark.parametrize("skew", [-86_400, 86_400])
 async def test_a_clock_that_is_a_day_off_changes_nothing(
     gateway: StandInGateway, voice: Voice, skew: int
@@ -221,6 +222,7 @@ async def test_a_no_with_http_200_is_a_refusal_with_the_gateways_words(
     assert (refusal.value.code, refusal.value.http_status) == (1, 200)
 
 
+@pytest.mark.fault("E2_LR")
 @pytest.mark.parametrize(
     "fault", [hangs_up, answers(503, {}), answers(429, {}), answers_raw(502, b"<html>")]
 )
@@ -281,6 +283,7 @@ async def test_a_cancel_that_never_left_has_certainly_not_happened(
     assert not trouble.value.may_have_happened
 
 
+@pytest.mark.fault("E2_SL")
 async def test_a_silent_gateway_times_out(gateway: StandInGateway, voice: Voice) -> None:
     client = voice.open(timeout_seconds=0.2)
     imp_uid = gateway.pay("ORD-1", 1004)
@@ -319,6 +322,7 @@ def envelope(response: Any, code: Any = 0) -> bytes:
     return json.dumps({"code": code, "message": None, "response": response}).encode()
 
 
+@pytest.mark.fault("E2_WD")
 @pytest.mark.parametrize(
     "body",
     [

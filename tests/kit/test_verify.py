@@ -46,6 +46,8 @@ def test_a_payment_that_fits_in_everything_is_paid() -> None:
     assert verify_payment(PAID, order(imp_uid="imp_1")) == Paid(PAID)
 
 
+@pytest.mark.fault("E2_WD")
+@pytest.mark.promise("P5")
 @pytest.mark.parametrize(
     ("payment", "against", "reason"),
     [
@@ -99,6 +101,7 @@ def test_a_failed_payment_of_another_amount_is_still_a_forgery() -> None:
     assert isinstance(verify_payment(but(status="failed", amount=Decimal(1)), ORDER), Forged)
 
 
+@pytest.mark.promise("P5")
 @pytest.mark.parametrize(
     "payment",
     [
@@ -112,6 +115,7 @@ def test_money_that_went_back_all_or_in_part_is_not_paid(payment: Payment) -> No
     assert verify_payment(payment, ORDER) == Cancelled(payment)
 
 
+@pytest.mark.promise("P5")
 def test_an_account_that_waits_is_not_paid() -> None:
     waiting = but(status="ready", pay_method="vbank", vbank_num="56211105948400")
 
@@ -123,6 +127,7 @@ def test_an_open_window_is_unfinished_and_waits_for_no_deposit(payment: Payment)
     assert verify_payment(payment, ORDER) == Unfinished(payment)
 
 
+@pytest.mark.promise("P5")
 def test_a_sandbox_payment_counts_only_where_the_shop_says_so() -> None:
     play = but(sandbox=True)
 
@@ -130,6 +135,7 @@ def test_a_sandbox_payment_counts_only_where_the_shop_says_so() -> None:
     assert verify_payment(play, order(allow_sandbox=True)) == Paid(play)
 
 
+@pytest.mark.promise("P5", "P9")
 def test_dollars_and_cents_are_compared_exactly() -> None:
     dollars = but(currency="USD", amount=Decimal("12.5"))
 

@@ -107,6 +107,8 @@ def test_with_a_secret_a_true_signature_is_believed() -> None:
     assert read_webhook(BODY, signed(BODY), secret=SECRET) == EXPECTED
 
 
+@pytest.mark.fault("L4_SL")
+@pytest.mark.promise("P21")
 def test_two_secrets_at_once_while_they_are_rotated() -> None:
     other = "whsec_" + base64.b64encode(os.urandom(32)).decode()
     headers = signed(BODY)
@@ -142,6 +144,7 @@ def test_no_signature_where_one_is_wanted_is_refused() -> None:
         read_webhook(BODY, JSON, secret=SECRET)
 
 
+@pytest.mark.promise("P21")
 def test_a_body_changed_after_signing_is_refused() -> None:
     with pytest.raises(BadWebhook, match="signature"):
         read_webhook(BODY.replace(b"paid", b"PAID"), signed(BODY), secret=SECRET)
@@ -178,6 +181,8 @@ def test_a_report_may_lack_the_order_number_but_never_the_payment() -> None:
         read_report(b'{"merchant_uid":"a"}')
 
 
+@pytest.mark.fault("E1_WD")
+@pytest.mark.promise("P21")
 def test_cutting_or_flipping_a_signed_webhook_anywhere_is_refused() -> None:
     chance = random.Random(7)
     for _ in range(200):

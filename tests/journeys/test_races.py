@@ -34,6 +34,8 @@ async def paid_in_the_shop(parties: Parties, number: str) -> None:
     await eventually(look, "the order is paid")
 
 
+@pytest.mark.fault("E1_RO")
+@pytest.mark.promise("L3")
 async def test_the_webhook_comes_before_the_callback(buyer: Buyer, parties: Parties) -> None:
     number = await buyer.order()
     answers: list[dict[str, Any]] = []
@@ -54,6 +56,8 @@ async def test_the_webhook_comes_before_the_callback(buyer: Buyer, parties: Part
     await parties.see_paid(number, CHAIR, pay_method="samsung")
 
 
+@pytest.mark.fault("C4_NP", "E1_LQ")
+@pytest.mark.promise("L3")
 @pytest.mark.parametrize("place", ["desk", "phone"])
 async def test_a_tab_closed_right_after_authentication_is_finished_by_the_webhook_alone(
     place: str, buyer: Buyer, phone_buyer: Buyer, parties: Parties
@@ -80,6 +84,7 @@ async def test_a_tab_closed_right_after_authentication_is_finished_by_the_webhoo
     assert reports == []
 
 
+@pytest.mark.fault("E1_DU")
 async def test_webhook_and_callback_at_once_finish_the_order_once(
     buyer: Buyer, parties: Parties
 ) -> None:
@@ -116,6 +121,8 @@ async def test_webhook_and_callback_at_once_finish_the_order_once(
     await parties.see_paid(number, CHAIR, pay_method="samsung")
 
 
+@pytest.mark.fault("C2_LR")
+@pytest.mark.promise("P12", "P3")
 async def test_a_lost_answer_of_the_pg_is_found_out_and_the_order_is_finished(
     buyer: Buyer, parties: Parties
 ) -> None:
@@ -135,6 +142,8 @@ async def test_a_lost_answer_of_the_pg_is_found_out_and_the_order_is_finished(
     await parties.see_paid(number, CHAIR, pay_method="samsung")
 
 
+@pytest.mark.fault("C2_LQ")
+@pytest.mark.promise("P12")
 async def test_a_question_that_the_pg_never_did_is_found_out_and_told_as_a_failure(
     buyer: Buyer, parties: Parties
 ) -> None:
@@ -154,6 +163,7 @@ async def test_a_question_that_the_pg_never_did_is_found_out_and_told_as_a_failu
     await parties.see_paid(number, CHAIR, pay_method="samsung")
 
 
+@pytest.mark.fault("B1_DU")
 async def test_back_and_refresh_on_a_phone_charge_once(
     phone_buyer: Buyer, parties: Parties
 ) -> None:
@@ -189,6 +199,7 @@ async def test_a_refresh_behind_an_open_layer_charges_once(buyer: Buyer, parties
     await parties.see_paid(number, CHAIR, pay_method="card")
 
 
+@pytest.mark.fault("A2_DU")
 async def test_a_double_click_on_pay_charges_once(buyer: Buyer, parties: Parties) -> None:
     number = await buyer.order()
     await buyer.page.locator("input[name=method][value=easy]").check()
@@ -199,6 +210,8 @@ async def test_a_double_click_on_pay_charges_once(buyer: Buyer, parties: Parties
     await parties.see_paid(number, CHAIR, pay_method="samsung")
 
 
+@pytest.mark.fault("A2_DU")
+@pytest.mark.promise("P2")
 async def test_two_tabs_that_pay_the_same_order_charge_once(buyer: Buyer, parties: Parties) -> None:
     number = await buyer.order()
     tabs = [buyer, Buyer(await buyer.page.context.new_page(), parties)]
@@ -222,6 +235,8 @@ async def test_two_tabs_that_pay_the_same_order_charge_once(buyer: Buyer, partie
     await looker.sees("paid")
 
 
+@pytest.mark.fault("E1_WD")
+@pytest.mark.promise("P5")
 async def test_a_cheap_payment_reported_for_a_dear_order_is_a_forgery(
     buyer: Buyer, parties: Parties
 ) -> None:

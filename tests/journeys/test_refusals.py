@@ -154,6 +154,7 @@ async def test_a_wrong_password_thrice_locks_the_card(buyer: Buyer, parties: Par
     await expect(view(buyer.layer, "refused")).to_contain_text("[CARD_LOCKED]")
 
 
+@pytest.mark.promise("P18")
 async def test_a_merchant_who_is_asked_says_no_and_then_yes(buyer: Buyer, parties: Parties) -> None:
     async with receiving() as shopkeeper:
 
@@ -182,6 +183,7 @@ async def test_a_merchant_who_is_asked_says_no_and_then_yes(buyer: Buyer, partie
             await parties.see_paid(number, CHAIR, pay_method="samsung")
 
 
+@pytest.mark.promise("P17")
 async def test_a_price_changed_in_the_browser_is_refused_before_the_pg_is_asked(
     buyer: Buyer, parties: Parties
 ) -> None:

@@ -86,6 +86,7 @@ async def test_hostile_words_stay_words_on_every_page(
     await page.wait_for_url(f"{parties.sandbox}/window/**")
 
 
+@pytest.mark.fault("A3_WD")
 async def test_a_stranger_cannot_frame_a_window_nor_hear_its_result(
     parties: Parties, thief: Thief, context: BrowserContext
 ) -> None:

@@ -44,6 +44,7 @@ async def rival(parties: Parties, thief: Thief) -> AsyncIterator[Rival]:
         yield Rival((await answer.json())["response"]["access_token"], f"imp{code}")
 
 
+@pytest.mark.promise("P10")
 async def test_another_merchant_hears_of_a_payment_what_it_hears_of_nothing(
     thief: Thief, rival: Rival
 ) -> None:
@@ -194,6 +195,8 @@ async def test_a_live_merchant_takes_no_play_money(parties: Parties, thief: Thie
     assert await thief.status(early.imp_uid) == "ready"
 
 
+@pytest.mark.fault("E1_WD")
+@pytest.mark.promise("P21")
 async def test_the_shop_believes_no_webhook_that_the_gateway_did_not_sign(
     parties: Parties, thief: Thief
 ) -> None:
@@ -242,6 +245,7 @@ async def test_an_access_token_is_found_in_one_place_and_never_guessed(thief: Th
         assert (status, told["response"]) == (401, None), guess
 
 
+@pytest.mark.promise("P19")
 async def test_nothing_secret_is_said_in_any_log(parties: Parties, thief: Thief) -> None:
     window: Window = await thief.open()
     proof = await thief.prove(window)

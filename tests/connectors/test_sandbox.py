@@ -87,6 +87,8 @@ async def test_a_refusal_comes_in_the_pgs_own_words(house: House) -> None:
     )
 
 
+@pytest.mark.fault("C2_LR", "C2_LQ")
+@pytest.mark.promise("P3")
 @pytest.mark.parametrize(
     ("amount", "end"),
     [
@@ -108,6 +110,7 @@ async def test_a_doubtful_approval_is_found_out(house: House, amount: int, end: 
     assert isinstance(state, Undone) == (end is Step.FAILED)
 
 
+@pytest.mark.fault("C3_WD")
 async def test_an_approval_of_another_amount_is_undone_at_once(house: House) -> None:
     failed = await buy(house, 900_018)
     assert failed.step is Step.FAILED
@@ -154,6 +157,8 @@ async def test_an_account_is_issued_and_closed(house: House) -> None:
     assert closed.step is Step.FAILED
 
 
+@pytest.mark.fault("F2_WD")
+@pytest.mark.promise("P12")
 async def test_a_secret_that_is_not_ours_makes_every_answer_doubtful(house: House) -> None:
     """We cannot prove who spoke, so nothing that was said counts; least of all a refusal."""
     paid = await buy(house, 1004)

@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -152,7 +153,9 @@ class Bully:
 
     def routes(self) -> Iterable[tuple[str, str, str]]:
         """(origin, verb, path template) of everything that is served."""
-        nobody = cast("Gateway", None)  # the tables are read, nothing is called
+        nobody = cast(
+            "Gateway", SimpleNamespace(store=None)
+        )  # the tables are read, nothing is called
         shop = create_app(
             Settings(Path(self.parties.home / "x.sqlite"), self.parties.gateway, "k", "s", "imp1")
         )

@@ -441,6 +441,9 @@ class MemoryConnection(Connection):
     def is_in_transaction(self) -> bool:
         return self._tx is not None
 
+    def add_log_listener(self, listener: Any) -> None:
+        """No server speaks here: nobody waits for a standby in the simulation."""
+
     def terminate(self) -> None:
         self._leave()
 

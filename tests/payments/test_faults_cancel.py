@@ -301,7 +301,7 @@ async def test_a_cancel_that_the_pg_does_late_is_done_once(
     await given_back(house, pg, paid)
 
 
-@pytest.mark.fault("F2_DB", "F3_DB", "F3_NP")
+@pytest.mark.fault("F2_DB", "F2_DF", "F3_DB", "F3_DF", "F3_NP")
 async def test_a_cancel_that_is_answered_while_the_database_is_away_is_found_out(
     house: House, pg: StandInPg, paid: Payment
 ) -> None:

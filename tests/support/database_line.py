@@ -69,27 +69,31 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def over_a_line(house: House) -> AsyncIterator[Line]:
-    """Inside this block the house's gateway reaches its database through the line."""
-    address = urlsplit(house.dsn)
+async def line_to(dsn: str) -> AsyncIterator[tuple[Line, str]]:
+    """A line to the database `dsn`, and the address of its near end."""
+    address = urlsplit(dsn)
     asked = parse_qs(address.query)
     socket = f"{asked['host'][0]}/.s.PGSQL.{asked.get('port', ['5432'])[0]}"
     line = Line()
     server = await asyncio.start_server(
         lambda reader, writer: line.carry(reader, writer, socket), "127.0.0.1", 0
     )
-    port = server.sockets[0].getsockname()[1]
+    near = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     user = address.username or asked["user"][0]
-    direct = house.gateway.store
-    store = await Store.open(
-        f"postgresql://{user}@127.0.0.1:{port}{address.path}?sslmode=disable",
-        4,
-        root_key=ROOT_KEY,
-    )
-    house.gateway.store = store
     try:
-        yield line
+        yield line, f"postgresql://{user}@{near}{address.path}?sslmode=disable"
     finally:
-        house.gateway.store = direct
-        await store.close()
         server.close()
+
+
+@asynccontextmanager
+async def over_a_line(house: House) -> AsyncIterator[Line]:
+    """Inside this block the house's gateway reaches its database through the line."""
+    direct = house.gateway.store
+    async with line_to(house.dsn) as (line, near):
+        house.gateway.store = store = await Store.open(near, 4, root_key=ROOT_KEY)
+        try:
+            yield line
+        finally:
+            house.gateway.store = direct
+            await store.close()

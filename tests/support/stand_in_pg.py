@@ -50,6 +50,7 @@ class StandInPg:
     cancels: dict[str, dict[str, Any]] = field(default_factory=dict)
     book: list[dict[str, Any]] = field(default_factory=list)
     peek: Callable[[Asked], Awaitable[None]] | None = None
+    now: Callable[[], float] = time.time
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def count(self, operation: str) -> int:
@@ -76,7 +77,7 @@ class StandInPg:
             "pay_method": "card",
             "code": "",
             "message": "",
-            "expires_at": str(int(time.time()) + 600),
+            "expires_at": str(int(self.now()) + 600),
             **changes,
         }
         signed = "return\n" + "\n".join(fields.values())
@@ -84,7 +85,7 @@ class StandInPg:
 
     def move(self, kind: str, order_no: str, tid: str, reference: str, amount: int) -> None:
         """One more row of the book, as of now."""
-        row = {"seq": len(self.book) + 1, "at": int(time.time()), "kind": kind}
+        row = {"seq": len(self.book) + 1, "at": int(self.now()), "kind": kind}
         row |= {"order_no": order_no, "tid": tid, "reference": reference}
         self.book.append(row | {"amount": amount, "currency": "KRW"})
 
@@ -124,7 +125,7 @@ class StandInPg:
                 "currency": body["currency"],
                 "pay_method": "card",
                 "approval_number": "30012345",
-                "approved_at": int(time.time()),
+                "approved_at": int(self.now()),
                 "receipt_url": "https://pg.example/receipt",
                 "card": {
                     "issuer_code": "366",
@@ -161,7 +162,7 @@ class StandInPg:
                 "result": "registered",
                 "order_no": asked.body["order_no"],
                 "window_url": f"{self.url}/window/{asked.body['order_no']}",
-                "expires_at": int(time.time()) + 1800,
+                "expires_at": int(self.now()) + 1800,
             }
         order = self.orders.get(asked.path.split("/")[3])
         return None if order is None else {"result": "order", "code": "", "message": "", **order}
@@ -187,7 +188,7 @@ class StandInPg:
             "tid": body["tid"],
             "amount": body["amount"],
             "balance": order["amount"] - order["cancelled"],
-            "cancelled_at": int(time.time()),
+            "cancelled_at": int(self.now()),
             "receipt_url": None,
         }
         return self.cancels[body["cancel_no"]]
@@ -220,7 +221,7 @@ class StandInPg:
                 "number": f"7995{number:010d}",
                 "holder": asked.body["holder"],
                 "due": asked.body["due"],
-                "issued_at": int(time.time()),
+                "issued_at": int(self.now()),
             },
         }
         self._write("waiting_deposit", asked.body, answer)
@@ -277,7 +278,7 @@ class StandInPg:
     def say(self, answer: dict[str, Any] | bytes, status: int = 200) -> web.Response:
         """A signed answer."""
         raw = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-        stamp = str(int(time.time()))
+        stamp = str(int(self.now()))
         headers = {
             "X-Sandbox-Timestamp": stamp,
             "X-Sandbox-Signature": _hmac(stamp.encode() + b"." + raw),

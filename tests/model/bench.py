@@ -1,0 +1,313 @@
+"""The real gateway for the machine: its doors called in this process, PostgreSQL and a PG beside it.
+
+The merchant's door and the door of notices are the ASGI applications that `naru serve` runs; only
+the sockets in front of them are left out. Lines to the PG are real HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any, TypeVar
+
+import asyncpg
+from aiohttp import web
+from starlette.applications import Starlette
+
+from naru import notices
+from naru.domain.channel import Channel
+from naru.domain.ids import hash_secret
+from naru.domain.merchant import Merchant
+from naru.payments.reconcile import due, reconcile
+from naru.rest import Door, operations
+from naru.store.audit import CHECKS
+from tests.support.gateway import House, open_house
+from tests.support.stand_in_pg import SECRET, Asked, StandInPg, standing_in
+
+Result = TypeVar("Result")
+_NUMBERS = count(1)
+
+# Two checks read every row there is; they run once, at the end (`naru.store.audit.audit`).
+_OF_PAYMENTS = {
+    name: query
+    for name, query in CHECKS.items()
+    if name not in ("audit_log_whole", "sealed_at_rest")
+}
+_AUDIT = "WITH given AS (SELECT $1::text[], $2::timestamptz)\n" + "\nUNION ALL\n".join(
+    f"SELECT '{name}' AS name, id, why FROM (\n{query.sql.rstrip().rstrip(';')}\n) {name}"
+    for name, query in _OF_PAYMENTS.items()
+)
+_WRITTEN = """
+SELECT p.imp_uid,
+       (SELECT json_agg(json_build_array(v.event, v.step, v.cancelled) ORDER BY v.version)
+          FROM payment_events v WHERE v.imp_uid = p.imp_uid) AS events,
+       (SELECT json_agg(json_build_array(d.version, d.status) ORDER BY d.version)
+          FROM webhook_deliveries d WHERE d.imp_uid = p.imp_uid) AS webhooks,
+       (SELECT json_agg(json_build_array(d.amount, d.meaning) ORDER BY d.booked_at, d.notice_key)
+          FROM deposits d WHERE d.imp_uid = p.imp_uid) AS deposits,
+       (SELECT json_object_agg(b.account, b.sum) FROM
+          (SELECT account, sum(amount) FROM entries e WHERE e.imp_uid = p.imp_uid
+                 GROUP BY account HAVING sum(amount) <> 0) b) AS books,
+       p.flagged
+  FROM payments p WHERE p.imp_uid = ANY ($1)
+"""
+
+
+class Clock:
+    """A clock of whole seconds that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Today again, for the next example."""
+        self.moment = datetime.now(UTC).replace(microsecond=0)
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def advance(self, seconds: int) -> None:
+        """So much later."""
+        self.moment += timedelta(seconds=seconds)
+
+    @property
+    def seconds(self) -> int:
+        """UNIX seconds."""
+        return int(self.moment.timestamp())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came out of a door."""
+
+    status: int
+    raw: bytes
+    replayed: bool = False
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The envelope."""
+        read: dict[str, Any] = json.loads(self.raw)
+        return read
+
+    @property
+    def words(self) -> tuple[int, int, str | None]:
+        """Status, code and message."""
+        body = self.body
+        return self.status, body["code"], body["message"]
+
+
+@dataclass
+class Shop:
+    """One of the two merchants of an example."""
+
+    merchant: Merchant
+    channel: Channel
+    imp_key: str
+    imp_secret: str
+
+
+class Bench:
+    """A gateway that synchronous rules can drive. Every example has two merchants of its own."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.clock = Clock()
+        self.loop = asyncio.new_event_loop()
+        self._opened = AsyncExitStack()
+        self.shops: list[Shop] = []
+        self.pg: StandInPg
+        self.run(self._open())
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do this now."""
+        return self.loop.run_until_complete(work)
+
+    async def _open(self) -> None:
+        self.pg = await self._opened.enter_async_context(standing_in())
+        self.pg.now = lambda: self.clock.moment.timestamp()
+        self.house: House = await self._opened.enter_async_context(
+            open_house(self.dsn, self.pg.url, secret=SECRET, clock=self.clock)  # type: ignore[arg-type]
+        )
+        self.gateway = self.house.gateway
+        self.door = Door(self.gateway, operations())
+        self.notices = Starlette(routes=notices.routes(self.gateway))
+        self.sql = await asyncpg.connect(self.dsn)
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+        async def close() -> None:
+            await self.sql.close()
+            await self._opened.aclose()
+
+        self.run(close())
+        self.loop.close()
+
+    async def fresh(self) -> None:
+        """Two new merchants and a PG that misbehaves no more."""
+        self.clock.reset()
+        self.pg.next.clear()
+        self.pg.peek = None
+        self.shops = []
+        for _ in range(2):
+            number = next(_NUMBERS)
+            key, secret = f"model-key-{number}", f"secret-{number}"
+            async with self.gateway.store.begin() as tx:
+                owner = await tx.merchants.add(
+                    f"상점{number}", [f"impm{number:07d}"], live=False, webhook_secret=None
+                )
+                await tx.merchants.add_key(owner, key, hash_secret(secret))
+                await tx.channels.add(
+                    owner,
+                    f"channel-model-{number}",
+                    "kcp",
+                    "T0000",
+                    "sandbox",
+                    test=True,
+                    settings={"url": self.pg.url, "secret": SECRET},
+                    is_default=True,
+                )
+                merchant = await tx.merchants.get(owner)
+                [channel] = await tx.channels.of_merchant(owner)
+            assert merchant is not None
+            self.shops.append(Shop(merchant, channel, key, secret))
+
+    # --- the doors -----------------------------------------------------------------------------
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        token: str = "",
+        key: str | None = None,
+    ) -> Answer:
+        """One request at the merchant's door."""
+        raw = b"" if body is None else json.dumps(body).encode()
+        headers = [
+            (b"authorization", token.encode()),
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(raw)).encode()),
+        ]
+        if key is not None:
+            headers.append((b"idempotency-key", key.encode()))
+        return await _call(self.door, method, path, headers, raw)
+
+    async def notice(self, shop: Shop, notice: dict[str, Any]) -> Answer:
+        """The PG's server tells of a deposit."""
+        raw = json.dumps({"type": "deposited", "mid": shop.channel.mid, **notice}).encode()
+        stamp = str(self.clock.seconds)
+        signed = hmac.new(SECRET.encode(), f"{stamp}.".encode() + raw, hashlib.sha256)
+        headers = [
+            (b"x-sandbox-timestamp", stamp.encode()),
+            (b"x-sandbox-signature", signed.hexdigest().encode()),
+        ]
+        path = f"/notices/{shop.channel.channel_key}"
+        return await _call(self.notices, "POST", path, headers, raw)
+
+    async def work(self, *, silent: bool) -> None:
+        """The worker's round: everything in doubt is looked at. A silent PG answers 503 to all."""
+
+        async def refuse(asked: Asked) -> None:
+            raise web.HTTPServiceUnavailable
+
+        self.pg.peek = refuse if silent else None
+        for imp_uid in await due(self.gateway):
+            await reconcile(self.gateway, imp_uid)
+        self.pg.peek = None
+
+    # --- the PG's fates ------------------------------------------------------------------------
+
+    def fate(self, operation: str, fate: str, *, account_due: int | None = None) -> None:
+        """What the PG does with the next request of this kind.
+
+        `lost`: done, and the line is cut. `never`: the line is cut. `garbage`: done, and unreadable.
+        `late`: done, and slow, so that the worker looks before the answer comes. `too_late`: slow
+        before it is done. `mismatch`: done for one won more.
+        """
+        pg = self.pg
+
+        def deed(asked: Asked) -> dict[str, Any]:
+            if account_due is not None and operation == "approvals":
+                # In the window the buyer chose an account instead of a card.
+                chosen = {"bank_code": "004", "holder": "나루", "due": account_due}
+                return pg.do_virtual_accounts(replace(asked, body={**asked.body, **chosen}))
+            return pg.do(asked)
+
+        async def act(asked: Asked, _: dict[str, Any]) -> web.StreamResponse | dict[str, Any]:
+            answer = {} if fate in ("never", "too_late") else deed(asked)
+            match fate:
+                case "lost" | "never":
+                    assert asked.request.transport is not None
+                    asked.request.transport.abort()
+                    return web.Response()
+                case "garbage":
+                    return web.Response(body=b"<html>")
+                case "mismatch":
+                    return {**answer, "amount": answer["amount"] + 1}
+                case "late" | "too_late":
+                    self.clock.advance(25)
+                    for imp_uid in await due(self.gateway):
+                        await reconcile(self.gateway, imp_uid)
+                    return answer or deed(asked)
+            return answer
+
+        pg.next[operation].append(act)
+
+    # --- what is written -----------------------------------------------------------------------
+
+    async def written(self, imp_uids: list[str]) -> dict[str, dict[str, Any]]:
+        """Events, webhooks owed, deposits and books of these payments."""
+        rows = await self.sql.fetch(_WRITTEN, imp_uids)
+        return {
+            row["imp_uid"]: {
+                name: json.loads(row[name] or "[]") for name in ("events", "webhooks", "deposits")
+            }
+            | {"books": json.loads(row["books"] or "{}"), "flagged": row["flagged"]}
+            for row in rows
+        }
+
+    async def broken(self, imp_uids: list[str]) -> list[str]:
+        """What the audit's checks find about these payments."""
+        rows = await self.sql.fetch(_AUDIT, imp_uids, datetime.now(UTC))
+        return [f"{row['name']}: {row['id']} {row['why']}" for row in rows]
+
+
+async def _call(
+    app: Any, method: str, path: str, headers: list[tuple[bytes, bytes]], body: bytes
+) -> Answer:
+    """One request to an ASGI application, and its whole answer."""
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+    }
+    told: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        told.append(message)
+
+    await app(scope, receive, send)
+    start, *rest = told
+    replayed = any(name.lower() == b"idempotent-replayed" for name, _ in start["headers"])
+    return Answer(start["status"], b"".join(each.get("body", b"") for each in rest), replayed)

@@ -1,0 +1,370 @@
+"""V1 in plain Python: what every answer must be, and what must be written after it.
+
+Nothing of the house is imported here. Amounts are won, times are UNIX seconds. A rule of the machine
+asks the model first what will happen, lets it happen at the gateway, and compares.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+NOTHING_TO_CANCEL = "취소할 결제건이 존재하지 않습니다."
+NO_PAYMENT = "존재하지 않는 결제정보입니다."
+ALREADY_PAID = "이미 결제가 이루어진 거래건입니다."
+CHECKING = (
+    "PG사의 처리 결과를 확인하고 있습니다. 다시 요청하지 마시고 잠시 후 결제 상태를 조회해주세요."
+)
+BUSY = "이 결제건에 대한 다른 요청을 처리하고 있습니다. 잠시 후 다시 시도해주세요."
+UNFINISHED = "결제가 완료되지 않아 취소되었습니다."
+MISMATCH = "결제금액이 요청한 금액과 달라 결제를 취소하였습니다."
+OTHER_REQUEST = "같은 Idempotency-Key 로 다른 내용의 요청이 이미 접수되었습니다. 새로운 요청에는 새로운 Idempotency-Key 를 사용해주세요."
+
+TOKEN_LIFE, LAST_MINUTE, EXTENSION = 1_800, 60, 300
+KEY_LIFE = 15 * 86_400
+# What becomes of a question to the PG whose answer does not come: did it do what it was asked?
+DONE_UNSEEN = {"lost": True, "garbage": True, "never": False}
+
+Words = tuple[int, int, str | None]
+DONE: Words = (200, 0, None)
+
+
+@dataclass
+class Deposit:
+    """Money that arrived in an account, by the PG's notice."""
+
+    key: str
+    amount: int
+    at: int
+    meaning: str
+
+
+@dataclass
+class Cancel:
+    """Money given back. `at` is the PG's time, known once it did it."""
+
+    amount: int
+    reason: str
+    at: int
+    webhook: bool
+
+
+@dataclass
+class Doubt:
+    """A question whose answer is not known: what it was, and whether the PG did it."""
+
+    kind: str  # approve | issue | cancel | close
+    done: bool
+    at: int
+    cancel: Cancel | None = None
+    silences: int = 1
+
+
+@dataclass
+class Payment:
+    """One try at paying an order."""
+
+    merchant: int
+    order: str
+    amount: int
+    method: str
+    started_at: int
+    by_api: bool = False
+    due: int = 0
+    imp_uid: str = ""
+    pg_order: str = ""
+    step: str = "opened"
+    flagged: bool = False
+    fail_reason: str | None = None
+    failed_at: int = 0
+    paid_at: int = 0
+    cancels: list[Cancel] = field(default_factory=list)
+    deposits: list[Deposit] = field(default_factory=list)
+    doubt: Doubt | None = None
+    events: list[tuple[str, str, int]] = field(default_factory=lambda: [("opened", "opened", 0)])
+    webhooks: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def cancelled(self) -> int:
+        """What was given back."""
+        return sum(each.amount for each in self.cancels)
+
+    @property
+    def balance(self) -> int:
+        """What may still be given back."""
+        return self.amount - self.cancelled
+
+    @property
+    def status(self) -> str:
+        """V1's word. After a part was given back it is `cancelled` already."""
+        if self.step in ("paid", "cancelled"):
+            return "cancelled" if self.cancels else "paid"
+        return "failed" if self.step == "failed" else "ready"
+
+    def become(self, event: str, step: str, webhook: str | None = None) -> None:
+        """One change: one numbered event, and a webhook where it earns one."""
+        self.step = step
+        self.events.append((event, step, self.cancelled))
+        if webhook is not None:
+            self.webhooks.append((len(self.events), webhook))
+
+    def fail(self, event: str, reason: str, now: int) -> None:
+        """It ended without money."""
+        self.fail_reason, self.failed_at = reason, now
+        self.become(event, "failed")
+
+    def annotation(self) -> dict[str, Any]:
+        """The fields of the answer that the model knows."""
+        known: dict[str, Any] = {
+            "imp_uid": self.imp_uid,
+            "merchant_uid": self.order,
+            "amount": self.amount,
+            "currency": "KRW",
+            "status": self.status,
+            "pay_method": self.method,
+            "channel": "api" if self.by_api else "pc",
+            "started_at": self.started_at,
+            "paid_at": self.paid_at,
+            "failed_at": self.failed_at,
+            "fail_reason": self.fail_reason,
+            "cancel_amount": self.cancelled,
+            "cancelled_at": self.cancels[-1].at if self.cancels else 0,
+            "cancel_reason": self.cancels[-1].reason if self.cancels else None,
+            "cancel_history": [(each.amount, each.reason, each.at) for each in self.cancels],
+        }
+        if any(event == "account_issued" for event, _, _ in self.events):
+            known["vbank_date"] = self.due
+            known["vbank_code"] = "004"
+        return known
+
+
+@dataclass
+class Key:
+    """What an Idempotency-Key belongs to: one content, one effect, and its answer once it is known."""
+
+    body: str
+    expires_at: int
+    payment: Payment | None = None
+    cancel: Cancel | None = None
+    raw: bytes | None = None
+
+
+@dataclass
+class Merchant:
+    """A merchant's token and announced amounts."""
+
+    token: str = ""
+    token_dies_at: int = 0
+    prepared: dict[str, int] = field(default_factory=dict)
+
+
+class V1:
+    """Everything that the gateway should know, and what it should say."""
+
+    def __init__(self) -> None:
+        self.merchants = [Merchant(), Merchant()]
+        self.payments: list[Payment] = []
+        self.keys: dict[tuple[int, str, str, str], Key] = {}
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def holder(self, merchant: int, order: str, *, flagged: bool = False) -> Payment | None:
+        """The payment that has the order's one approval (with `flagged` also a second one)."""
+        for each in self.payments:
+            ours = (each.merchant, each.order) == (merchant, order)
+            holds = each.step in ("approving", "paid", "cancelled")
+            if ours and holds and (flagged or not each.flagged):
+                return each
+        return None
+
+    def differs(self, merchant: int, order: str, amount: int) -> str | None:
+        """The sentence for an amount that is not the announced one."""
+        announced = self.merchants[merchant].prepared.get(order)
+        if announced is None or announced == amount:
+            return None
+        return f"사전등록된 결제금액({announced:,}원)과 요청한 결제금액({amount:,}원)이 다릅니다."
+
+    def key_of(self, name: tuple[int, str, str, str], now: int) -> Key | None:
+        """The living key of this name."""
+        key = self.keys.get(name)
+        return key if key is not None and key.expires_at > now else None
+
+    # --- tokens --------------------------------------------------------------------------------
+
+    def sign_in(self, merchant: int, now: int) -> tuple[str | None, int]:
+        """The token that must be answered (None: a new one), and until when it lives."""
+        had = self.merchants[merchant]
+        if not had.token or had.token_dies_at <= now:
+            had.token_dies_at = now + TOKEN_LIFE
+            return None, had.token_dies_at
+        if had.token_dies_at - now < LAST_MINUTE:
+            had.token_dies_at += EXTENSION
+        return had.token, had.token_dies_at
+
+    # --- announced amounts ---------------------------------------------------------------------
+
+    def announce(self, merchant: int, order: str, amount: int, *, again: bool) -> Words:
+        """POST or PUT payments/prepare."""
+        prepared = self.merchants[merchant].prepared
+        if again and order not in prepared:
+            return 404, -1, "사전등록된 결제정보가 존재하지 않습니다."
+        if not again and order in prepared:
+            return 200, 1, "결제정보 사전등록에 실패하였습니다(이미 등록된 merchant_uid입니다)."
+        if again and self.holder(merchant, order, flagged=True):
+            return 200, 1, ALREADY_PAID
+        prepared[order] = amount
+        return DONE
+
+    # --- approvals -----------------------------------------------------------------------------
+
+    def open(self, merchant: int, order: str, amount: int) -> str | None:
+        """Why no window opens, if so."""
+        if self.holder(merchant, order):
+            return ALREADY_PAID
+        return self.differs(merchant, order, amount)
+
+    def claim(self, payment: Payment, now: int) -> bool:
+        """May this payment be approved? If not, it ends here."""
+        why = self.differs(payment.merchant, payment.order, payment.amount)
+        if why is None and self.holder(payment.merchant, payment.order):
+            why = ALREADY_PAID
+        if why is not None:
+            payment.fail("abandoned", why, now)
+            return False
+        payment.become("authenticated", "approving")
+        return True
+
+    def settle(self, payment: Payment, fate: str, at: int, now: int, declined: str) -> None:
+        """The PG's answer, given `at`, to an approval or to the asking for an account."""
+        kind = "issue" if payment.method == "vbank" else "approve"
+        match fate:
+            case "ok" | "late":
+                self.approved(payment, at)
+            case "declined":
+                payment.fail("declined", declined, now)
+            case "mismatch":
+                payment.fail("undone", MISMATCH, now)
+            case "too_late":
+                payment.fail("undone", UNFINISHED, now)
+            case _:
+                payment.doubt = Doubt(kind, DONE_UNSEEN[fate], at)
+
+    def approved(self, payment: Payment, at: int) -> None:
+        """The money was taken, or an account waits for it."""
+        if payment.method != "vbank":
+            payment.paid_at = at
+            payment.become("approved", "paid", "paid")
+            return
+        payment.become("account_issued", "waiting_deposit", "ready")
+        self._pay(payment)
+
+    # --- deposits ------------------------------------------------------------------------------
+
+    def arrived(self, payment: Payment) -> int:
+        """What was deposited in time."""
+        return sum(each.amount for each in payment.deposits if each.at <= payment.due)
+
+    def deposit(self, payment: Payment, key: str, amount: int, at: int) -> str:
+        """A notice of the PG: booked once, whatever it means."""
+        if any(each.key == key for each in payment.deposits):
+            return "repeated"
+        total = self.arrived(payment) + amount
+        if payment.step in ("opened", "approving"):
+            meaning = "early"
+        elif payment.step != "waiting_deposit":
+            meaning = "after_end"
+        elif at > payment.due:
+            meaning = "late"
+        else:
+            order = (total > payment.amount) - (total < payment.amount)
+            meaning = {0: "exact", -1: "short", 1: "over"}[order]
+        payment.deposits.append(Deposit(key, amount, at, meaning))
+        if meaning == "exact":
+            self._pay(payment)
+        return meaning
+
+    def _pay(self, payment: Payment) -> None:
+        if payment.deposits and self.arrived(payment) == payment.amount:
+            payment.flagged = self.holder(payment.merchant, payment.order) is not None
+            payment.paid_at = max(each.at for each in payment.deposits if each.at <= payment.due)
+            payment.become("deposited", "paid", "paid")
+
+    # --- giving back ---------------------------------------------------------------------------
+
+    def refuse_cancel(
+        self,
+        payment: Payment | None,
+        merchant: int,
+        amount: int,
+        checksum: int | None,
+        tax_free: int,
+        vat: int | None,
+    ) -> Words | None:
+        """Why nothing is given back, if so: in i'mport's order."""
+        if payment is None or payment.merchant != merchant:
+            return 200, 1, NOTHING_TO_CANCEL
+        if payment.doubt is not None:
+            return 200, 1, BUSY
+        if payment.step == "cancelled":
+            return 200, 1, "이미 전액취소된 주문입니다."
+        if payment.step != "paid":
+            return 200, 1, NOTHING_TO_CANCEL
+        if checksum is not None and checksum != payment.balance:
+            return 200, 1, "취소 가능금액이 요청하신 checksum 과 일치하지 않습니다."
+        asked = amount or payment.balance
+        if asked > payment.balance:
+            return 200, 1, "취소 요청금액이 취소 가능금액을 초과하였습니다."
+        if tax_free > asked:
+            return 400, -1, "tax_free 가 취소 금액보다 클 수 없습니다."
+        if vat is not None and vat + tax_free > asked:
+            return 400, -1, "vat_amount 가 취소 금액보다 클 수 없습니다."
+        return None
+
+    def cancelled(self, payment: Payment, cancel: Cancel) -> None:
+        """So much was given back."""
+        payment.cancels.append(cancel)
+        whole = payment.balance == 0
+        payment.become(
+            "fully_cancelled" if whole else "partly_cancelled",
+            "cancelled" if whole else "paid",
+            "cancelled" if cancel.webhook else None,
+        )
+
+    def refuse_close(self, payment: Payment | None, merchant: int) -> Words | None:
+        """Why an account is not closed, if so."""
+        if payment is None or payment.merchant != merchant:
+            return 404, -1, NO_PAYMENT
+        if payment.step != "waiting_deposit":
+            return 400, -1, "입금 대기 중인 가상계좌가 아닙니다."
+        if payment.doubt is not None:
+            return 200, 1, BUSY
+        return None
+
+    def closed(self, payment: Payment, now: float) -> None:
+        """The account takes no deposit any more."""
+        overdue = now > payment.due
+        why = "입금기한이 지나 가상계좌가 말소되었습니다." if overdue else "가상계좌 말소"
+        payment.fail("account_closed", why, int(now))
+
+    # --- the worker ----------------------------------------------------------------------------
+
+    def find_out(self, payment: Payment, now: int, *, silent: bool) -> None:
+        """One try to end a doubt."""
+        doubt = payment.doubt
+        assert doubt is not None
+        if silent:
+            doubt.silences += 1
+            return
+        payment.doubt = None
+        match doubt.kind:
+            case "approve" | "issue" if doubt.done:
+                self.approved(payment, doubt.at)
+            case "approve" | "issue":
+                payment.fail("undone", UNFINISHED, now)
+            case "cancel":
+                assert doubt.cancel is not None
+                if not doubt.done:
+                    doubt.cancel.at = now
+                self.cancelled(payment, doubt.cancel)
+            case "close" if payment.step == "waiting_deposit":
+                self.closed(payment, now)

@@ -18,7 +18,7 @@ import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement as _Statement
 
 from naru.domain.acting import acting
-from naru.store.named import Query, load
+from naru.store.named import Query, load, with_columns
 from naru.store.seal import (
     LOOK_AGAIN_SECONDS,
     BrokenSeal,
@@ -175,7 +175,7 @@ class Connection:
         raise StoreUnavailable(f"the database went away: {type(error).__name__}") from error
 
     async def _prepare(self, query: Query) -> _Statement[asyncpg.Record]:
-        statement = self._prepared[query] = await self.raw.prepare(query.sql)
+        statement = self._prepared[query] = await self.raw.prepare(with_columns(query.sql))
         return statement
 
 

@@ -1,9 +1,15 @@
-"""Bring the database to today's schema: plain SQL files, in order, each once, each in a transaction."""
+"""Bring the database to today's schema: plain SQL files, in order, each once, each in a transaction.
+
+The previous version's processes work on meanwhile (docs/how-to/upgrade.md): nothing may wait for a
+lock for a second, so whoever migrates lets go after half of one and tries again.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import re
 from importlib import resources
 
 import asyncpg
@@ -23,6 +29,19 @@ from naru.store.seal import (
 _LOCK = 0x6E617275
 
 SEALING = "0009_sealing.sql"
+# Migrations that the version before them cannot live with: it must be stopped first. That version
+# read `*` in its transactions, so a new column failed them, and secrets that lay open. It was no
+# release; no later file may stand here.
+STOPS = frozenset({"0007_books.sql", SEALING})
+
+# Everybody who comes after us waits as long as we do.
+LOCK_MILLISECONDS = 500
+LOCK_TRIES = 60
+# An index is built beside the traffic; that cannot be in a transaction. Such a file holds nothing else.
+_BESIDE = re.compile(
+    r"\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(\w+)\s[^;]*;\s*", re.IGNORECASE
+)
+_COMMENT = re.compile(r"--[^\n]*")
 _SEAL_BATCH = 1000
 _PUT = {
     CHANNEL_SETTINGS: "UPDATE channels SET settings = $2 WHERE channel_key = $1",
@@ -44,6 +63,10 @@ class MigrationChanged(NaruError):
     """A migration file that was applied before is not the same any more."""
 
 
+class StillRunning(NaruError):
+    """A migration that the running version cannot live with, and processes of it are connected."""
+
+
 def files() -> list[tuple[str, str]]:
     """Every migration: its name and its SQL, in order."""
     folder = resources.files("naru.store").joinpath("migrations")
@@ -55,9 +78,12 @@ async def migrate(dsn: str, root_key: bytes | None = None) -> list[str]:
     """Apply what is missing; returns the names applied. Safe to run from many places at once.
 
     The root key is needed once: when there are rows of the time before sealing.
-    Raises MigrationChanged, WrongRootKey, or what asyncpg raises when the database cannot be reached.
+    Raises MigrationChanged, StillRunning, WrongRootKey, or what asyncpg raises when the database
+    cannot be reached or is too busy. What was applied before that stays, and the rest can follow.
     """
-    connection = await asyncpg.connect(dsn, timeout=10)
+    connection = await asyncpg.connect(
+        dsn, timeout=10, server_settings={"application_name": "naru migrate", "timezone": "UTC"}
+    )
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         done = await applied(connection)
@@ -68,19 +94,59 @@ async def migrate(dsn: str, root_key: bytes | None = None) -> list[str]:
                 if done[name] != digest:
                     raise MigrationChanged(f"{name} was changed after it was applied")
                 continue
-            async with connection.transaction():
-                await connection.execute("SET LOCAL lock_timeout = '5s'")
-                await connection.execute(sql)
-                if name == SEALING:
-                    await _seal_what_was_there(connection, root_key)
-                await connection.execute(
-                    "INSERT INTO schema_migrations (name, digest) VALUES ($1, $2)", name, digest
-                )
+            # A database without a table has nobody to wait for.
+            if name in STOPS and done:
+                await _refuse_while_running(connection, name)
+            await _apply(connection, name, sql, digest, root_key)
             fresh.append(name)
         await queue.install(connection)
         return fresh
     finally:
         await connection.close()
+
+
+async def _refuse_while_running(connection: asyncpg.Connection[asyncpg.Record], name: str) -> None:
+    """Raises StillRunning."""
+    there = await connection.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name IN ('naru', 'naru worker')"
+    )
+    if there:
+        raise StillRunning(
+            f"{name} changes columns that the running version reads, and {there} of its "
+            "connections are open: stop every `naru serve` and `naru worker`, migrate, start the new version"
+        )
+
+
+async def _apply(
+    connection: asyncpg.Connection[asyncpg.Record],
+    name: str,
+    sql: str,
+    digest: str,
+    root_key: bytes | None,
+) -> None:
+    """One file, wholly or not at all, without making anybody wait for long."""
+    beside = _BESIDE.fullmatch(_COMMENT.sub("", sql))
+    for tries in range(1, LOCK_TRIES + 1):
+        try:
+            if beside is not None:
+                # Whatever an earlier try has left is not an index yet.
+                await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {beside[1]}")
+                await connection.execute(sql)
+            async with connection.transaction():
+                if beside is None:
+                    await connection.execute(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
+                    await connection.execute(sql)
+                if name == SEALING:
+                    await _seal_what_was_there(connection, root_key)
+                await connection.execute(
+                    "INSERT INTO schema_migrations (name, digest) VALUES ($1, $2)", name, digest
+                )
+            return
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            if tries == LOCK_TRIES:
+                raise
+            await asyncio.sleep(min(0.1 * tries, 1.0))
 
 
 async def applied(connection: asyncpg.Connection[asyncpg.Record]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The browser's way back under faults: rows B1 (it returns) and C4 (it is answered).
+"""The browser under faults: rows A2 (it opens), A3 (the window's page), B1 (it returns), C4 (it is answered).
 
 Whatever becomes of the answer, whoever asks hears the truth: the page that polls, the browser that sends
 the same form again, and the last page. Nobody is told that a payment failed while it is not known.
@@ -7,16 +7,18 @@ the same form again, and the last page. Nobody is told that a payment failed whi
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import aiohttp
 import pytest
 
 from naru.domain.payment import Step
 from naru.payments.approve import approve
 from naru.payments.gateway import Gateway
 from naru.payments.reconcile import reconcile
-from tests.checkout.gate import Gate
+from tests.checkout.gate import SHOP, Gate
 from tests.checkout.test_returns import facts_of
 from tests.payments.test_sleepers import asleep
 from tests.support.database_away import database_away
@@ -199,3 +201,104 @@ async def test_without_a_database_nobody_is_told_that_it_failed(own_gate: Gate) 
     await all_hear(gate, opened, form)
     assert (await gate.come_back(other_form)).status == 303
     await all_hear(gate, other, other_form)
+
+
+# --- A2, A3: a payment is opened, its window is entered ------------------------------------------
+
+
+async def opened_as(gate: Gate, body: dict[str, Any]) -> int:
+    """How many payments there are of the order that this body names."""
+    async with gate.house.gateway.store.direct() as session:
+        found = await session.payments.many_of_merchant(
+            gate.house.merchant.id, [], [body["param"]["merchant_uid"]]
+        )
+    return len(found)
+
+
+@pytest.mark.fault("A2_CB")
+async def test_a_process_that_died_before_it_opened_a_payment_opened_none(gate: Gate) -> None:
+    body = gate.body()
+    with dying("start.before_open"), pytest.raises(aiohttp.ContentTypeError):
+        await gate.post(body)
+    assert await opened_as(gate, body) == 0
+    status, opened, _ = await gate.post(body)
+    assert status == 200
+    assert await opened_as(gate, body) == 1
+    form = await gate.authenticate(opened)
+    await gate.come_back(form)
+    await all_hear(gate, opened, form)
+
+
+@pytest.mark.fault("A2_CA", "A2_LR", "A2_DU")
+@pytest.mark.promise("P2")
+async def test_a_payment_that_nobody_heard_was_opened_stays_beside_the_next_and_one_is_paid(
+    gate: Gate,
+) -> None:
+    """V1 knows no repeat of an opening: the next call is another window of the same order."""
+    body = gate.body()
+    with dying("start.after_open"), pytest.raises(aiohttp.ContentTypeError):
+        await gate.post(body)
+    opened = [(await gate.post(body))[1] for _ in range(3)]
+    assert await opened_as(gate, body) == 4
+    forms = [await gate.authenticate(each) for each in opened]
+    answers = await asyncio.gather(*(gate.come_back(form) for form in forms))
+    assert {answer.status for answer in answers} == {303}
+    ends = [(await gate.payment(each)).step for each in opened]
+    assert sorted(ends) == [Step.FAILED, Step.FAILED, Step.PAID]
+    status, told, _ = await gate.post(body)
+    assert (status, told["error"]["error_code"]) == (400, "F1002")
+
+
+@pytest.mark.fault("A2_LQ")
+async def test_half_an_opening_opens_nothing(gate: Gate) -> None:
+    body = gate.body()
+    raw, parts = json.dumps(body).encode(), urlsplit(gate.url)
+    for _ in range(3):
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(
+            f"POST /checkout/payments HTTP/1.1\r\nHost: {parts.netloc}\r\nOrigin: {SHOP}\r\n"
+            f"Content-Type: text/plain\r\nContent-Length: {len(raw)}\r\n\r\n".encode()
+            + raw[:-3]
+        )
+        await writer.drain()
+        writer.transport.abort()
+    assert (await gate.post(body))[0] == 200
+    assert await opened_as(gate, body) == 1
+
+
+@pytest.mark.fault("A3_CB", "A3_CA")
+async def test_a_process_that_died_while_it_opened_the_window_is_asked_again(gate: Gate) -> None:
+    opened = await gate.open()
+    url = opened["window_url"].replace("/checkout/window/", "/checkout/enter/")
+    with dying("window.after_pg"):
+        assert (await gate.http.get(url, allow_redirects=False)).status == 500
+    assert await gate.house.history(opened["imp_uid"]) == ["opened"]
+    form = await gate.authenticate(opened)
+    await gate.come_back(form)
+    await all_hear(gate, opened, form)
+
+
+@pytest.mark.fault("A3_LQ", "A3_LR", "A3_DU", "A3_RO")
+async def test_a_window_whose_pages_are_lost_repeated_and_late_is_one_window(gate: Gate) -> None:
+    opened = await gate.open()
+    enter = opened["window_url"].replace("/checkout/window/", "/checkout/enter/")
+    parts = urlsplit(enter)
+    for _ in range(3):  # entered, and the address of the PG's window never arrives
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(
+            f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()
+        )
+        await writer.drain()
+        writer.transport.abort()
+    answers = await asyncio.gather(
+        *(gate.http.get(enter, allow_redirects=False) for _ in range(64))
+    )
+    assert {answer.status for answer in answers} == {303}
+    assert len({answer.headers["Location"] for answer in answers}) == 1
+    assert await gate.house.history(opened["imp_uid"]) == ["opened"]
+    form = await gate.authenticate(opened)
+    await gate.come_back(form)
+    # A window that is asked for when all is over leads to how it ended.
+    late = await gate.http.get(enter, allow_redirects=False)
+    assert urlsplit(late.headers["Location"]).path == f"/checkout/done/{opened['imp_uid']}"
+    await all_hear(gate, opened, form)

@@ -527,7 +527,7 @@ async def test_two_pages_never_share_a_nonce(gate: Gate) -> None:
     assert len(policies) == 3
 
 
-@pytest.mark.fault("A2_DB", "A2_NP")
+@pytest.mark.fault("A2_DB", "A2_NP", "A3_DB", "A3_NP")
 async def test_without_a_database_the_door_says_so(own_gate: Gate, databases: Databases) -> None:
     opened = await own_gate.open()
     databases.drop(own_gate.house.dsn)

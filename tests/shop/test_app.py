@@ -380,6 +380,7 @@ def test_english_is_one_click_away_and_stays(shop: RunningShop) -> None:
     assert 'lang="ko"' in shop.ask("GET", "/?lang=ko").data.decode()[:60]
 
 
+@pytest.mark.fault("E1_DB", "E3_DB")
 def test_a_database_that_refuses_is_a_503_and_not_a_crash(
     gateway: StandInGateway, shop: RunningShop, tmp_path: Path
 ) -> None:

@@ -152,7 +152,7 @@ def test_a_failed_try_is_forgotten_once_another_one_paid(till: Till) -> None:
     assert (stored.status, stored.imp_uid, stored.fail_reason) == ("paid", paid, None)
 
 
-@pytest.mark.fault("E1_DU", "E3_DU")
+@pytest.mark.fault("E1_DU", "E2_DU", "E3_DU")
 def test_all_callers_at_once_end_with_one_paid_order_and_one_answer(till: Till) -> None:
     order = till.place()
     imp_uid = till.gateway.pay(order, 64_900)

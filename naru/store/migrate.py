@@ -136,6 +136,11 @@ async def _apply(
             async with connection.transaction():
                 if beside is None:
                     await connection.execute(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
+                    if name not in STOPS:
+                        # A migrator that is paused lets go of what it holds.
+                        await connection.execute(
+                            f"SET LOCAL idle_in_transaction_session_timeout = {LOCK_MILLISECONDS}"
+                        )
                     await connection.execute(sql)
                 if name == SEALING:
                     await _seal_what_was_there(connection, root_key)

@@ -20,6 +20,7 @@ from naru.payments.gateway import Gateway
 from naru.payments.reconcile import reconcile
 from tests.checkout.gate import SHOP, Gate
 from tests.checkout.test_returns import facts_of
+from tests.payments.test_faults_approve import jumping
 from tests.payments.test_sleepers import asleep
 from tests.support.database_away import database_away
 from tests.support.dying import dying
@@ -201,6 +202,19 @@ async def test_without_a_database_nobody_is_told_that_it_failed(own_gate: Gate) 
     await all_hear(gate, opened, form)
     assert (await gate.come_back(other_form)).status == 303
     await all_hear(gate, other, other_form)
+
+
+@pytest.mark.fault("C4_CJ")
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_clock_that_jumps_before_the_browser_is_answered_changes_nothing(
+    own_gate: Gate, hours: int
+) -> None:
+    gate = own_gate
+    opened = await gate.open()
+    form = await gate.authenticate(opened)
+    async with jumping(gate.house, "settle.after_commit", hours):
+        assert (await gate.come_back(form)).status == 303
+    await all_hear(gate, opened, form)
 
 
 # --- A2, A3: a payment is opened, its window is entered ------------------------------------------

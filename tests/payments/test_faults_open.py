@@ -1,4 +1,4 @@
-"""A process that sleeps before a payment is opened: rows A1 (announced), A2 (opened), A3 (window) with SL."""
+"""Rows A1 (announced), A2 (opened) and A3 (window) where a process sleeps (SL) or its clock jumps (CJ)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from naru.payments.approve import approve
 from naru.payments.gateway import Gateway
 from naru.payments.prepare import prepare
 from naru.payments.start import enter_window, start
-from tests.payments.test_faults_approve import form
+from tests.payments.test_faults_approve import form, jumping
 from tests.payments.test_sleepers import asleep
 from tests.support.agreement import agree
 from tests.support.gateway import House
@@ -91,3 +91,20 @@ async def test_a_window_whose_opening_was_slept_over_is_the_same_window(
     paid = await approve(house.gateway, payment.imp_uid, form(house, pg, payment))
     assert paid is not None
     assert paid.step is Step.PAID
+
+
+@pytest.mark.fault("A1_CJ", "A2_CJ", "A3_CJ")
+@pytest.mark.parametrize("hours", [-1, 1])
+@pytest.mark.parametrize("point", ["prepare.before_commit", "start.before_open", "window.after_pg"])
+async def test_a_clock_that_jumps_before_a_payment_is_opened_changes_nothing(
+    house: House, pg: StandInPg, point: str, hours: int
+) -> None:
+    order = MerchantUid("jump")
+    async with jumping(house, point, hours):
+        await prepare(house.gateway, house.merchant.id, Prepared(order, Money(1004)))
+        payment = await house.open(1004, merchant_uid=order)
+        await enter_window(house.gateway, payment, house.merchant)
+    paid = await approve(house.gateway, payment.imp_uid, form(house, pg, payment))
+    assert paid is not None
+    assert paid.step is Step.PAID
+    await agree(house, pg, payment.imp_uid, [])

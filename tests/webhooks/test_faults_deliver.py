@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 from aiohttp import web
 
 from naru.domain.payment import Step
+from naru.domain.points import listen
 from naru.store import Store, StoreUnavailable
 from naru.webhooks.deliver import Deliverer
 from naru.wire import Wire
@@ -264,6 +266,39 @@ async def test_a_failure_whose_commit_nobody_heard_of_is_tried_again_by_its_ladd
         await far.close()
     assert (await look(store, delivery_id))[0].attempts == (1 if done else 0)
     await lease_ends(database_url)
+    await make_due(database_url)
+    await another.deliver(delivery_id)
+    await delivered(store, receiver, delivery_id, 2)
+
+
+@pytest.mark.fault("D1_CJ", "D3_CJ")
+@pytest.mark.parametrize("point", ["webhook.after_claim", "webhook.after_send"])
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_clock_that_jumps_while_a_webhook_leaves_moves_no_lease_and_no_rung(
+    store: Store, receiver: Receiver, another: Deliverer, database_url: str, point: str, hours: int
+) -> None:
+    """Leases and rungs are the database's time, so the other worker neither waits nor hurries."""
+    ahead = timedelta()
+
+    def jump(reached: str) -> None:
+        nonlocal ahead
+        if reached == point:
+            ahead = timedelta(hours=hours)
+
+    receiver.answers = [500]
+    delivery_id = await laid(store, receiver)
+    async with Wire(allow_private=True, ports=None) as wire:
+        listen(jump)
+        try:
+            await Deliverer(store, wire, now=lambda: datetime.now(UTC) + ahead).deliver(delivery_id)
+        finally:
+            listen(None)
+    assert ahead, "the control: it jumped"
+    delivery, _ = await look(store, delivery_id)
+    assert delivery.next_at is not None
+    assert abs(delivery.next_at - datetime.now(UTC)) < timedelta(minutes=2)
+    await another.deliver(delivery_id)
+    assert len(receiver.told) == 1, "not yet due"
     await make_due(database_url)
     await another.deliver(delivery_id)
     await delivered(store, receiver, delivery_id, 2)

@@ -107,6 +107,7 @@ async def open_worker(dsn: str) -> tuple[PgQueuer, asyncpg.Connection[asyncpg.Re
         dsn,
         timeout=5,
         command_timeout=30,
+        target_session_attrs="read-write",  # a standby hands out no jobs
         # The library's statements are long, and planning one anew costs more than running it.
         server_settings={
             "application_name": "naru worker",

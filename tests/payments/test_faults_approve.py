@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
@@ -37,7 +38,18 @@ from tests.support.receiver import Receiver, Told
 from tests.support.scale import often
 from tests.support.stand_in_pg import Asked, StandInPg
 
+if TYPE_CHECKING:
+    from tests.support.postgres import Databases
+
 AT_ONCE = 64
+
+
+@pytest.fixture(scope="module")
+def database_url(databases: Databases) -> Iterator[str]:
+    """One database for the file: every test has a house of its own in it."""
+    url = databases.new()
+    yield url
+    databases.drop(url)
 
 
 @pytest.fixture(autouse=True)

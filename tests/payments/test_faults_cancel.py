@@ -6,9 +6,9 @@ A cancel of 400 of 1,004 won, so that doing it twice would fit and would be seen
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -41,11 +41,22 @@ from tests.support.gateway import House
 from tests.support.scale import often
 from tests.support.stand_in_pg import Asked, StandInPg
 
+if TYPE_CHECKING:
+    from tests.support.postgres import Databases
+
 AT_ONCE = 64
 GUARDED = frozenset({Can.INQUIRE_CANCEL, Can.REPEAT_CANCEL})
 # A PG without a guard must be asked, one without an inquiry must have a guard; one with neither is
 # an operator's from the start.
 POWERS = [GUARDED, GUARDED - {Can.REPEAT_CANCEL}, GUARDED - {Can.INQUIRE_CANCEL}, frozenset[Can]()]
+
+
+@pytest.fixture(scope="module")
+def database_url(databases: Databases) -> Iterator[str]:
+    """One database for the file: every test has a house of its own in it."""
+    url = databases.new()
+    yield url
+    databases.drop(url)
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +24,9 @@ from tests.support.dying import dying
 from tests.support.gateway import House
 from tests.support.stand_in_pg import Asked, StandInPg
 
+if TYPE_CHECKING:
+    from tests.support.postgres import Databases
+
 ASK, UNDO, REPEAT = Can.INQUIRE_ORDER, Can.NET_CANCEL, Can.REPEAT_APPROVAL
 WAYS = [
     (frozenset({ASK, UNDO}), "orders"),
@@ -30,6 +34,14 @@ WAYS = [
     (frozenset({UNDO}), "net_cancel"),
     (frozenset({REPEAT}), "approvals"),
 ]
+
+
+@pytest.fixture(scope="module")
+def database_url(databases: Databases) -> Iterator[str]:
+    """One database for the file: every test has a house of its own in it."""
+    url = databases.new()
+    yield url
+    databases.drop(url)
 
 
 async def doubtful(house: House, pg: StandInPg, *, done: bool) -> Payment:

@@ -64,6 +64,10 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             await store.close()
 
 
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+HSTS = (b"strict-transport-security", b"max-age=31536000")
+
+
 class App:
     """One ASGI application for three doors.
 
@@ -72,6 +76,10 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        # Said only by an installation whose address is https: else it would lock people out.
+        self._headers = (
+            (NOSNIFF, HSTS) if settings.public_url.startswith("https://") else (NOSNIFF,)
+        )
         self._rest: Door | None = None
         self._pages: Starlette | None = None
         self._opened: Any = None
@@ -83,10 +91,17 @@ class App:
         assert self._rest is not None
         assert self._pages is not None
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = [each for each in message.get("headers", ()) if each[0] != NOSNIFF[0]]
+                message["headers"] = [*given, *self._headers]
+            await send(message)
+
         if self._rest.owns(raw_path):
-            await self._rest(scope, receive, send)
+            await self._rest(scope, receive, send_safely)
         else:
-            await self._pages(scope, receive, send)
+            await self._pages(scope, receive, send_safely)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -39,6 +39,12 @@ NO_STORE = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+PAGES_ONLY = {
+    # No other site may load a page of ours as a picture or a script; framing is the CSP's matter.
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), "
+    "payment=(), usb=()",
+}
 
 
 def page(
@@ -67,8 +73,7 @@ def page(
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
         f"connect-src 'self'; base-uri 'none'; form-action {form_action}"
     )
-    headers = dict(NO_STORE)
-    headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+    headers = NO_STORE | PAGES_ONLY
     ancestors = () if payment is None else frame_ancestors(payment)
     if not ancestors:
         policy += "; frame-ancestors 'none'"
@@ -78,8 +83,9 @@ def page(
     # A page without an origin (a WebView's local file) cannot be named in frame-ancestors; the
     # merchant allowed such pages on purpose.
     headers["Content-Security-Policy"] = policy
-    if payment is None or payment.window_mode == Mode.REDIRECT:
-        # In a popup this header would cut us off from the page that waits for our message.
+    if payment is None or payment.window_mode != Mode.POPUP:
+        # In a popup this header would cut us off from the page that waits for our message; in a
+        # frame it says nothing, and guards the layer's page when somebody opens it by itself.
         headers["Cross-Origin-Opener-Policy"] = "same-origin-allow-popups"
     return HTMLResponse(html, status, headers)
 

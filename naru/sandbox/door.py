@@ -20,6 +20,7 @@ BODY_BYTES_MAX = 64 * 1024
 # instead of a broken pipe.
 DRAIN_BYTES_MAX = 32 * 1024 * 1024
 BODY_SECONDS_MAX = 20
+PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 _T = TypeVar("_T")
 
@@ -91,8 +92,12 @@ def render(
     template: str,
     context: Mapping[str, Any],
     frame_ancestors: str | None = "'none'",
+    popup: bool = False,
 ) -> Response:
-    """A page with its nonce and its content security policy; `frame_ancestors` None names nobody."""
+    """A page with its nonce and its content security policy; `frame_ancestors` None names nobody.
+
+    `popup`: it may stand in a popup that somebody waits for, and must not be cut off from them.
+    """
     nonce = secrets.token_urlsafe(16)
     page = company.templates.get_template(template).render(context=context, nonce=nonce)
     # There is no form-action: browsers apply it to every redirect behind the return form too,
@@ -103,7 +108,10 @@ def render(
     )
     if frame_ancestors is not None:
         policy += f"; frame-ancestors {frame_ancestors}"
-    return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+    headers = {"Content-Security-Policy": policy}
+    if not popup:
+        headers["Cross-Origin-Opener-Policy"] = "same-origin-allow-popups"
+    return HTMLResponse(page, headers=headers)
 
 
 class PageHeaders:
@@ -124,6 +132,8 @@ class PageHeaders:
                 headers["Cache-Control"] = caching
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "no-referrer"
+                headers["Cross-Origin-Resource-Policy"] = "same-origin"
+                headers["Permissions-Policy"] = PERMISSIONS
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -326,7 +326,7 @@ async def show(request: Request) -> Response:
     order = company.ledger.read(find_order, request.path_params["window_id"])
     framed_by = order.announced.frame_ancestors
     ancestors = None if framed_by is None else " ".join(framed_by) or "'none'"
-    return render(company, "window.html", context_of(company, order), ancestors)
+    return render(company, "window.html", context_of(company, order), ancestors, popup=True)
 
 
 async def read_context(request: Request) -> Response:

@@ -51,6 +51,7 @@ HERE = Path(__file__).parent
 BODY_BYTES_MAX = 64 * 1024
 BODY_SECONDS_MAX = 10.0
 LINGER_BYTES_MAX = 16_000_000
+PERMISSIONS = b"camera=(), display-capture=(), geolocation=(), microphone=(), usb=()"
 ACCOUNT_LIFE_DAYS = 3
 VISITOR_COOKIE = "naru_shop_visitor"
 LANGUAGE_COOKIE = "naru_shop_language"
@@ -465,11 +466,14 @@ class SafeHeaders:
 
     def __init__(self, app: ASGIApp, script_origin: str) -> None:
         self._app = app
+        # Which PG's window comes into the layer is the gateway's choice, so any frame may.
         policy = (
-            f"script-src 'self' {script_origin}; object-src 'none'; base-uri 'none';"
-            " frame-ancestors 'none'"
+            f"default-src 'none'; script-src 'self' {script_origin}; style-src 'self';"
+            f" img-src 'self'; connect-src 'self' {script_origin}; frame-src http: https:;"
+            " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         )
         self._policy = policy.encode()
+        self._sample_policy = b"object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -482,9 +486,11 @@ class SafeHeaders:
                 extra = [
                     (b"x-content-type-options", b"nosniff"),
                     (b"referrer-policy", b"strict-origin-when-cross-origin"),
+                    (b"cross-origin-opener-policy", b"same-origin-allow-popups"),
+                    (b"cross-origin-resource-policy", b"same-origin"),
+                    (b"permissions-policy", PERMISSIONS),
+                    (b"content-security-policy", self._policy if own else self._sample_policy),
                 ]
-                if own:
-                    extra.append((b"content-security-policy", self._policy))
                 message["headers"] = [*message.get("headers", ()), *extra]
             await send(message)
 

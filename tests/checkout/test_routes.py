@@ -50,7 +50,7 @@ async def test_the_opening_page_says_who_sells_what_for_how_much(gate: Gate) -> 
     assert "default-src 'none'" in policy
     assert f"frame-ancestors {SHOP}" in policy
     assert "'unsafe-inline'" not in policy
-    assert "Cross-Origin-Opener-Policy" not in headers
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin-allow-popups"
 
 
 @pytest.mark.parametrize(

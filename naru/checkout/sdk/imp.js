@@ -311,7 +311,20 @@ function hear(session, message) {
     session.dialog.ask();
   } else if (type === "result" && own(message, "imp_uid") === payment.imp_uid) {
     finish(session, own(message, "result"), own(message, "redirect_url"));
+  } else if (type === "ended" && own(message, "imp_uid") === payment.imp_uid) {
+    // A page without an origin cannot be told so that nobody else hears it: it asks.
+    askHowItEnded(session);
   }
+}
+
+/**
+ * The window has ended without saying how: ask, with the secret that only this page holds.
+ * @param {Session} session
+ */
+function askHowItEnded(session) {
+  callWindow(session, "result", null, function (answer) {
+    if (!session.ended && !told(session, answer)) poll(session, new Date().getTime() + TRUTH_WAIT_MS);
+  });
 }
 
 /**

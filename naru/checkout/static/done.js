@@ -3,17 +3,21 @@
   var home = facts.mode === "popup" ? window.opener : window.parent !== window ? window.parent : null;
   if (facts.final) {
     if (!home) return;
-    home.postMessage(
-      {
-        protocol: "naru/1",
-        type: "result",
-        request_id: facts.request_id,
-        imp_uid: facts.imp_uid,
-        result: facts.result,
-        redirect_url: facts.redirect_url,
-      },
-      facts.page_origin
-    );
+    var message = {
+      protocol: "naru/1",
+      type: "result",
+      request_id: facts.request_id,
+      imp_uid: facts.imp_uid,
+      result: facts.result,
+      redirect_url: facts.redirect_url,
+    };
+    if (facts.page_origin === "*") {
+      // Anybody may hear this, so it only says that there is something to ask for.
+      message = {
+        protocol: "naru/1", type: "ended", request_id: facts.request_id, imp_uid: facts.imp_uid
+      };
+    }
+    home.postMessage(message, facts.page_origin);
     // The SDK closes us as well; without it (its page was closed meanwhile) we go by ourselves.
     if (facts.mode === "popup") setTimeout(function () { window.close(); }, 1000);
     return;

@@ -47,6 +47,7 @@ class Gateways(RuleBasedStateMachine):
         super().__init__()
         self.v1 = self.model()
         self.touched: Payment | None = None
+        self.written: dict[str, dict[str, Any]] = {}
 
     @initialize()
     def two_merchants(self) -> None:
@@ -94,6 +95,10 @@ class Gateways(RuleBasedStateMachine):
         token = self.v1.merchants[merchant].token
         answer: Answer = self.run(self.bench.ask(method, path, body, token=token, key=key))
         return answer
+
+    def _fate(self, operation: str, fate: str, **more: Any) -> None:
+        doubtful = {each.imp_uid for each in self.v1.payments if each.doubt is not None}
+        self.bench.fate(operation, fate, doubtful=doubtful, **more)
 
     def _pick(self, which: int) -> Payment | None:
         payments = self.v1.payments
@@ -240,7 +245,7 @@ class Gateways(RuleBasedStateMachine):
                 words = {"result": "declined", "code": "LIMIT", "message": declined}
                 self.bench.pg.answer("approvals", words)
             else:
-                self.bench.fate("approvals", fate, account_due=account_due)
+                self._fate("approvals", fate, account_due=account_due)
             self.run(approve(self.bench.gateway, payment.imp_uid, fields))
             self.v1.settle(payment, fate, at, self.now, declined)
         else:
@@ -371,7 +376,7 @@ class Gateways(RuleBasedStateMachine):
                     "cancels", {"result": "refused", "code": "NO", "message": "취소 불가"}
                 )
             else:
-                self.bench.fate("cancels", fate)
+                self._fate("cancels", fate)
         answer = self._ask(merchant, "POST", "/payments/cancel", body, key)
         if not fresh:
             assert self._replayed(name_of_key, body, answer)
@@ -448,7 +453,7 @@ class Gateways(RuleBasedStateMachine):
                 words = {"result": "declined", "code": "NO", "message": declined}
                 self.bench.pg.answer("virtual_accounts", words)
             else:
-                self.bench.fate("virtual_accounts", fate)
+                self._fate("virtual_accounts", fate)
         answer = self._ask(merchant, "POST", "/vbanks", body, key)
         if not fresh:
             assert self._replayed(name, body, answer)
@@ -543,7 +548,7 @@ class Gateways(RuleBasedStateMachine):
         why = self.v1.refuse_close(payment, merchant)
         at = self.now
         if fresh and why is None:
-            self.bench.fate("virtual_accounts", fate)
+            self._fate("virtual_accounts", fate)
         answer = self._ask(merchant, "DELETE", path, None, key)
         if not fresh:
             assert self._replayed(name, None, answer)
@@ -631,7 +636,9 @@ class Gateways(RuleBasedStateMachine):
         ids = [each.imp_uid for each in payments]
         written = self.run(self.bench.written(ids))
         assert written == {each.imp_uid: self._as_written(each) for each in payments}
-        assert self.run(self.bench.broken(ids)) == []
+        if written != self.written:
+            self.written = written
+            assert self.run(self.bench.broken(ids)) == []
 
     @staticmethod
     def _as_written(payment: Payment) -> dict[str, Any]:

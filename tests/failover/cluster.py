@@ -41,6 +41,7 @@ NAMES = ("db1", "db2", "db3")
 PORTS = ("2379", "2380", "5000", "5432", "8008")
 SETTLE_SECONDS = 150.0
 LOOK_SECONDS = 0.1
+REAP_SECONDS = 0.3
 ADMIN_PASSWORD = "CHANGE-ME-1"  # as the page says: nobody but this machine reaches it here
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -171,6 +172,7 @@ class Cluster:
         self._ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
         self.machines = [Machine(self, number) for number in range(len(NAMES))]
         self._balancer: subprocess.Popen[bytes] | None = None
+        self._reaping: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -184,8 +186,9 @@ class Cluster:
 
     async def start(self) -> None:
         """Switch everything on; returns when a primary has its standbys, and the database is there."""
-        # Whatever loses its parent comes to us, and is reaped.
+        # Whatever loses its parent comes to us. Patroni waits for a PostgreSQL that nobody reaps.
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._reaping = asyncio.create_task(_reap_orphans())
         self.home.chmod(0o711)
         (self.home / "logs").mkdir(exist_ok=True)
         for machine in self.machines:
@@ -202,6 +205,8 @@ class Cluster:
 
     def stop(self) -> None:
         """Switch everything off."""
+        if self._reaping is not None:
+            self._reaping.cancel()
         for machine in self.machines:
             machine.resume()
             machine.lose()
@@ -316,7 +321,11 @@ def stall(machines: Sequence[Machine]) -> list[int]:
 
 
 def go_on(pids: Sequence[int]) -> None:
-    """The end of `stall`."""
+    """The end of `stall`. What had reached the standbys' kernels and was not read yet is lost.
+
+    Otherwise a receiver that wakes up would read it all from its socket, and the stall be none.
+    """
+    _send(pids, signal.SIGTERM)
     _send(pids, signal.SIGCONT)
 
 
@@ -329,6 +338,21 @@ def _family(pid: int | None) -> list[int]:
             if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
                 found.append(int(entry.name))
     return found
+
+
+async def _reap_orphans() -> None:
+    while True:
+        for pid in _family(os.getpid())[1:]:
+            if _name(pid) == "postgres":
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+        await asyncio.sleep(REAP_SECONDS)
+
+
+def _name(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
 
 
 def _command(pid: int) -> bytes:

@@ -21,7 +21,7 @@ from naru.domain.points import reach
 from naru.domain.task import TaskKind
 from naru.payments.ask_now import ask_now
 from naru.payments.claim import FIRST_LOOK
-from naru.payments.doubt import doubt, told_by_itself
+from naru.payments.doubt import doubt, still_a_no, told_by_itself
 from naru.payments.gateway import Gateway
 from naru.payments.settle import merchant_of
 from naru.store import Session
@@ -60,7 +60,10 @@ async def cancel(
     if any(one.cancellation_id == order.cancel_no for one in settled.cancellations):
         return settled
     if isinstance(outcome, Declined):
-        raise PgRefused(outcome.code, outcome.message)
+        async with gateway.store.direct() as session:
+            asked = await session.intents.of_number("cancel", order.cancel_no)
+        if asked is not None and asked.closed_at is not None:
+            raise PgRefused(outcome.code, outcome.message)
     raise OutcomeUnknown
 
 
@@ -116,6 +119,8 @@ async def _write(
         return current
     if isinstance(outcome, Cancelled) and (why := _unbelievable(current, order, outcome)):
         outcome = Unknown(why)
+    if isinstance(outcome, Declined):
+        outcome = await still_a_no(tx, intent, intent.fence, outcome)
     match outcome:
         case Cancelled():
             if await tx.intents.end(intent.id, "done", now, None):

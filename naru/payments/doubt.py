@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from naru.connectors import Connector
+from naru.domain.outcome import Declined, Unknown
 from naru.payments.gateway import Gateway
 from naru.payments.recovery import TASK_OF, needs_operator, next_try
 from naru.store import Session
@@ -24,6 +25,16 @@ async def doubt(
     await tx.queue.ask(SETTLE_PAYMENT, intent.imp_uid, after=again - now)
     if needs_operator(connector, intent, now):
         await tell_operator(gateway, tx, intent, why)
+
+
+async def still_a_no(tx: Session, intent: Intent, fence: int, said: Declined) -> Declined | Unknown:
+    """A "no" as it may be believed: whoever leased the question since may have heard a "yes".
+
+    That it was not sent, or refused, is only the whole truth about one's own request.
+    """
+    if await tx.intents.superseded(intent.id, fence):
+        return Unknown(f"declined ({said.code}), but somebody else asked since")
+    return said
 
 
 async def tell_operator(gateway: Gateway, tx: Session, intent: Intent, why: str) -> None:

@@ -30,7 +30,7 @@ from naru.domain.outcome import (
 from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
 from naru.domain.task import TaskKind
-from naru.payments.doubt import doubt, tell_operator, told_by_itself
+from naru.payments.doubt import doubt, still_a_no, tell_operator, told_by_itself
 from naru.payments.gateway import Gateway
 from naru.payments.pay_from_deposits import pay_from_early_deposits
 from naru.payments.recovery import needs_operator, next_try
@@ -76,6 +76,8 @@ async def settle_approval(
             # Somebody decided meanwhile. An approval that is being undone is not money.
             log.warning("%s: came too late: %s", payment.imp_uid, type(outcome).__name__)
             return current
+        if isinstance(outcome, Declined):
+            outcome = await still_a_no(tx, intent, fence, outcome)
         held = replace(intent, fence=fence)
         settled = await _write(gateway, tx, connector, current, held, outcome)
         reach("settle.before_commit")

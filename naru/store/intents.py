@@ -145,6 +145,10 @@ class Intents:
         """Take a due question for one try; None when nothing is due."""
         return _read(await self._connection.fetchrow(Q["lease"], imp_uid, until, now))
 
+    async def superseded(self, intent_id: int, fence: int) -> bool:
+        """Has somebody leased this question since `fence`? True until this transaction ends."""
+        return bool(await self._connection.fetchval(Q["superseded"], intent_id, fence))
+
     async def hasten(self, imp_uid: str, now: datetime, not_since: datetime) -> bool:
         """Make a doubt due now, unless it was tried after `not_since`. False: nothing to hasten."""
         found = await self._connection.fetchval(Q["hasten"], imp_uid, now, not_since)

@@ -65,6 +65,10 @@ UPDATE intents SET next_try_at = $2, fence = fence + 1, tried_at = $3
  WHERE imp_uid = $1 AND state IN ('open', 'unknown', 'undoing') AND next_try_at <= $3
 RETURNING *;
 
+-- superseded --
+-- Has somebody leased this question since $2? Held, so that the answer stays true until the commit.
+SELECT fence > $2 FROM intents WHERE id = $1 FOR NO KEY UPDATE;
+
 -- hasten --
 -- Somebody reads or acts on a doubtful payment: try now, unless it was just tried ($3). Not while
 -- the first answer may still come.

@@ -106,6 +106,7 @@ class Drill:
         others = [each for each in self.cluster.machines if each is not primary]
         for each in others:
             each.lose()
+        await asyncio.sleep(SAME_SECONDS)
         gone = time.monotonic()
         await asyncio.sleep(STANDBYS_GONE_SECONDS)
         told = self.clerks.since(gone)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -24,8 +24,7 @@ async def keep_ticket(gateway: Gateway, payment: Payment, token: str, dies_at: f
 
     Before the PG is asked: a process that dies then leaves the worker something to ask with.
     """
-    # A payment is claimed once, and the key is its own: the one nonce is used once.
-    sealed = _cipher(gateway, payment).encrypt(bytes(12), token.encode(), None)
+    sealed = _cipher(gateway, payment).encrypt(token.encode(), None)
     async with gateway.store.direct() as session:
         await session.intents.keep_ticket(
             payment.imp_uid, sealed, datetime.fromtimestamp(dies_at, UTC)
@@ -39,12 +38,13 @@ async def kept_ticket(gateway: Gateway, payment: Payment, intent: Intent) -> Tic
     if sealed is None:
         return None
     try:
-        token = _cipher(gateway, payment).decrypt(bytes(12), sealed, None).decode()
+        token = _cipher(gateway, payment).decrypt(sealed, None).decode()
     except InvalidTag:
         return None  # the root key was changed since, or the blob belongs elsewhere
     return Ticket(payment.pg_order_no, payment.amount, token)
 
 
-def _cipher(gateway: Gateway, payment: Payment) -> AESGCM:
-    name = f"naru kept ticket 1\0{payment.imp_uid}\0{payment.pg_order_no}".encode()
-    return AESGCM(HKDF(SHA256(), 32, None, name).derive(gateway.root_key))
+def _cipher(gateway: Gateway, payment: Payment) -> AESSIV:
+    """A key of this payment's own. SIV (RFC 5297) needs no nonce, so none can be used twice."""
+    name = f"naru kept ticket 2\0{payment.imp_uid}\0{payment.pg_order_no}".encode()
+    return AESSIV(HKDF(SHA256(), 64, None, name).derive(gateway.root_key))

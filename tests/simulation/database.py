@@ -404,6 +404,14 @@ class Database:
             ):
                 raise broken(f"payment {imp_uid} is being approved and nobody asks")
 
+    def begin(self, who: str) -> Transaction:
+        """A transaction for a connection of that name."""
+        return Transaction(self, who)
+
+    def connect(self, process: Process | None, keyring: Keyring) -> MemoryConnection:
+        """A line to this server."""
+        return MemoryConnection(self, process, keyring)
+
     def disconnect(self, process: Process) -> None:
         """The process is gone, and its lines with it."""
         for connection in [each for each in self.connections if each.process is process]:
@@ -470,7 +478,7 @@ class MemoryConnection(Connection):
             if self.closed:
                 raise StoreUnavailable("the line is closed")
             assert self._tx is None
-            self._tx = Transaction(self.db, self.name)
+            self._tx = self.db.begin(self.name)
             self._savepoints.clear()
             return
         await self._ask(command, ())
@@ -520,7 +528,7 @@ class MemoryConnection(Connection):
         if self.closed:
             self._roll_back()
             return
-        tx = self._tx or Transaction(self.db, self.name)
+        tx = self._tx or self.db.begin(self.name)
         mark = tx.mark
         try:
             answer = self._perform(tx, name, run, values)
@@ -663,4 +671,4 @@ class MemoryStore(Store):
         if self._process is not None:
             self._process.must_live()
             await self._db.world.dial_database(self._process)
-        return MemoryConnection(self._db, self._process, self.keyring)
+        return self._db.connect(self._process, self.keyring)

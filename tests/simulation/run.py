@@ -22,7 +22,7 @@ from naru.jobs.timetable import Round, timetable, walk_rounds
 from naru.payments.gateway import Gateway
 from naru.store import StoreUnavailable
 from tests.simulation.audit import OPEN, TOLD_BY, Audit
-from tests.simulation.database import MemoryStore
+from tests.simulation.database import Database, MemoryStore
 from tests.simulation.loop import PROCESS, Killed, sweep
 from tests.simulation.people import People, Shop, SimulatedWire
 from tests.simulation.pg import KINDS, Pg, SimulatedConnector
@@ -53,8 +53,8 @@ class Result:
 class Simulation:
     """The world of one plan, from its first second to its audit."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.world = World(plan)
+    def __init__(self, plan: Plan, make_database: Callable[[World], Database] = Database) -> None:
+        self.world = World(plan, make_database=make_database)
         self.pg = Pg(self.world)
         self.audit = Audit(self.world, self.pg)
         self.people = People(self.world, self.pg, [])
@@ -329,12 +329,12 @@ def quiet(world: World) -> Iterator[None]:
         log.propagate = spreads
 
 
-def simulate(plan: Plan) -> Result:
+def simulate(plan: Plan, make_database: Callable[[World], Database] = Database) -> Result:
     """One run. The same plan always gives the same result."""
     collects = gc.isenabled()
     gc.disable()  # a run is short, and what it leaves goes away at once
     try:
-        return Simulation(plan).run()
+        return Simulation(plan, make_database).run()
     finally:
         sweep()
         if collects:

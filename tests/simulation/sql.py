@@ -256,6 +256,8 @@ class Parser:
         if self._take("limit"):
             select.limit = self.expression()
         if self._take("for"):
+            # What NO KEY lets through, foreign keys' own locks, is not there.
+            self._take("no", "key")
             select.lock = "update" if self._take("update") else "share"
             if select.lock == "share":
                 self._need("share")

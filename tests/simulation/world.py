@@ -130,12 +130,13 @@ class World:
 
     plan: Plan
     loop: VirtualLoop = field(default_factory=VirtualLoop)
+    make_database: Callable[[World], Database] = Database
 
     def __post_init__(self) -> None:
         self.rng = random.Random(f"{self.plan.seed}:world")
         self.ids = SeededIds(random.Random(f"{self.plan.seed}:ids"))
         self.context = copy_context()
-        self.database = Database(self)
+        self.database = self.make_database(self)
         self.processes: dict[tuple[str, int], Process] = {}
         self.mourners: dict[Process, list[asyncio.Future[None]]] = {}
         self.start_process: Callable[[Process], None] = lambda _: None

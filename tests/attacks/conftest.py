@@ -129,8 +129,13 @@ async def watch(page: Page, attacker: str = "evil.test") -> Watched:
     await page.add_init_script(WATCHER)
     page.on("console", watched.hear)
     page.on("dialog", dismiss)
+    # Nobody answers at the attacker's; what the policy stopped has failed for that reason.
     page.on(
-        "request",
-        lambda request: watched.ran.append(request.url) if attacker in request.url else None,
+        "requestfailed",
+        lambda request: (
+            watched.ran.append(request.url)
+            if attacker in request.url and request.failure != "csp"
+            else None
+        ),
     )
     return watched

@@ -6,6 +6,7 @@ import asyncio
 import functools
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from naru.store.audit import audit
@@ -58,3 +59,18 @@ def test_no_promise_breaks_over_the_real_sql(empty_database_url: str) -> None:
         " the same on both servers"
     )
     assert refused > 0
+
+
+def test_sql_that_lost_a_trigger_is_told(empty_database_url: str) -> None:
+    """The control: the tables without the trigger that writes a payment's history."""
+    asyncio.run(prepare(empty_database_url))
+    asyncio.run(forget_trigger(empty_database_url))
+    database, *_ = both(empty_database_url, Plan(1, (0, 1, 2), ()))
+    print("control:", len(database.differences), "differences")
+    assert database.differences
+
+
+async def forget_trigger(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("DROP TRIGGER payment_history ON payments")
+    await connection.close()

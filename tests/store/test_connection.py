@@ -185,7 +185,7 @@ async def test_an_address_without_a_database_is_told_at_once(tmp_path: object) -
         await Store.open(f"postgresql://nobody@/nothing?host={tmp_path}")
 
 
-async def test_a_table_that_grows_meanwhile_does_not_break_prepared_statements(
+async def test_a_table_that_changes_meanwhile_does_not_break_prepared_statements(
     store: Store, sql: asyncpg.Connection
 ) -> None:
     """A migration beside the running house (L2): the next question is prepared anew."""
@@ -197,6 +197,10 @@ async def test_a_table_that_grows_meanwhile_does_not_break_prepared_statements(
     async with store.direct() as session:
         assert await session.payments.get(payment.imp_uid) is not None
     await sql.execute("ALTER TABLE payments ADD COLUMN second_novelty text")
+    async with store.begin() as tx:
+        assert await tx.payments.get(payment.imp_uid) is not None
+    # A column of another type is another answer: a transaction that meets it is over.
+    await sql.execute("ALTER TABLE payments ALTER COLUMN name TYPE varchar(400)")
     with pytest.raises(StoreUnavailable):
         async with store.begin() as tx:
             await tx.payments.get(payment.imp_uid)

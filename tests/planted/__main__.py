@@ -1,7 +1,7 @@
 """`python -m tests.planted [name ...]`: plant every defect, or those named, and print who found it.
 
-Every distinct command runs once over the healthy tree as well: the control that must pass, without
-which "found" means nothing. `--write` puts the table into docs/reference/planted.md, where rows of
+Every file of tests that a defect names runs once over the healthy tree as well: the control that
+must pass, without which "found" means nothing. `--write` puts the table into docs/reference/planted.md, where rows of
 defects that were not run stay as they are.
 """
 
@@ -11,6 +11,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,10 +20,15 @@ from tests.planted.page import PAGE, Row, read_rows, write_page
 from tests.planted.run import Ended, Planted, copy_house, plant, run
 
 
-def judge(planted: Planted, ended: Ended, control: Ended) -> Row:
+def parts(by: str) -> list[str]:
+    """The files of a command, each of which is a control; a simulation is one whole."""
+    return [by] if by.startswith("simulation ") else by.split()
+
+
+def judge(planted: Planted, ended: Ended, controls: Sequence[Ended]) -> Row:
     """What this run proves: `found`, `survived`, or nothing, with the reason."""
-    if control.failed or control.trouble:
-        verdict = f"nothing proven: the control failed ({control.failed or control.trouble})"
+    if why := [each.failed or each.trouble for each in controls if each.failed or each.trouble]:
+        verdict = f"nothing proven: the control failed ({why[0]})"
     elif ended.failed:
         verdict = "found"
     elif ended.trouble:
@@ -51,8 +57,8 @@ def main() -> int:
         folder.chmod(0o711)
         base = copy_house(folder)
         with ThreadPoolExecutor(given.processes) as pool:
-            commands = sorted({each.by for each in chosen})
-            controls = dict(zip(commands, pool.map(lambda by: run(by, base), commands), strict=True))
+            needed = sorted({part for each in chosen for part in parts(each.by)})
+            controls = dict(zip(needed, pool.map(lambda by: run(by, base), needed), strict=True))
             for by, control in controls.items():
                 how = control.failed or control.trouble or "passes"
                 print(f"control {control.seconds:6.1f} s  {by}: {how}", flush=True)
@@ -60,7 +66,7 @@ def main() -> int:
             def one(numbered: tuple[int, Planted]) -> Row:
                 number, planted = numbered
                 ended = run(planted.by, plant(planted, base, folder / str(number)))
-                row = judge(planted, ended, controls[planted.by])
+                row = judge(planted, ended, [controls[part] for part in parts(planted.by)])
                 print(f"{row.verdict:10} {row.seconds:>6} s  {row.name} ({row.by})", flush=True)
                 return row
 

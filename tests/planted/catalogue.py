@@ -45,7 +45,7 @@ PAYMENTS = (
         "naru/payments/claim.py",
         "check_prepared(prepared, payment.amount)",
         "check_prepared(None, payment.amount)",
-        f"{CLAIM} tests/payments/test_faults_open.py {APPROVE}",
+        f"{APPROVE}::test_an_amount_announced_while_the_window_is_open_stops_the_approval",
     ),
     Planted(
         "the PG is asked before the claim",
@@ -54,7 +54,7 @@ PAYMENTS = (
         "    try:\n        claimed = await claim(",
         "    await connector.approve(channel, Ticket(payment.pg_order_no, payment.amount, back.token))\n"
         "    try:\n        claimed = await claim(",
-        f"{SIMULATION}",
+        f"{APPROVE}::test_the_intention_is_committed_before_the_pg_hears_of_it",
     ),
     Planted(
         "who slept before an approval asks all the same",
@@ -62,7 +62,7 @@ PAYMENTS = (
         "naru/payments/approve.py",
         "if gateway.now() > claimed_at + FIRST_LOOK:",
         "if False:",
-        SLEEPERS,
+        f"{SLEEPERS}::test_who_slept_before_it_asked_does_not_ask_what_was_given_up_since",
     ),
     Planted(
         "who slept before a cancel asks all the same",
@@ -70,7 +70,7 @@ PAYMENTS = (
         _CANCEL,
         "if gateway.now() > intent.opened_at + FIRST_LOOK:",
         "if False:",
-        SLEEPERS,
+        f"{SLEEPERS}::test_who_slept_before_it_asked_does_not_ask_what_was_given_up_since",
     ),
     Planted(
         "the browser's confirm_url wins",
@@ -78,7 +78,7 @@ PAYMENTS = (
         "naru/payments/approve.py",
         "merchant.confirm_url or payment.confirm_url",
         "payment.confirm_url",
-        APPROVE,
+        f"{APPROVE}::test_the_merchants_own_setting_wins_over_the_browsers",
     ),
     Planted(
         "a merchant who refuses is not heard",
@@ -86,7 +86,7 @@ PAYMENTS = (
         "naru/payments/approve.py",
         "if not isinstance(said, Confirmed):",
         "if said is None:",
-        APPROVE,
+        f"{APPROVE}::test_only_200_is_a_yes",
     ),
     Planted(
         "silence of a merchant is consent",
@@ -102,7 +102,7 @@ PAYMENTS = (
         _SETTLE,
         'check_answer(Ticket(payment.pg_order_no, payment.amount, ""), outcome)',
         "pass",
-        APPROVE,
+        f"{APPROVE}::test_an_answer_about_something_else_is_undone_at_once",
     ),
     Planted(
         "a late answer wins over an undoing",
@@ -110,7 +110,7 @@ PAYMENTS = (
         _SETTLE,
         'if intent is None or (intent.state == "undoing" and not isinstance(outcome, Undone)):',
         "if intent is None:",
-        SIMULATION,
+        f"{RECONCILE}::test_an_approval_that_is_told_while_it_is_being_undone_is_not_money",
     ),
     Planted(
         "settling without holding the row",
@@ -129,7 +129,7 @@ PAYMENTS = (
         "    if isinstance(outcome, Unknown):\n"
         "        outcome = Declined('F500', outcome.why)\n"
         "    if isinstance(outcome, Approved",
-        APPROVE,
+        f"{APPROVE}::test_an_answer_that_cannot_be_read_is_not_a_failure",
     ),
     Planted(
         "the net-cancel is sent before it is decided",
@@ -144,7 +144,7 @@ PAYMENTS = (
         "        current = await _hold(tx, payment)\n"
         "        intent = await tx.intents.of_payment(payment.imp_uid)\n"
         "        if intent is None:\n",
-        SIMULATION,
+        f"{RECONCILE}::test_the_undoing_is_decided_first_and_repeated_until_the_pg_agrees",
     ),
     Planted(
         "an undone approval that is told late is booked",
@@ -152,7 +152,7 @@ PAYMENTS = (
         _SETTLE,
         "    if Can.NET_CANCEL not in connector.can:\n        return await book_late",
         "    if connector.can:\n        return await book_late",
-        f"{FAULTS_APPROVE} {RECOVERY}",
+        f"{RECONCILE}::test_a_late_approval_of_what_was_undone_is_not_money",
     ),
     Planted(
         "nobody looks again after an undoing",
@@ -160,7 +160,7 @@ PAYMENTS = (
         _SETTLE,
         "    if Can.INQUIRE_ORDER in connector.can:\n        await tx.watches.open(",
         "    if not connector.can:\n        await tx.watches.open(",
-        f"{RECONCILE} {RECOVERY} {FAULTS_APPROVE}",
+        f"{RECONCILE} {FAULTS_APPROVE}",
     ),
     Planted(
         "a PG that contradicts itself is not told",
@@ -168,7 +168,7 @@ PAYMENTS = (
         _SETTLE,
         "        if contradicts:\n",
         "        if contradicts and not why:\n",
-        f"{RECOVERY} {FAULTS_APPROVE} {RECONCILE}",
+        f"{RECONCILE} {FAULTS_APPROVE}",
     ),
     Planted(
         "an approval earns no webhook",
@@ -176,7 +176,7 @@ PAYMENTS = (
         _SETTLE,
         "await announce(tx, await merchant_of(tx, settled), settled)",
         "pass",
-        APPROVE,
+        f"{APPROVE}::test_an_approved_payment_is_paid_with_what_the_pg_said",
     ),
     Planted(
         "not found is final at once",
@@ -184,7 +184,7 @@ PAYMENTS = (
         "naru/payments/recovery.py",
         "return Way.NEVER_WAS if asked_at > limit(connector, intent) else Way.WAIT",
         "return Way.NEVER_WAS",
-        RECOVERY,
+        f"{RECOVERY}::test_not_found_is_not_final_while_the_request_may_be_under_way",
     ),
     Planted(
         "no person is ever needed",
@@ -192,7 +192,7 @@ PAYMENTS = (
         "naru/payments/recovery.py",
         "return now > limit(connector, intent) or way(connector, intent, now) is Way.OPERATOR",
         "return False",
-        RECOVERY,
+        f"{RECOVERY}::test_who_is_told_at_the_limit_and_not_before",
     ),
     Planted(
         "a refund to an account is repeated without the account",
@@ -200,7 +200,7 @@ PAYMENTS = (
         "naru/payments/recovery.py",
         ' and not intent.request.get(\n        "to_account", False\n    )',
         "",
-        RECOVERY,
+        f"{RECOVERY}::test_a_cancel_in_doubt_is_done_once_given_up_for_good_or_a_persons {ACCOUNT}::test_a_refund_whose_question_or_answer_was_lost_stays_reserved_until_it_is_known",
     ),
     Planted(
         "the limit of a doubt lies in the future for ever",
@@ -208,7 +208,7 @@ PAYMENTS = (
         "naru/payments/recovery.py",
         "STILL_UNDER_WAY = timedelta(minutes=5)",
         "STILL_UNDER_WAY = timedelta(days=5_000)",
-        RECOVERY,
+        f"{RECOVERY}::test_who_is_told_at_the_limit_and_not_before",
     ),
     Planted(
         "a crash between two commits is never looked at again",
@@ -224,7 +224,7 @@ PAYMENTS = (
         "naru/payments/reconcile.py",
         "settle_approval(gateway, payment, channel, found, fence=intent.fence)",
         "settle_approval(gateway, payment, channel, found)",
-        f"{RECONCILE} {RECOVERY}",
+        RECONCILE,
     ),
     Planted(
         "a dead worker keeps its try for a day",
@@ -240,7 +240,7 @@ PAYMENTS = (
         "naru/payments/doubt.py",
         "    if needs_operator(connector, intent, now):",
         "    if not connector.can and needs_operator(connector, intent, now):",
-        RECOVERY,
+        f"{RECOVERY}::test_a_pg_that_can_do_nothing_is_a_persons_from_the_start {RECOVERY}::test_who_is_told_at_the_limit_and_not_before",
     ),
     Planted(
         "a cancel without an answer was refused",
@@ -264,7 +264,7 @@ PAYMENTS = (
         _CANCEL,
         "if not 0 < cancelled.amount.minor <= payment.balance.minor:",
         "if not 0 < cancelled.amount.minor:",
-        FAULTS_CANCEL,
+        f"{CANCEL}::test_an_answer_that_cannot_be_booked_keeps_the_balance_reserved",
     ),
     Planted(
         "an answer about another cancel is booked",
@@ -272,7 +272,7 @@ PAYMENTS = (
         _CANCEL,
         "if cancelled.cancel_no != order.cancel_no:",
         "if not cancelled.cancel_no:",
-        FAULTS_CANCEL,
+        f"{CANCEL}::test_an_answer_that_cannot_be_booked_keeps_the_balance_reserved",
     ),
     Planted(
         "a cancel that the PG did in part is not told",
@@ -280,7 +280,7 @@ PAYMENTS = (
         _CANCEL,
         "if outcome.amount != order.amount:",
         "if outcome.amount > order.amount:",
-        FAULTS_CANCEL,
+        f"{FAULTS_CANCEL}::test_a_pg_that_gave_back_another_amount_is_followed_and_a_person_is_told",
     ),
     Planted(
         "money of another currency pays",
@@ -288,7 +288,7 @@ PAYMENTS = (
         _DEPOSIT,
         "if deposited.amount.currency != payment.amount.currency:",
         "if not deposited.amount.currency:",
-        f"{DEPOSIT} {ACCOUNT}",
+        f"{ACCOUNT}::test_a_deposit_that_does_not_fit_is_booked_told_and_pays_nothing",
     ),
     Planted(
         "a late deposit pays",
@@ -296,7 +296,7 @@ PAYMENTS = (
         _DEPOSIT,
         "if deposited.deposited_at > account.due:",
         "if not account.due:",
-        f"{DEPOSIT} {ACCOUNT}",
+        f"{DEPOSIT}::test_too_much_too_late_and_after_the_end_are_booked_and_never_pay",
     ),
     Planted(
         "too much is exact",
@@ -304,7 +304,7 @@ PAYMENTS = (
         _DEPOSIT,
         "if total == payment.amount.minor:",
         "if total >= payment.amount.minor:",
-        f"{DEPOSIT} {ACCOUNT}",
+        f"{DEPOSIT}::test_too_much_too_late_and_after_the_end_are_booked_and_never_pay",
     ),
     Planted(
         "a deposit in another account pays",
@@ -312,7 +312,7 @@ PAYMENTS = (
         _DEPOSIT,
         "if payment.pg_tid != deposited.pg_tid or deposited.account_number not in (None, account.number):",
         "if not deposited.pg_tid:",
-        f"{DEPOSIT} {ACCOUNT}",
+        f"{ACCOUNT}::test_a_deposit_that_does_not_fit_is_booked_told_and_pays_nothing",
     ),
     Planted(
         "another merchant's channel tells of a deposit",
@@ -320,7 +320,7 @@ PAYMENTS = (
         _DEPOSIT,
         "if found is not None and found.channel_id == channel.id:",
         "if found is not None:",
-        f"{DEPOSIT} {ACCOUNT}",
+        f"{DEPOSIT} {ACCOUNT}::test_a_deposit_that_does_not_fit_is_booked_told_and_pays_nothing tests/attacks/test_notices.py",
     ),
     Planted(
         "a short deposit is no task",
@@ -328,7 +328,7 @@ PAYMENTS = (
         _DEPOSIT,
         "            await tx.tasks.open(\n                TaskKind(",
         '            if meaning != "short":\n              await tx.tasks.open(\n                TaskKind(',
-        f"{DEPOSIT} {ACCOUNT}",
+        f"{ACCOUNT}::test_a_deposit_that_does_not_fit_is_booked_told_and_pays_nothing {DEPOSIT}",
     ),
     Planted(
         "a notice that says something else the second time is no task",
@@ -336,7 +336,7 @@ PAYMENTS = (
         _DEPOSIT,
         'if said == (first["order_no"], first["amount"], first["currency"]):',
         "if said:",
-        f"{DEPOSIT} {ACCOUNT}",
+        f"{ACCOUNT}::test_one_notice_told_twice_with_different_words_is_booked_once_and_told",
     ),
     Planted(
         "an early deposit is forgotten",
@@ -344,7 +344,7 @@ PAYMENTS = (
         "naru/payments/pay_from_deposits.py",
         "    if not early:\n",
         "    if early or not early:\n",
-        f"{ACCOUNT} {DEPOSIT}",
+        f"{ACCOUNT}::test_a_deposit_before_our_own_commit_of_its_account_pays_when_that_is_there",
     ),
     Planted(
         "the sum of early deposits is not compared",
@@ -352,7 +352,7 @@ PAYMENTS = (
         "naru/payments/pay_from_deposits.py",
         "if newest is None or arrived != payment.amount.minor:",
         "if newest is None:",
-        f"{ACCOUNT} {DEPOSIT}",
+        f"{ACCOUNT}::test_an_early_deposit_that_is_short_waits_for_its_rest_and_one_of_a_failure_stays_told",
     ),
     Planted(
         "a test channel takes a live merchant's order",
@@ -360,7 +360,7 @@ PAYMENTS = (
         "naru/payments/start.py",
         "if channel.test and not merchant.allow_test_channels:",
         "if not channel:",
-        "tests/payments/test_start.py",
+        "tests/payments/test_start.py::test_a_live_merchant_does_not_take_a_browsers_word_for_a_test_channel",
     ),
     Planted(
         "accounts are closed on the second of their due date",
@@ -368,7 +368,7 @@ PAYMENTS = (
         "naru/payments/expire_virtual_account.py",
         "overdue(now - GRACE, now - ASK_AGAIN, most)",
         "overdue(now, now - ASK_AGAIN, most)",
-        ACCOUNT,
+        f"{ACCOUNT}::test_an_account_past_its_due_date_stays_ready_unless_the_operator_wants_it_closed {ACCOUNT}::test_a_clock_that_is_an_hour_ahead_closes_nothing_before_its_time",
     ),
     Planted(
         "the buyer's proof is kept unsealed",
@@ -376,7 +376,7 @@ PAYMENTS = (
         "naru/payments/keep_ticket.py",
         "_cipher(gateway, payment).encrypt(bytes(12), token.encode(), None)",
         "token.encode()",
-        RECOVERY,
+        f"{RECOVERY}::test_a_ticket_is_kept_sealed_only_where_it_is_needed_and_not_a_moment_longer",
     ),
     Planted(
         "the amounts of the PG's book are not compared",
@@ -384,7 +384,7 @@ PAYMENTS = (
         "naru/payments/compare_books.py",
         'and _same(row.amount, payment["amount"], payment["currency"])',
         "and payment",
-        BOOKS,
+        f"{BOOKS}::test_a_pg_that_lies_about_amounts_changes_nothing_and_is_told",
     ),
     Planted(
         "a net-cancel in the PG's book is never looked at",
@@ -392,7 +392,7 @@ PAYMENTS = (
         "naru/payments/compare_books.py",
         "agrees = not paid",
         "agrees = True",
-        BOOKS,
+        f"{BOOKS}::test_an_approval_that_is_undone_there_and_paid_here_is_told",
     ),
     Planted(
         "a book that cannot be read is no task",
@@ -400,7 +400,7 @@ PAYMENTS = (
         "naru/payments/compare_books.py",
         "UNREADABLE_FOR = timedelta(days=2)",
         "UNREADABLE_FOR = timedelta(days=200_000)",
-        BOOKS,
+        f"{BOOKS}::test_a_pg_that_is_away_is_asked_again_until_it_answers_and_silence_is_told",
     ),
 )
 
@@ -459,7 +459,7 @@ STORE = (
         _QUERIES + "prepared.sql",
         "p.step IN ('approving', 'paid', 'cancelled'))",
         "p.step IN ('cancelled'))",
-        "tests/rest/test_payments_validation.py tests/races/test_words.py tests/payments/test_claim.py",
+        f"{APPROVE}::test_the_announced_amount_stays_once_the_approval_began",
     ),
     Planted(
         "a question that was never answered is not due",
@@ -475,7 +475,7 @@ STORE = (
         _QUERIES + "intents.sql",
         "WHERE id = $1 AND fence = $5",
         "WHERE id = $1 AND fence >= $5",
-        f"{RECONCILE} {RECOVERY}",
+        f"{SLEEPERS}::test_a_doubt_of_a_sleeper_is_not_written_over_what_another_found_since",
     ),
     Planted(
         "two workers take one try",
@@ -515,7 +515,7 @@ STORE = (
         _QUERIES + "deposits.sql",
         "COALESCE(sum(amount), 0)",
         "COALESCE(max(amount), 0)",
-        f"{DEPOSIT} {ACCOUNT}",
+        f"{DEPOSIT}::test_a_short_deposit_is_booked_and_does_not_pay_until_the_sum_is_right",
     ),
     Planted(
         "a limit has no end",
@@ -571,7 +571,7 @@ STORE = (
         _MIGRATIONS + "0001_first.sql",
         "WHERE step IN ('approving', 'paid', 'cancelled') AND NOT flagged;",
         "WHERE step IN ('paid', 'cancelled') AND NOT flagged;",
-        f"{CLAIM} {RULES}",
+        f"{APPROVE}::test_many_windows_of_one_order_end_in_one_approval",
     ),
     Planted(
         "two open questions about one payment",
@@ -892,7 +892,7 @@ HANDS = (
         _SANDBOX,
         "        if not hmac.compare_digest(\n            expected.encode(), fields.get",
         "        if not expected and not hmac.compare_digest(\n            expected.encode(), fields.get",
-        CONNECTOR,
+        f"{APPROVE}::test_a_return_that_was_touched_changes_nothing",
     ),
     Planted(
         "a return may speak of another amount",
@@ -900,7 +900,7 @@ HANDS = (
         _SANDBOX,
         "if ours != theirs:",
         "if ours[:2] != theirs[:2]:",
-        CONNECTOR,
+        f"{APPROVE}::test_a_return_of_another_order_or_amount_is_forged_even_with_a_true_signature",
     ),
     Planted(
         "anybody may answer for the PG",
@@ -908,7 +908,7 @@ HANDS = (
         _SANDBOX,
         "if not answer.whole or not hmac.compare_digest(",
         "if not answer.whole and not hmac.compare_digest(",
-        CONNECTOR,
+        f"{CONNECTOR}::test_a_doubtful_approval_is_found_out",
     ),
     Planted(
         "the PG's silence is a refusal",
@@ -916,7 +916,7 @@ HANDS = (
         _SANDBOX,
         "            return Unknown(str(error))\n        return _signed_json(channel, answer)",
         "            return _not_sent(str(error))\n        return _signed_json(channel, answer)",
-        CONNECTOR,
+        f"{CONNECTOR}::test_a_doubtful_approval_is_found_out",
     ),
     Planted(
         "a notice needs no signature",
@@ -924,7 +924,7 @@ HANDS = (
         _SANDBOX,
         'if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):',
         "if not expected:",
-        CONNECTOR,
+        f"{CONNECTOR}::test_whatever_is_no_notice_is_refused_and_never_a_crash",
     ),
     Planted(
         "a refusal of another order is ours",
@@ -932,7 +932,7 @@ HANDS = (
         _SANDBOX,
         '} if rest.get("order_no", asked) == asked:',
         "} if rest is not None:",
-        CONNECTOR,
+        f"{APPROVE}::test_an_answer_that_cannot_be_read_is_not_a_failure",
     ),
     Planted(
         "a broken PG is believed",
@@ -940,7 +940,7 @@ HANDS = (
         _SANDBOX,
         "if answer.status >= 500 or not isinstance(read, dict):",
         "if not isinstance(read, dict):",
-        CONNECTOR,
+        f"{APPROVE}::test_an_answer_that_cannot_be_read_is_not_a_failure",
     ),
 )
 

@@ -213,8 +213,9 @@ async def test_the_intention_is_committed_before_the_pg_hears_of_it(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             " AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
         )
-        assert row is not None
-        seen.append((row["kind"], row["state"], row["step"], open_transactions))
+        # Noted, not asserted: an error raised here would be the PG's and not this test's.
+        intent = (row["kind"], row["state"], row["step"]) if row else ("none", "none", "none")
+        seen.append((*intent, open_transactions))
 
     pg.peek = peek
     payment = await house.open()

@@ -152,7 +152,7 @@ PAYMENTS = (
         _SETTLE,
         "    if Can.NET_CANCEL not in connector.can:\n        return await book_late",
         "    if connector.can:\n        return await book_late",
-        f"{RECONCILE}::test_a_late_approval_of_what_was_undone_is_not_money",
+        FAULTS_APPROVE,
     ),
     Planted(
         "nobody looks again after an undoing",
@@ -940,7 +940,7 @@ HANDS = (
         _SANDBOX,
         "if answer.status >= 500 or not isinstance(read, dict):",
         "if not isinstance(read, dict):",
-        f"{APPROVE}::test_an_answer_that_cannot_be_read_is_not_a_failure",
+        "tests/connectors/test_signed_answers.py",
     ),
 )
 

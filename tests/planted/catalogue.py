@@ -374,7 +374,7 @@ PAYMENTS = (
         "the buyer's proof is kept unsealed",
         "P19",
         "naru/payments/keep_ticket.py",
-        "_cipher(gateway, payment).encrypt(bytes(12), token.encode(), None)",
+        "_cipher(gateway, payment).encrypt(token.encode(), None)",
         "token.encode()",
         f"{RECOVERY}::test_a_ticket_is_kept_sealed_only_where_it_is_needed_and_not_a_moment_longer",
     ),

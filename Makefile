@@ -60,7 +60,7 @@ nightly: setup  ## the same promises a thousand times: simulation, kills, races,
 	$(BIN)/pytest -q -rs tests/simulation && $(BIN)/pytest -q -rs tests/killing
 
 planted: setup  ## plant every defect of the catalogue in a copy of the code, and see each one found
-	@exec $(BIN)/python -m tests.planted
+	@exec $(BIN)/python -m tests.planted --processes 2 --write
 
 failover: setup  ## three PostgreSQL machines on loopback, the first one killed under load (needs Debian packages)
 	@exec $(BIN)/python -m tests.failover

@@ -65,7 +65,7 @@ planted: setup  ## plant every defect of the catalogue in a copy of the code, an
 failover: setup  ## three PostgreSQL machines on loopback, the first one killed under load (needs Debian packages)
 	@exec $(BIN)/python -m tests.failover
 
-sbom: setup  ## bill of materials in dist/, licences, vendored files, known vulnerabilities
+sbom: setup  ## bill of materials in dist/, licences, known vulnerabilities (needs pip-audit, or SBOM=--offline-ok)
 	@$(BIN)/python -m tools.sbom $(SBOM)
 
 bench: setup  ## complete payments per second, beside the limits of this machine

@@ -227,7 +227,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"sbom: {said}", file=sys.stderr)
             return 1
         case _:
-            print(f"sbom: NOTHING was audited for known vulnerabilities: {said}", file=sys.stderr)
+            print(
+                f"sbom: NOTHING was audited for known vulnerabilities: {said}.\n"
+                "sbom: install pip-audit (`pipx install pip-audit`) where there is a network, or say "
+                "`make sbom SBOM=--offline-ok` to have the bill of materials alone.",
+                file=sys.stderr,
+            )
             return 0 if arguments.offline_ok else 1
 
 

@@ -57,10 +57,12 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> int:
                 case "list":
                     await _list(store)
                 case "rotate":
-                    async with store.direct() as session:
-                        print(f"data key {await session.keys.rotate()} seals from now on")
+                    # A transaction says who acts; a statement by itself would be the gateway's.
+                    async with store.begin() as session:
+                        made = await session.keys.rotate()
+                    print(f"data key {made} seals from now on")
                 case "retire":
-                    async with store.direct() as session:
+                    async with store.begin() as session:
                         await session.keys.retire(arguments.id)
                     print(f"data key {arguments.id} is gone for ever")
                 case "rewrap":

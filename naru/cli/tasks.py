@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,10 @@ async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
     most = max(1, min(arguments.most, 10_000))
     async with database.open_store(settings) as store, store.direct() as session:
         tasks = session.tasks
-        for each in await (tasks.list_all(most) if arguments.all else tasks.list_open(most)):
+        found = await (tasks.list_all(most) if arguments.all else tasks.list_open(most))
+        if not found:
+            print("No task waits for anybody.", file=sys.stderr)
+        for each in found:
             state = "open" if each.closed_at is None else f"closed by {each.closed_by}"
             print(
                 f"{each.id:>6}  {each.opened_at:%Y-%m-%d %H:%M:%S}Z  {each.kind:<21}  "

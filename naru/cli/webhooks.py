@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 
 from naru.cli import database, find
 from naru.cli.trouble import CliError
@@ -40,6 +41,8 @@ async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
         deliveries = await session.outbox.of_merchant(
             merchant.id, imp_uid=arguments.imp_uid, most=most
         )
+        if not deliveries:
+            print("No webhook was announced.", file=sys.stderr)
         for each in deliveries:
             if arguments.state not in (None, each.state):
                 continue

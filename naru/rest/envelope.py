@@ -81,7 +81,7 @@ def refusal_of(error: HttpRefusal | Refused | OutcomeUnknown) -> Answer:
 
 def not_known_yet(response: Any) -> Answer:
     """409: what was asked is under way, and `response` is how it stands now. Never an answer for good."""
-    said = {"code": -1, "message": OutcomeUnknown.sentence, "response": response}
+    said = {"code": 1, "message": OutcomeUnknown.sentence, "response": response}
     return Answer(409, php_json(said), ((b"retry-after", b"5"),))
 
 

@@ -49,6 +49,22 @@ def test_it_tells_who_changed_what_and_finds_a_row_that_was_touched(
     assert "broken" in said
 
 
+@pytest.mark.promise("P20")
+def test_whoever_makes_and_removes_a_data_key_is_named(say: Say, cli_database: str) -> None:
+    say("merchant", "add", "당근상점", "--user-code", "imp_carrot")
+    assert say("keys", "rotate")[0] == 0
+    assert say("keys", "reseal")[0] == 0
+    # A key is removed two minutes after it was replaced: long enough for every process to know.
+    tamper(cli_database, "UPDATE data_keys SET made_at = made_at - interval '1 hour'")
+    status, _, why = say("keys", "retire", "1")
+    assert status == 0, why
+    _, said, _ = say("log", "show")
+    for verb, change in (("rotate", "insert data_keys 2"), ("retire", "delete data_keys 1")):
+        [line] = [each for each in said.splitlines() if change in each]
+        assert f"naru keys {verb}" in line
+        assert "operator " in line
+
+
 def test_an_anchor_that_is_none_is_refused(say: Say) -> None:
     assert say("log", "verify", "--anchor", "12") == (
         1, "", "naru: An anchor is a number, a colon and 64 hex digits.\n",

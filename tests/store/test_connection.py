@@ -9,15 +9,19 @@ import asyncpg
 import pytest
 
 from naru.store import Store, StoreUnavailable
+from naru.store.named import Query
 from tests.support.house import make_merchant, make_payment
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
+PID = Query("test.pid", "SELECT pg_backend_pid()")
+
+
 async def backend(store: Store) -> int:
     """Which server process serves us now."""
     async with store.direct() as session:
-        return int(await session._connection.raw.fetchval("SELECT pg_backend_pid()"))
+        return int(await session._connection.fetchval(PID))
 
 
 async def test_the_last_connection_used_is_the_next_one(store: Store) -> None:

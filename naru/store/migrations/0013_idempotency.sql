@@ -45,3 +45,20 @@ END $$;
 
 CREATE TRIGGER idempotency_rules BEFORE UPDATE ON idempotency
     FOR EACH ROW EXECUTE FUNCTION keep_idempotency_rules();
+
+-- What may be changed row by row, with a row in the audit log or under a rule, is never emptied at once:
+-- TRUNCATE passes every rule of a row.
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON idempotency
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON prepared
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON merchants
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON user_codes
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON api_keys
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON channels
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON data_keys
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -17,7 +17,10 @@ SELECT g.on_table || '.' || g.name AS id, 'missing or switched off' AS why
         ('audit_log', 'append_only'), ('audit_log', 'by_trigger_only'), ('audit_log', 'never_emptied'),
         ('audit_heads', 'append_only'), ('audit_heads', 'by_trigger_only'), ('audit_heads', 'never_emptied'),
         ('merchants', 'audited'), ('user_codes', 'audited'), ('api_keys', 'audited'), ('channels', 'audited'),
-        ('prepared', 'audited'), ('intents', 'audited'), ('data_keys', 'audited'), ('audit_anchors', 'audited')
+        ('prepared', 'audited'), ('intents', 'audited'), ('data_keys', 'audited'), ('audit_anchors', 'audited'),
+        ('idempotency', 'never_emptied'), ('prepared', 'never_emptied'), ('merchants', 'never_emptied'),
+        ('user_codes', 'never_emptied'), ('api_keys', 'never_emptied'), ('channels', 'never_emptied'),
+        ('data_keys', 'never_emptied')
         ) g (on_table, name)
  WHERE NOT EXISTS (SELECT 1 FROM pg_trigger t
                     WHERE t.tgrelid = g.on_table::regclass AND t.tgname = g.name AND t.tgenabled IN ('O', 'A'))

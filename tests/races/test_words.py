@@ -13,6 +13,7 @@ from naru.domain.prepared import Prepared
 from naru.store.merchants import Merchants
 from naru.store.prepared import PreparedAmounts
 from tests.races.arena import CROWD, Arena, Said, crowd, together
+from tests.support.scale import often
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -41,6 +42,7 @@ async def test_sixty_four_who_sign_in_at_once_hear_one_token(arena: Arena, round
         assert len(set(await _tokens(arena))) == 1
 
 
+@pytest.mark.skipif(not often(0, 1), reason="NIGHTLY: a crowd must meet by chance")
 async def test_control_without_compare_and_swap_they_hear_different_tokens(
     broken: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +168,7 @@ async def test_nobody_sees_a_version_too_early_or_an_older_one_after(
         print(f"\n{len(log)} answers of two gateways, in one order")
 
 
+@pytest.mark.skipif(not often(0, 1), reason="NIGHTLY: a crowd must meet by chance")
 async def test_control_a_gateway_with_a_memory_of_its_own_is_found(
     broken: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:

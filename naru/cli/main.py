@@ -20,6 +20,7 @@ COMMANDS = {
     "channel": "add, list and choose the PG contracts of a merchant",
     "webhooks": "list and resend webhooks",
     "tasks": "what the house could not end by itself: list, show, close",
+    "decide": "end an unknown outcome by what the PG's console shows",
     "payment": "one payment's whole history",
     "audit": "check every promise over the whole database, and say what is broken",
     "books": "compare the PGs' own books with ours",

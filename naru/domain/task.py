@@ -57,17 +57,21 @@ class Said:
 SAID: dict[TaskKind, Said] = {
     TaskKind.APPROVAL_UNKNOWN: Said(
         "Nobody here can find out whether the PG approved the payment.",
-        "Look the order number up in the PG's console; undo the approval there if there is one."
-        " The order stays locked until the PG's word is found; it is still asked once a day.",
+        "Look the order number up in the PG's console and tell what it shows, not-approved or"
+        " approved: `naru decide IMP_UID not-approved --by NAME --note TEXT`. The order stays locked"
+        " until then, or until the PG's word is found; it is still asked once a day.",
         "승인 여부를 확인할 수 없는 결제입니다.",
-        "PG사 관리자에서 주문번호를 조회하고, 승인되어 있으면 취소하세요. 주문은 확인될 때까지 잠겨 있습니다.",
+        "PG사 관리자에서 주문번호를 조회하고 결과(approved, not-approved)를"
+        " `naru decide IMP_UID not-approved --by 이름 --note 메모` 로 기록하세요. 주문은 확인될 때까지 잠겨 있습니다.",
     ),
     TaskKind.CANCEL_UNKNOWN: Said(
         "Nobody here can find out whether the PG gave the money back.",
-        "Look the payment up in the PG's console. The amount stays reserved until the PG's word is"
-        " found; it is still asked once a day.",
+        "Look the payment up in the PG's console and tell what it shows, not-cancelled or"
+        " cancelled: `naru decide IMP_UID not-cancelled --by NAME --note TEXT`. The amount stays"
+        " reserved until then, or until the PG's word is found; it is still asked once a day.",
         "취소 여부를 확인할 수 없는 결제입니다.",
-        "PG사 관리자에서 취소 여부를 확인하세요. 확인될 때까지 해당 금액은 다시 취소할 수 없습니다.",
+        "PG사 관리자에서 결과(cancelled, not-cancelled)를 확인하고"
+        " `naru decide IMP_UID not-cancelled --by 이름 --note 메모` 로 기록하세요. 확인될 때까지 해당 금액은 다시 취소할 수 없습니다.",
     ),
     TaskKind.CLOSING_UNKNOWN: Said(
         "Nobody here can find out whether the PG closed the virtual account.",

@@ -98,13 +98,13 @@ async def settle_cancel(
     """Write down how a cancel ended. Returns the payment as it stands."""
     async with gateway.store.begin() as tx:
         current = await tx.payments.lock(payment.imp_uid, payment.merchant_id) or payment
-        current = await _write(gateway, tx, channel, current, order, intent, outcome)
+        current = await write_cancel(gateway, tx, channel, current, order, intent, outcome)
         reach("cancel.before_commit")
     reach("cancel.after_commit")
     return current
 
 
-async def _write(
+async def write_cancel(
     gateway: Gateway,
     tx: Session,
     channel: Channel,
@@ -113,7 +113,7 @@ async def _write(
     intent: Intent,
     outcome: CancelOutcome,
 ) -> Payment:
-    """The payment after this outcome. `current` is held by `tx`."""
+    """The payment after this outcome. `current` is held by `tx`: of `settle_cancel`, or of a person."""
     now = gateway.now()
     if any(one.cancellation_id == order.cancel_no for one in current.cancellations):
         return current

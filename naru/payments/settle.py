@@ -79,7 +79,7 @@ async def settle_approval(
         if isinstance(outcome, Declined):
             outcome = await still_a_no(tx, intent, fence, outcome)
         held = replace(intent, fence=fence)
-        settled = await _write(gateway, tx, connector, current, held, outcome)
+        settled = await write_approval(gateway, tx, connector, current, held, outcome)
         reach("settle.before_commit")
     reach("settle.after_commit")
     return settled or current
@@ -265,7 +265,7 @@ async def _watch(tx: Session, connector: Connector, payment: Payment, now: datet
         await tx.watches.open(payment.imp_uid, now + FIRST_WATCH)
 
 
-async def _write(
+async def write_approval(
     gateway: Gateway,
     tx: Session,
     connector: Connector,
@@ -273,7 +273,10 @@ async def _write(
     intent: Intent,
     outcome: Outcome | Undone,
 ) -> Payment | None:
-    """The payment after this outcome; None when it tells nothing. `payment` is held by `tx`."""
+    """The payment after this outcome; None when it tells nothing. `payment` is held by `tx`.
+
+    Inside the transaction of whoever ends the question: `settle_approval`, or a person.
+    """
     now = gateway.now()
     match outcome:
         case Approved():

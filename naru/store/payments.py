@@ -170,6 +170,13 @@ class Payments:
         """The payment, held until this transaction ends."""
         return await self._one(Q["lock"], imp_uid, merchant_id)
 
+    async def paid_as(self, merchant_id: int, pg_tid: str, since: datetime) -> str | None:
+        """The merchant's payment that was paid since then under this number of the PG's."""
+        found: str | None = await self._connection.fetchval(
+            Q["paid_as"], merchant_id, pg_tid, since
+        )
+        return found
+
     async def claim_for_approval(
         self,
         imp_uid: str,

@@ -165,6 +165,11 @@ RETURNING *, (SELECT sealed FROM payment_secrets s WHERE s.imp_uid = payments.im
 SELECT p.*, s.sealed FROM payments p JOIN payment_secrets s USING (imp_uid)
  WHERE p.imp_uid = $1 AND merchant_id = $2 FOR UPDATE;
 
+-- paid_as --
+-- The PG's number of one payment, claimed for another: a row of the console that was misread.
+SELECT imp_uid FROM payments
+ WHERE merchant_id = $1 AND step = 'paid' AND paid_at >= $3 AND pg_tid = $2 LIMIT 1;
+
 -- cancellations_of_many --
 -- What was given back of these payments, oldest first.
 SELECT * FROM cancellations WHERE imp_uid = ANY ($1) ORDER BY place;

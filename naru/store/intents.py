@@ -166,10 +166,6 @@ class Intents:
         rows = await self._connection.fetch(Q["probe"], now, not_since, opened_after)
         return [row["imp_uid"] for row in rows]
 
-    async def open_of_channel(self, channel_id: int, most: int) -> int:
-        """How many doubts this channel has, counted up to `most`."""
-        return int(await self._connection.fetchval(Q["open_of_channel"], channel_id, most))
-
     async def oldest_unknown(self) -> datetime | None:
         """Since when the oldest doubt is one; None when there is none."""
         found: datetime | None = await self._connection.fetchval(Q["oldest_unknown"])

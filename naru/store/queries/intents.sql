@@ -102,11 +102,6 @@ UPDATE intents SET next_try_at = $1
                ORDER BY p.channel_id, i.opened_at)
 RETURNING imp_uid;
 
--- open_of_channel --
--- How many questions to this channel's PG nobody has an answer to, counted up to $2.
-SELECT count(*) FROM (SELECT 1 FROM intents i JOIN payments p USING (imp_uid)
-                       WHERE p.channel_id = $1 AND i.state IN ('unknown', 'undoing') LIMIT $2) open;
-
 -- oldest_unknown --
 -- Since when the oldest doubt is one.
 SELECT min(opened_at) FROM intents WHERE state IN ('unknown', 'undoing');

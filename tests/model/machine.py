@@ -128,7 +128,7 @@ class Gateways(RuleBasedStateMachine):
         else:
             assert key.payment is not None
             if key.payment.doubt is not None and self._doubts(key):
-                assert answer.words == (409, -1, CHECKING)
+                assert answer.words == (409, 1, CHECKING)
                 self._same(answer.body["response"], key.payment)
             else:
                 self._recalled(name, key, answer)
@@ -416,7 +416,7 @@ class Gateways(RuleBasedStateMachine):
         if key is None:
             assert answer.words == (200, 1, CHECKING)
         else:
-            assert answer.words == (409, -1, CHECKING)
+            assert answer.words == (409, 1, CHECKING)
             self._same(answer.body["response"], payment)
 
     # --- rules: virtual accounts ---------------------------------------------------------------

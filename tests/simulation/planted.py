@@ -166,7 +166,7 @@ CATALOGUE = (
     Planted(
         "the webhook is laid before the commit, in a transaction of its own",
         ("P24", "P11"),
-        f"{SETTLE}:_write",
+        f"{SETTLE}:write_approval",
         "        await announce(tx, await merchant_of(tx, settled), settled)\n",
         "        async with gateway.store.direct() as early:\n"
         "            await announce(early, await merchant_of(early, settled), settled)\n",
@@ -174,7 +174,7 @@ CATALOGUE = (
     Planted(
         "a payment earns no webhook",
         ("P4",),
-        f"{SETTLE}:_write",
+        f"{SETTLE}:write_approval",
         "        await announce(tx, await merchant_of(tx, settled), settled)\n",
         "        pass\n",
     ),
@@ -203,7 +203,7 @@ CATALOGUE = (
     Planted(
         "a cancel that is not answered was refused",
         ("P3",),
-        "naru.payments.cancel:_write",
+        "naru.payments.cancel:write_cancel",
         "            await doubt(gateway, tx, gateway.connector_of(channel), intent, outcome.why)\n",
         "            await tx.intents.end(intent.id, 'refused', now, outcome.why)\n",
     ),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.__main__ import campaign
+from tests.simulation.campaign import campaign
 from tests.simulation.planted import CATALOGUE, Planted
 from tests.simulation.run import command, explain, shrink, simulate
 from tests.simulation.schema import schema

@@ -29,17 +29,19 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+async def open_gateway(settings: Settings, *, at_once: bool = True) -> AsyncIterator[Gateway]:
     """The hands of every verb, opened from the settings: database and lines out.
 
-    Raises ConfigError (no database named, no root key), StoreUnavailable and WrongRootKey.
+    Without `at_once` a database that is away just now is no reason to end: each use of it says so,
+    as when it goes away later. Raises ConfigError (no database named, no root key), WrongRootKey,
+    and at once StoreUnavailable.
     """
     if settings.database_url is None:
         raise ConfigError(
             "NARU_DATABASE_URL is not set: name a PostgreSQL, or run `make demo`, which brings its own."
         )
     open_to_all = settings.allow_private_addresses
-    store = await Store.open(
+    store = Store(
         settings.database_url,
         root_key=settings.need_secret(),
         old_root_key=settings.secret_old,
@@ -50,6 +52,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         Wire(allow_private=True, ports=None) as pg_wire,
     ):
         try:
+            await _look_at(store, at_once)
             yield Gateway(
                 store=store,
                 wire=wire,
@@ -62,6 +65,17 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             )
         finally:
             await store.close()
+
+
+async def _look_at(store: Store, at_once: bool) -> None:
+    """Connect once, so that a wrong address or root key is told now."""
+    try:
+        async with store.direct():
+            pass
+    except StoreUnavailable as error:
+        if at_once:
+            raise
+        log.warning("the database is away: %s", error)
 
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -105,10 +119,10 @@ class App:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        opened = open_gateway(self._settings)
+        opened = open_gateway(self._settings, at_once=False)
         try:
             gateway = await opened.__aenter__()
-        except (ConfigError, StoreUnavailable, WrongRootKey) as error:
+        except (ConfigError, WrongRootKey) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         self._rest = Door(gateway, rest.operations())

@@ -15,6 +15,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 SECRET_BYTES = 32
+SECONDS_MAX = 600
 RISKS = ("weak-secret", "plain-http", "durability", "clock", "sandbox")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -64,6 +65,14 @@ class Settings:
 
     processes: int = 1
     """How many processes `naru serve` runs."""
+
+    start_wait: int = 30
+    """How many seconds `naru serve` and `naru worker` wait at their start for a database that is
+    starting, restarting or not to be reached yet."""
+
+    leave_wait: int = 0
+    """How many seconds `naru serve` goes on serving after SIGTERM, while `/health` says 503: the time
+    that a balancer needs to look away."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged."""
@@ -187,6 +196,12 @@ def _processes(variable: str, text: str) -> int:
     return int(text)
 
 
+def _seconds(variable: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:6]) <= SECONDS_MAX):
+        raise ConfigError(f"{variable} must be seconds from 0 to {SECONDS_MAX}, not {text[:40]!r}.")
+    return int(text)
+
+
 def _switch(variable: str, text: str) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True}
     words |= {"0": False, "false": False, "no": False, "off": False}
@@ -288,6 +303,8 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "secret_old": _secret,
     "allow_private_addresses": _switch,
     "processes": _processes,
+    "start_wait": _seconds,
+    "leave_wait": _seconds,
     "log_level": _one_of(*LOG_LEVELS),
     "partial_cancel_status": _one_of("cancelled", "paid"),
     "close_expired_accounts": _switch,

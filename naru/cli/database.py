@@ -146,6 +146,33 @@ def _wrong_root_key(error: BaseException) -> str:
     )
 
 
+def is_away(error: BaseException) -> bool:
+    """Will it end by itself, as when a server starts, restarts or is not reached yet?
+
+    Knows what this file and the doctor raise: a CliError stands for its cause.
+    """
+    import asyncpg
+
+    from naru.store import StoreUnavailable
+
+    while isinstance(error, CliError | StoreUnavailable) and error.__cause__ is not None:
+        error = error.__cause__
+    match error:
+        case asyncpg.ClientConfigurationError():
+            return False
+        case (
+            OSError()  # nobody listens, no answer in time, a name that is not known
+            | asyncpg.PostgresConnectionError()
+            | asyncpg.OperatorInterventionError()  # it starts up or shuts down
+            | asyncpg.TooManyConnectionsError()
+            | asyncpg.TargetServerAttributeNotMatched()  # a standby that is about to be promoted
+            | asyncpg.InterfaceError()  # the line broke under us
+        ):
+            return True
+        case _:
+            return False
+
+
 def explain(error: BaseException) -> str:
     """One sentence about a failed connection; it never repeats the address with its password."""
     import asyncpg
@@ -159,6 +186,8 @@ def explain(error: BaseException) -> str:
             return "The database has no free connection: raise its max_connections."
         case asyncpg.CannotConnectNowError():
             return "The database is starting up or shutting down: try again in a moment."
+        case asyncpg.TargetServerAttributeNotMatched():
+            return "The database is a standby: name the primary in NARU_DATABASE_URL."
         case asyncio.TimeoutError() | TimeoutError():
             return "The database does not answer: check the address in NARU_DATABASE_URL."
         case socket.gaierror():

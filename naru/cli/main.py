@@ -44,6 +44,8 @@ Settings come from the environment, none from a file:
   NARU_SANDBOX_PORT   port of the sandbox PG (8802)
   NARU_PUBLIC_URL     the gateway's address as browsers and PGs see it
   NARU_PROCESSES      processes of `naru serve` (1)
+  NARU_START_WAIT     seconds to wait at the start for a database that is not there yet (30)
+  NARU_LEAVE_WAIT     seconds to go on serving after SIGTERM, with /health at 503 (0)
   NARU_LOG_LEVEL      debug, info, warning or error (info)
   NARU_TRUSTED_PROXIES             networks whose X-Forwarded-* is believed (none)
   NARU_ALLOW_PRIVATE_ADDRESSES     let webhooks be on private addresses (off; demo: on)

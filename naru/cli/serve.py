@@ -2,11 +2,23 @@
 
 import argparse
 import asyncio
+import logging
 import os
-from typing import TypedDict
+import signal
+from collections.abc import Awaitable, Callable, MutableMapping
+from types import FrameType
+from typing import Any, TypedDict
 
-from naru.cli import crash, database, doctor, logs, ports
+from naru.cli import crash, database, logs, ports
+from naru.cli.get_ready import end_at_sigterm, get_ready
 from naru.config import Settings
+
+log = logging.getLogger("naru.cli")
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 GRACE_SECONDS = 15  # What is under way may end: longer than a PG's answer takes (wire: 10 s).
 
@@ -23,8 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Needs NARU_DATABASE_URL and NARU_SECRET; run `naru migrate` first and `naru worker` beside.\n"
         "NARU_PROCESSES processes share the port; one per CPU is right. SIGTERM lets what is under\n"
-        f"way end, for {GRACE_SECONDS} s at the most. Put TLS in front and name it in "
-        "NARU_TRUSTED_PROXIES."
+        f"way end, for {GRACE_SECONDS} s at the most, after NARU_LEAVE_WAIT seconds in which "
+        "/health is 503.\n"
+        "Waits NARU_START_WAIT seconds for a database that is not there yet.\n"
+        "Put TLS in front and name it in NARU_TRUSTED_PROXIES."
     )
 
 
@@ -33,10 +47,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     settings.need_secret()
     url = database.address(settings)
     ports.check(settings.host, settings.port, "NARU_PORT")
-    asyncio.run(database.check_ready(url))
-    asyncio.run(database.check_root_key(settings, url))
-    asyncio.run(doctor.refuse_risks(settings, url))
     logs.set_up(settings)
+    end_at_sigterm()
+    asyncio.run(get_ready(settings, url))
     # The processes read the environment themselves; the embedded server's address is not in it.
     os.environ["NARU_DATABASE_URL"] = url
 
@@ -71,7 +84,7 @@ def whom_to_believe(settings: Settings) -> WhomToBelieve:
     return {"proxy_headers": bool(proxies), "forwarded_allow_ips": proxies}
 
 
-def create_app() -> object:
+def create_app() -> Application:
     """The ASGI application of one process."""
     from naru import app
 
@@ -80,4 +93,65 @@ def create_app() -> object:
     if settings.processes > 1:
         # Several processes are started by uvicorn, not by `naru`, which would have armed them.
         crash.arm(os.environ)
-    return app.create_app(settings)
+    application = app.create_app(settings)
+    return Leaving(application, settings.leave_wait) if settings.leave_wait else application
+
+
+class Leaving:
+    """Between SIGTERM and the end: serves on, but says at `/health` that nobody new should come.
+
+    A socket that is closed at once resets whoever has just knocked. A balancer that asks `/health`
+    has looked away by the time it is closed (docs/how-to/upgrade.md).
+    """
+
+    def __init__(self, application: Application, seconds: int) -> None:
+        self._application = application
+        self._seconds = seconds
+        self._leaving = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            self._listen()
+        elif self._leaving:
+            if scope["path"] == "/health":
+                await _say_leaving(send)
+                return
+            # Who asks again is to open a new line, which leads elsewhere.
+            send = _last_on_its_line(send)
+        await self._application(scope, receive, send)
+
+    def _listen(self) -> None:
+        """Put ourselves before the server's own handler, which stands when the lifespan begins."""
+        end = signal.getsignal(signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+
+        def leave(kind: int, frame: FrameType | None) -> None:
+            assert callable(end)
+            if self._leaving:
+                end(kind, frame)  # Told twice: now.
+                return
+            self._leaving = True
+            log.info("leaving in %d s", self._seconds)
+            loop.call_soon_threadsafe(loop.call_later, self._seconds, end, kind, None)
+
+        signal.signal(signal.SIGTERM, leave)
+
+
+async def _say_leaving(send: Send) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": b'{"status":"leaving"}'})
+
+
+def _last_on_its_line(send: Send) -> Send:
+    async def send_and_close(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        await send(message)
+
+    return send_and_close

@@ -5,8 +5,8 @@ import asyncio
 import dataclasses
 import signal
 
-from naru.cli import database, doctor, logs
-from naru.cli.trouble import CliError
+from naru.cli import database, logs
+from naru.cli.get_ready import end_at_sigterm, get_ready
 from naru.config import Settings
 
 
@@ -14,7 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Working takes no arguments: all is in the environment."""
     parser.epilog = (
         "Delivers webhooks, finds out what became of doubtful payments, lets due dates pass.\n"
-        "Run as many as you like: they share the work, and a dead one's work goes on elsewhere."
+        "Run as many as you like: they share the work, and a dead one's work goes on elsewhere.\n"
+        "Waits NARU_START_WAIT seconds for a database that is not there yet."
     )
 
 
@@ -22,6 +23,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Work until SIGTERM or Ctrl-C; what runs then is finished first. Raises CliError."""
     settings.need_secret()
     settings = dataclasses.replace(settings, database_url=database.address(settings))
+    logs.set_up(settings)
+    end_at_sigterm()
     asyncio.run(_work(settings))
     return 0
 
@@ -29,18 +32,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 async def _work(settings: Settings) -> None:
     from naru.app import open_gateway
     from naru.jobs.worker import work
-    from naru.store import StoreUnavailable
 
     assert settings.database_url is not None
-    await database.check_ready(settings.database_url)
-    await database.check_root_key(settings, settings.database_url)
-    await doctor.refuse_risks(settings, settings.database_url)
-    logs.set_up(settings)
+    await get_ready(settings, settings.database_url)
     stop = asyncio.Event()
     for kind in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(kind, stop.set)
-    try:
-        async with open_gateway(settings) as gateway:
-            await work(gateway, settings.database_url, stop)
-    except StoreUnavailable as error:
-        raise CliError(f"{error}.") from error
+    async with open_gateway(settings, at_once=False) as gateway:
+        await work(gateway, settings.database_url, stop)

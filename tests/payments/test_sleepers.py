@@ -70,13 +70,17 @@ class Sleeper:
     async def _act(self, deed: Deed) -> None:
         mine = self.house.gateway
         store = await Store.open(self.house.dsn, 2, root_key=ROOT_KEY)
-        async with Wire(allow_private=True, ports=None) as wire:
-            connector = type(mine.connector_of(self.house.channel))(wire, self.house.clock)
-            gateway = replace(
-                mine, store=store, wire=wire, pg_wire=wire, _connectors={"sandbox": connector}
-            )
-            await deed(gateway)
-        await store.close()
+        try:
+            async with Wire(allow_private=True, ports=None) as wire:
+                connector = type(mine.connector_of(self.house.channel))(wire, self.house.clock)
+                gateway = replace(
+                    mine, store=store, wire=wire, pg_wire=wire, _connectors={"sandbox": connector}
+                )
+                await deed(gateway)
+        finally:
+            # Also when the deed is refused: a connection that nobody closes complains whenever the
+            # garbage collector finds it, be it in the middle of a compilation, which then fails.
+            await store.close()
 
     def hear(self, point: str) -> None:
         if threading.current_thread() is self.thread and point == self.point:

@@ -39,6 +39,7 @@ class Books:
     deposits: dict[str, Any]
     events: dict[str, list[Any]]
     deliveries: list[Any]
+    differences: list[Any]  # what the comparison of the books found
     intents: dict[tuple[str, str], float]  # (kind, number) -> committed at, UNIX seconds
     pg: list[dict[str, Any]]
     pg_deposits: list[dict[str, Any]]
@@ -54,6 +55,7 @@ async def audit(house: House, told: Book) -> tuple[list[Finding], dict[str, int]
         *_history(books),
         *_acknowledged(books, told),
         *_webhooks(books, told),
+        *_differences(books, told),
         *(Finding("wrong at once", each) for each in told.wrong),
     ]
     status, said = await house.naru("audit") if _has_audit() else (0, "")
@@ -65,6 +67,7 @@ async def audit(house: House, told: Book) -> tuple[list[Finding], dict[str, int]
         "charges at the PG": sum(row["kind"] in ("charge", "deposit") for row in books.pg),
         "cancels": len(books.cancellations),
         "deposits": len(books.deposits),
+        "differences": len(books.differences),
         "acknowledged": len(told.told),
         **{rule: rules[rule] for rule in COUNTED},
     }
@@ -88,6 +91,7 @@ async def read(house: House) -> Books:
         cancellations = await connection.fetch("SELECT * FROM cancellations")
         deposits = await connection.fetch("SELECT * FROM deposits")
         deliveries = await connection.fetch("SELECT * FROM webhook_deliveries ORDER BY id")
+        differences = await connection.fetch("SELECT * FROM book_differences")
         intents = await connection.fetch(
             "SELECT kind, number, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at"
             " FROM killing.intents"
@@ -104,6 +108,7 @@ async def read(house: House) -> Books:
         deposits={row["notice_key"]: row for row in deposits},
         events=events,
         deliveries=list(deliveries),
+        differences=list(differences),
         intents={(row["kind"], row["number"]): row["at"] for row in intents},
         pg=pg,
         pg_deposits=notices,
@@ -152,21 +157,29 @@ def _money(books: Books) -> list[Finding]:
             ours = books.cancellations.get(row["reference"])
             if ours is None or ours["amount"] != row["amount"]:
                 found.append(Finding("P3", f"{name}: cancel {row['reference']} is the PG's alone"))
+    arrived: dict[str, int] = Counter()
+    for row in books.deposits.values():
+        arrived[row["order_no"]] += row["amount"]
     for number, payment in books.payments.items():
         ours = 0
         if payment["step"] in PAID:
             ours = payment["amount"] - payment["cancelled"]
-        strange = sum(
-            row["amount"]
-            for row in books.deposits.values()
-            if row["order_no"] == number and row["meaning"] != "exact"
-        )
+        # What was deposited and did not pay: all of it, or what was too much.
+        strange = arrived[number]
+        if payment["step"] in PAID and strange:
+            strange -= payment["amount"]
         if ours + strange != theirs[number]:
             found.append(
                 Finding(
                     "P3", f"{payment['imp_uid']}: {ours + strange} here, {theirs[number]} there"
                 )
             )
+    found += [
+        Finding("P16", f"{key} is called exact, and {row['order_no']} is not paid")
+        for key, row in books.deposits.items()
+        if row["meaning"] == "exact"
+        and (books.payments.get(row["order_no"]) or {"step": None})["step"] not in PAID
+    ]
     references = {row["reference"] for row in books.pg if row["kind"] == "cancel"}
     found += [
         Finding("P3", f"{row['imp_uid']}: cancellation {key} is ours alone")
@@ -212,6 +225,15 @@ def _journal(books: Books) -> list[Finding]:
             late = min(committed) - request["at"]
             found.append(Finding("not in the journal first", f"{path} {number}: {late:.4f} s late"))
     return found
+
+
+def _differences(books: Books, told: Book) -> list[Finding]:
+    """The comparison of the books mends what only the PG knows. What it must mend besides was lost."""
+    return [
+        Finding("only the comparison found it", f"{row['kind']} {row['order_no']} {row['ending']}")
+        for row in books.differences
+        if row["order_no"] not in told.untold
+    ]
 
 
 def _history(books: Books) -> list[Finding]:

@@ -246,14 +246,15 @@ class Database:
         await self._do(self.server.stop)
         self._thread.shutdown()
 
-    async def kill(self) -> None:
-        """SIGKILL the postmaster, start it again; returns when it takes connections."""
+    async def kill(self) -> float:
+        """SIGKILL the postmaster, start it again; when that was (monotonic), once it takes connections."""
         async with self._busy:
             began = time.monotonic()
             await self._do(self.server.kill)
             self.kills += 1
             await self._do(self.server.start)
             await self._until_it_answers(began)
+            return began
 
     async def kill_backend(self, chance: random.Random) -> None:
         """SIGKILL one session's process: the server throws all out and recovers."""
@@ -375,18 +376,35 @@ class House:
         """All but the database."""
         return [self.sandbox, *self.gateways, *self.workers]
 
-    async def naru(self, *words: str) -> tuple[int, str]:
-        """Run one command of this house; its exit status and all it said."""
+    async def naru(self, *words: str, crash: str = "") -> tuple[int, str]:
+        """Run one command of this house; its exit status and all it said. `crash` arms a point."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-P", "-m", "naru.cli.main", *words),
-            env=self.environ,
+            env=self.environ | ({"NARU_CRASH": crash} if crash else {}),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
         said, _ = await asyncio.wait_for(process.communicate(), START_SECONDS)
         return process.returncode or 0, said.decode("utf-8", "replace")
+
+    async def accepts(self) -> bool:
+        """Would somebody take a payment now? A gateway says so only when it reaches the database."""
+        timeout = aiohttp.ClientTimeout(total=2)
+        connector = aiohttp.TCPConnector(force_close=True)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
+            return await _answers(http, f"{self.public}/health")
+
+    async def look(self, sql: str, *values: object) -> list[asyncpg.Record] | None:
+        """Rows of this house's database; None while it is away."""
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection = await asyncpg.connect(self.database.url, timeout=10)
+            try:
+                return list(await connection.fetch(sql, *values, timeout=10))
+            finally:
+                connection.terminate()
+        return None
 
     def logs(self, lines: int = 15) -> str:
         """The end of every log, for a failing test."""

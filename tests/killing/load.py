@@ -16,7 +16,8 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -24,8 +25,10 @@ from aiohttp import web
 
 from naru.cli import seed
 from naru.sandbox.cards import DEMO_ACCOUNT
+from tests.killing import staff
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 ANSWER_SECONDS = 25.0
 WAIT_SECONDS = 0.4
@@ -35,7 +38,9 @@ SHOP = "http://127.0.0.1"
 # Magic amounts of the sandbox PG (naru/sandbox/magic.py): what it does with an approval or a cancel.
 REFUSED = (900_001, 900_002, 900_003, 900_004)
 DOUBTFUL = (900_015, 900_016, 900_017, 900_018, 900_019, 900_020)
+NEVER_DONE = 900_016
 OTHER_AMOUNT = 900_018
+SLOW = 900_011
 DOUBTFUL_CANCEL = (900_035, 900_036)
 PAID = ("paid", "cancelled")
 
@@ -75,6 +80,7 @@ class Book:
     orders: dict[str, str] = field(default_factory=dict)  # imp_uid -> merchant_uid
     wrong: list[str] = field(default_factory=list)
     journeys: Counter[str] = field(default_factory=Counter)
+    untold: set[str] = field(default_factory=set)  # PG orders in which only the PG knows something
     refused: int = 0  # answers 503: not now
     _last: dict[str, Told] = field(default_factory=dict, repr=False)
 
@@ -113,6 +119,8 @@ class Load:
         self.origin = ""
         # The points of the money path that somebody waits for: half of the journeys lead there.
         self.wanted: Callable[[], list[str]] = list
+        # The PG's own file, for what its staff does there; None: they do nothing.
+        self.ledger: Path | None = None
         self._chance = chance
         self._http: aiohttp.ClientSession | None = None
         self._gateway = self._sandbox = ""
@@ -153,8 +161,8 @@ class Load:
                 journey = self._chance.choice(kinds)
                 wanted = self.wanted()
                 if wanted and self._chance.random() < 0.5:
-                    prefix = self._chance.choice(wanted).partition(".")[0]
-                    journey = leads.get(prefix, self.pay)
+                    point = self._chance.choice(wanted)
+                    journey = leads.get(point) or leads.get(point.partition(".")[0], self.pay)
                 task = asyncio.create_task(self._live(journey))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
@@ -169,7 +177,11 @@ class Load:
         await self._page(f"{sandbox}/desk/notices/{notice_id}/resend", {})
 
     def _journeys(self) -> list[tuple[Callable[[], Awaitable[None]], int]]:
+        staffed = int(self.ledger is not None)
         return [
+            (self.be_charged_after_undoing, staffed),
+            (self.pay_in_untold, staffed),
+            (self.pay_in_early, staffed),
             (self.pay, 5),
             (self.pay_and_cancel, 4),
             (self.pay_and_cancel_in_parts, 4),
@@ -185,7 +197,12 @@ class Load:
         ]
 
     def _leads(self) -> dict[str, Callable[[], Awaitable[None]]]:
-        return {
+        at_the_pg = {
+            "compare": self.pay_in_untold,
+            "compare.after_pg": self.be_charged_after_undoing,
+            "deposit.early_before_commit": self.pay_in_early,
+        }
+        return (at_the_pg if self.ledger else {}) | {
             "abandon": self.give_up,
             "account": self.order_account,
             "cancel": self.pay_and_cancel,
@@ -287,6 +304,42 @@ class Load:
         if self._chance.random() < 0.5 and await self._wait_for(imp_uid, "paid"):
             account = {"refund_holder": "홍길동", "refund_bank": "004", "refund_account": "110123"}
             await self._cancel(imp_uid, amount // 2, **account)
+
+    async def pay_in_early(self) -> None:
+        """Somebody pays into the account while the PG's answer that issued it is on its way."""
+        amount, merchant_uid = SLOW, self._order()
+        paying = asyncio.create_task(
+            self._pay(amount, pg="html5_inicis", pay_method="vbank", merchant_uid=merchant_uid)
+        )
+        try:
+            while not paying.done():
+                number = await self._at_the_pg(staff.number_of, merchant_uid)
+                if number is not None:
+                    await self._pay_in(number, amount)
+                    break
+                await asyncio.wait([paying], timeout=WAIT_SECONDS)
+        finally:
+            await paying
+
+    async def pay_in_untold(self) -> None:
+        """A deposit that the PG tells nobody of: only a comparison of the books finds it."""
+        amount = self._amount()
+        imp_uid = await self._order_account(amount)
+        number = (await self._look(imp_uid)).get("vbank_num") if imp_uid else None
+        if number:
+            order_no = await self._at_the_pg(staff.pay_in_untold, number, amount)
+            self.book.untold.add(order_no)
+
+    async def be_charged_after_undoing(self) -> None:
+        """The PG takes money for what it had undone, and tells nobody."""
+        merchant_uid = self._order()
+        await self._pay(NEVER_DONE, merchant_uid=merchant_uid)
+        found = await self._rest("GET", f"/payments/find/{merchant_uid}")
+        imp_uid = self._hear_payment(found, "rest")
+        if imp_uid is not None and await self._wait_for(imp_uid, "failed", times=100):
+            order_no = await self._at_the_pg(staff.approve_after_all, merchant_uid)
+            if order_no is not None:
+                self.book.untold.add(order_no)
 
     async def close_account(self) -> None:
         """A virtual account by REST that is closed again."""
@@ -421,8 +474,8 @@ class Load:
         self._hear_payment(answer, "rest")
         return answer.get("response") or {}
 
-    async def _wait_for(self, imp_uid: str, status: str) -> bool:
-        for _ in range(20):
+    async def _wait_for(self, imp_uid: str, status: str, *, times: int = 20) -> bool:
+        for _ in range(times):
             if (await self._look(imp_uid)).get("status") == status:
                 return True
             await asyncio.sleep(WAIT_SECONDS)
@@ -455,8 +508,9 @@ class Load:
     async def _deposit(self, imp_uid: str, amount: int) -> bool:
         """Somebody pays into the account at the PG's desk, once."""
         number = (await self._look(imp_uid)).get("vbank_num")
-        if not number:
-            return False
+        return bool(number) and await self._pay_in(str(number), amount)
+
+    async def _pay_in(self, number: str, amount: int) -> bool:
         body = {"number": number, "amount": amount, "depositor": "홍길동"}
         for _ in range(TRIES):
             with contextlib.suppress(GaveUp):
@@ -467,6 +521,11 @@ class Load:
             if desk["accounts"] and desk["accounts"][0]["total"]:
                 return True
         return False
+
+    async def _at_the_pg(self, deed: Callable[..., T], *words: str | int) -> T:
+        """Something that is done in the PG's own file."""
+        assert self.ledger is not None
+        return await asyncio.to_thread(deed, self.ledger, *words)
 
     def _hear_payment(self, answer: Json, by: str) -> str | None:
         found = answer.get("response")

@@ -5,23 +5,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import signal
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
 
 from tests.killing.audit import Finding, audit, cancels_seen, waiting_notices
-from tests.killing.house import Death, House, Program, open_house
+from tests.killing.house import LOOK_SECONDS, Death, House, Program, open_house
 from tests.killing.load import GaveUp, Load
 
 # Where the worker passes; the gateway passes everywhere else.
-OF_WORKER = ("reconcile.", "webhook.", "compare.")
+OF_WORKER = ("reconcile.", "webhook.")
+# The worker compares books once a day. `naru books compare` is the same deed, asked for now.
+OF_BOOKS = "compare."
+BOOKS_AGAIN_SECONDS = 1.0
 # The sandbox PG's own points: its deed is on the disk, its answer is not sent.
 PG = "pg "
 PG_POINTS = ("pg /v1/approvals", "pg /v1/cancels", "pg /v1/virtual-accounts")
+# A webhook is sent in less; so long after its sender's death it is in nobody's hands.
+SENDING_SECONDS = 1.0
+# Nothing is measured for longer. L4 promises 30 s.
+MEASURE_SECONDS = 60.0
 # After the last fault. L1 promises 60 s after the PG answers again, L2 five minutes.
 QUIET_SECONDS = 900.0
 BREATH_SECONDS = 15.0
@@ -32,6 +40,8 @@ POINT_SECONDS = 12.0
 def _role(point: str) -> str:
     if point.startswith(PG):
         return "sandbox"
+    if point.startswith(OF_BOOKS):
+        return "books"
     return "worker" if point.startswith(OF_WORKER) else "gateway"
 
 
@@ -46,7 +56,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     journeys: Counter[str] = field(default_factory=Counter)
-    back: dict[str, list[float]] = field(default_factory=dict)
+    back: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     storm_seconds: float = 0.0
     quiet_seconds: float = 0.0
     held: int = 0  # cancels that the PG never saw, not final yet
@@ -61,10 +71,10 @@ class Report:
         """One line of numbers."""
         counted = " ".join(f"{name}={count}" for name, count in self.counts.items())
         by = " ".join(f"{name}:{count}" for name, count in sorted(self.by.items()))
-        back = " ".join(f"{name} {_spread(times)}" for name, times in self.back.items() if times)
+        back = ", ".join(f"{name} {spread(times)}" for name, times in self.back.items() if times)
         return (
             f"seed {self.seed}: {self.kills} kills ({by}), {len(self.points)} named points, "
-            f"{sum(self.journeys.values())} journeys; {counted}; back after s (p50/p95/max) {back}; "
+            f"{sum(self.journeys.values())} journeys; {counted}; seconds p50/p99/max (n): {back}; "
             f"storm {self.storm_seconds:.0f} s, all ended {self.quiet_seconds:.0f} s later, "
             f"{self.held} cancels held; "
             f"findings {dict(Counter(each.rule for each in self.findings))}"
@@ -75,10 +85,11 @@ class Report:
         return "\n".join([self.line(), *(str(each) for each in self.findings[:40]), self.logs])
 
 
-def _spread(times: Iterable[float]) -> str:
+def spread(times: Iterable[float]) -> str:
+    """Half are below the first number, 99 of 100 below the second, all below the third."""
     ordered = sorted(times)
-    at = [ordered[min(len(ordered) - 1, int(len(ordered) * share))] for share in (0.5, 0.95)]
-    return f"{at[0]:.2f}/{at[1]:.2f}/{ordered[-1]:.2f}"
+    at = [ordered[min(len(ordered) - 1, int(len(ordered) * share))] for share in (0.5, 0.99)]
+    return f"{at[0]:.2f}/{at[1]:.2f}/{ordered[-1]:.2f} ({len(ordered)})"
 
 
 class Storm:
@@ -94,6 +105,7 @@ class Storm:
         self._pending = list(points)
         self._chance.shuffle(self._pending)
         self._over = False
+        self._measures: set[asyncio.Task[None]] = set()
 
     async def rage(self, *, seconds: float, gap: float, pause: float) -> None:
         """Kill until enough are dead and every point was reached, for `seconds` at the most.
@@ -103,10 +115,11 @@ class Storm:
         house, chance = self._house, self._chance
         for program in house.programs:
             program.arm, program.on_death = self._arm, self._mourn
-        self._load.wanted = lambda: self.armed
+        self._load.wanted = lambda: self.armed + self._books_wanted
         began = time.monotonic()
         pauses: set[asyncio.Task[None]] = set()
-        if not self._kills_wanted:
+        clerk = asyncio.create_task(self._compare())
+        if not self._kills_wanted and not self._pending:
             # A run without faults, for the controls that need none.
             await asyncio.sleep(seconds)
         # Programs that run already are not armed; their first deaths arm them.
@@ -141,7 +154,7 @@ class Storm:
                     if fault == "both":
                         self._kill(chance.choice(house.gateways))
                     self._count("postgres")
-                    await house.database.kill()
+                    self._aside(self._time_accepting(await house.database.kill()))
                 case "backend":
                     self._count("backend")
                     await house.database.kill_backend(chance)
@@ -151,12 +164,59 @@ class Storm:
                     pauses.add(task)
                     self.report.by["pause"] += 1
         self._over = True
-        await asyncio.gather(*pauses)
+        clerk.cancel()
+        await asyncio.gather(clerk, return_exceptions=True)
+        await asyncio.gather(*pauses, *self._measures)
         # Whoever is still armed gives way to one that is not.
-        for program in house.programs if self._kills_wanted else ():
+        for program in house.programs if self.report.kills else ():
             self._kill(program)
         await asyncio.sleep(0)
         self.report.storm_seconds = time.monotonic() - began
+
+    async def _compare(self) -> None:
+        """Compare the books where somebody is to die in it, again and again until it died there."""
+        while True:
+            for point in self._books_wanted:
+                status, _ = await self._house.naru("books", "compare", crash=point)
+                if status == -signal.SIGKILL:
+                    self._pending.remove(point)
+                    self._count("books@")
+                    self.report.points[point] += 1
+            await asyncio.sleep(BOOKS_AGAIN_SECONDS)
+
+    def _aside(self, measure: Coroutine[None, None, None]) -> None:
+        self._measures.add(asyncio.create_task(measure))
+
+    async def _time_accepting(self, killed: float) -> None:
+        """From the kill of PostgreSQL until a payment would be taken again."""
+        while time.monotonic() - killed < MEASURE_SECONDS:
+            if await self._house.accepts():
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+        self.report.back["accepting after postgres"].append(time.monotonic() - killed)
+
+    async def _time_takeover(self, died: float) -> None:
+        """From a worker's death until others took up the webhooks that it was sending."""
+        held = await self._held()
+        await asyncio.sleep(SENDING_SECONDS)
+        held &= await self._held()
+        while held and time.monotonic() - died < MEASURE_SECONDS:
+            await asyncio.sleep(LOOK_SECONDS * 10)
+            left = await self._house.look(STILL_HELD, [each for each, _ in held])
+            if left is None:
+                continue
+            gone = held - {(row["id"], row["fence"]) for row in left}
+            self.report.back["take-over"] += [time.monotonic() - died] * len(gone)
+            held -= gone
+
+    async def _held(self) -> set[tuple[int, int]]:
+        """Webhooks that somebody is sending: number and fence, which rises with every lease."""
+        return {(row["id"], row["fence"]) for row in await self._house.look(HELD) or []}
+
+    @property
+    def _books_wanted(self) -> list[str]:
+        """The points of the comparison that are left, each once."""
+        return sorted({point for point in self._pending if point.startswith(OF_BOOKS)})
 
     @property
     def _points_left(self) -> bool:
@@ -207,6 +267,8 @@ class Storm:
                 self._pending.append(program.armed)
             return
         self._count(f"{program.name.partition(' ')[0]}{'@' if kind == 'point' else ''}")
+        if program in self._house.workers:
+            self._aside(self._time_takeover(death.at))
         if kind == "point":
             self.report.points[point] += 1
         elif program.armed and not self._over:
@@ -241,6 +303,7 @@ async def ride(
         load.receive(),
         open_house(load.origin, tree=tree, home=home, gateways=each, workers=each) as house,
     ):
+        load.ledger = house.ledger
         storm = Storm(house, load, seed, kills=kills, points=points)
         stop = asyncio.Event()
         buying = asyncio.create_task(load.run(house.public, house.sandbox_url, rate, stop))
@@ -266,15 +329,20 @@ async def finish(
 ) -> Report:
     """Wait until all has ended (bounded), then compare the books."""
     open_still, report.held = await quiet(house, load, quiet_seconds, hold=hold)
+    if not open_still:
+        # What only the PG knows is found by comparing the books, and ended like all the rest.
+        await house.naru("books", "compare")
+        open_still, report.held = await quiet(house, load, quiet_seconds, hold=hold)
+    agree, said = await house.naru("books", "compare")
     report.quiet_seconds = time.monotonic() - began
     report.journeys = load.book.journeys
     report.findings, report.counts = await audit(house, load.book)
     report.findings += [Finding("L1", each) for each in open_still]
+    if agree != 0:
+        report.findings.append(Finding("the books differ", said))
     programs = {"gateway": house.gateways, "sandbox": [house.sandbox]}
-    report.back = {
-        name: [after for program in group for after in program.back_after]
-        for name, group in programs.items()
-    }
+    for name, group in programs.items():
+        report.back[name] = [after for program in group for after in program.back_after]
     report.back["gateway, database down"] = [
         after for program in house.gateways for after in program.back_late
     ]
@@ -285,6 +353,12 @@ async def finish(
     return report
 
 
+HELD = """
+SELECT id, fence FROM webhook_deliveries WHERE state = 'waiting' AND leased_until > now()
+"""
+STILL_HELD = """
+SELECT id, fence FROM webhook_deliveries WHERE state = 'waiting' AND id = ANY ($1)
+"""
 OPEN = """
 SELECT kind, number, state, 'intent ' || kind || ' of ' || imp_uid || ' is ' || state || ' after ' || tries || ' tries'
     AS words FROM intents WHERE state IN ('open', 'unknown', 'undoing')

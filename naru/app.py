@@ -78,7 +78,19 @@ async def _look_at(store: Store, at_once: bool) -> None:
         log.warning("the database is away: %s", error)
 
 
-NOSNIFF = (b"x-content-type-options", b"nosniff")
+Headers = tuple[tuple[bytes, bytes], ...]
+
+# What every answer says that does not say otherwise itself: it is kept nowhere, is read by no other
+# site, and tells nobody where its reader came from.
+DEFAULTS: Headers = (
+    (b"cache-control", b"no-store"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+# What is no page of ours is no page in any frame. A redirect is left out: it may stand on the way of
+# a window in a frame, and some browsers ask it too.
+NO_PAGE = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -91,9 +103,10 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         # Said only by an installation whose address is https: else it would lock people out.
-        self._headers = (
-            (NOSNIFF, HSTS) if settings.public_url.startswith("https://") else (NOSNIFF,)
+        self._headers: Headers = (
+            (*DEFAULTS, HSTS) if settings.public_url.startswith("https://") else DEFAULTS
         )
+        self._headers_of_no_redirect: Headers = (*self._headers, NO_PAGE)
         self._rest: Door | None = None
         self._pages: Starlette | None = None
         self._opened: Any = None
@@ -108,8 +121,11 @@ class App:
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = [each for each in message.get("headers", ()) if each[0] != NOSNIFF[0]]
-                message["headers"] = [*given, *self._headers]
+                redirects = 300 <= message["status"] < 400
+                wanted = self._headers if redirects else self._headers_of_no_redirect
+                given = list(message.get("headers", ()))
+                names = {name for name, _ in given}
+                message["headers"] = given + [each for each in wanted if each[0] not in names]
             await send(message)
 
         if self._rest.owns(raw_path):
@@ -159,4 +175,6 @@ def _pages(gateway: Gateway, rest_door: Door) -> Starlette:
     )
     # Programs that ask for what we do not have get their refusal in i'mport's envelope.
     pages.router.default = rest_door
+    # The redirect would be built from the request's Host, which is the caller's word.
+    pages.router.redirect_slashes = False
     return pages

@@ -112,12 +112,12 @@ def create_app(
         finally:
             ledger.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *ROUTES,
             Mount("/static", StaticFiles(directory=_HERE / "static", check_dir=False)),
         ],
-        middleware=[Middleware(PageHeaders)],
+        middleware=[Middleware(PageHeaders, secure=public_url.startswith("https://"))],
         exception_handlers={
             Refusal: _on_refusal,
             HTTPException: _on_http_exception,
@@ -125,6 +125,9 @@ def create_app(
         },
         lifespan=lifespan,
     )
+    # The redirect would be built from the request's Host, which is the caller's word.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _templates() -> Environment:

@@ -21,6 +21,8 @@ BODY_BYTES_MAX = 64 * 1024
 DRAIN_BYTES_MAX = 32 * 1024 * 1024
 BODY_SECONDS_MAX = 20
 PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
+HSTS = "max-age=31536000"
 
 _T = TypeVar("_T")
 
@@ -115,10 +117,14 @@ def render(
 
 
 class PageHeaders:
-    """Middleware: the headers that every answer carries, static files excepted from no-store."""
+    """Middleware: the headers that every answer carries, static files excepted from no-store.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `secure`: browsers reach us over TLS, and shall never come without it again.
+    """
+
+    def __init__(self, app: ASGIApp, secure: bool) -> None:
         self.app = app
+        self.secure = secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -134,6 +140,10 @@ class PageHeaders:
                 headers["Referrer-Policy"] = "no-referrer"
                 headers["Cross-Origin-Resource-Policy"] = "same-origin"
                 headers["Permissions-Policy"] = PERMISSIONS
+                # A page of ours has its own; anything else is none.
+                headers.setdefault("Content-Security-Policy", NO_PAGE)
+                if self.secure:
+                    headers["Strict-Transport-Security"] = HSTS
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -87,7 +87,7 @@ def create_app(settings: Settings, sender: Sender | None = None) -> Starlette:
     """The shop, ready to be served. Raises ValueError for settings that can never work."""
     shop = Shop(settings, sender or Inbox())
     get, post = ["GET"], ["POST"]
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", shop.home, methods=get),
             Route("/products/{key}", shop.product, methods=get),
@@ -112,6 +112,9 @@ def create_app(settings: Settings, sender: Sender | None = None) -> Starlette:
             sqlite3.Error: shop.database_down,
         },
     )
+    # The redirect would be built from the request's Host, which is the caller's word.
+    app.router.redirect_slashes = False
+    return app
 
 
 class Shop:
@@ -479,10 +482,12 @@ class SafeHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        own = not scope["path"].startswith("/samples/")
+        path = scope["path"]
+        own = not path.startswith("/samples/")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                given = list(message.get("headers", ()))
                 extra = [
                     (b"x-content-type-options", b"nosniff"),
                     (b"referrer-policy", b"strict-origin-when-cross-origin"),
@@ -491,7 +496,12 @@ class SafeHeaders:
                     (b"permissions-policy", PERMISSIONS),
                     (b"content-security-policy", self._policy if own else self._sample_policy),
                 ]
-                message["headers"] = [*message.get("headers", ()), *extra]
+                if all(name != b"cache-control" for name, _ in given):
+                    caching = b"no-cache" if path.startswith("/static/") else b"no-store"
+                    extra.append((b"cache-control", caching))
+                if scope.get("scheme") == "https":
+                    extra.append((b"strict-transport-security", b"max-age=31536000"))
+                message["headers"] = [*given, *extra]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
@@ -583,6 +593,8 @@ def _language(request: Request) -> Language:
 def _with_language(request: Request, language: Language) -> str:
     kept = [pair for pair in request.query_params.multi_items() if pair[0] != "lang"]
     path = request.url.path if request.method == "GET" else "/"
+    # Two slashes at the beginning would name another host.
+    path = "/" + path.lstrip("/\\")
     return f"{path}?{urlencode([*kept, ('lang', language)], errors='replace')}"
 
 

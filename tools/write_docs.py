@@ -581,8 +581,8 @@ def audit_checks() -> str:
     """What `naru audit` checks, promise by promise."""
     rows = [(described(query), name) for name, query in CHECKS.items()]
     return table(
-        ("promise", "check", "what must be true"),
-        [(promise, f"`{name}`", sentence) for (promise, sentence), name in rows],
+        ("promise", "check", "what must be true", "when it is not"),
+        [(promise, f"`{name}`", sentence, remedy) for (promise, sentence, remedy), name in rows],
     )
 
 

@@ -1,16 +1,20 @@
 """Audit: every promise that one database can tell of, checked over the whole of it.
 
 A check is one named statement of queries/audit.sql: its sentence begins with the promise it
-checks (RELIABILITY §1.1), its rows are what is broken (`id`, `why`), `$1` is the payments to look
-at (null: all) and `$2` is now. Adding a check is adding a statement; nothing else knows their names.
+checks (RELIABILITY §1.1), "Then:" says what to do, its rows are what is broken (`id`, `why`). `$1`
+is the payments to look at (null: all), `$2` is now, `$3` and `$4` are the triggers and functions of
+schema.sql. Adding a check is adding a statement; nothing else knows their names.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import re
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib import resources
 
 import asyncpg
 
@@ -23,10 +27,15 @@ SCOPE = load("audit_scope")
 CHECK_SECONDS_MAX = 600.0
 # Not every check needs both values; here they get their types in any case.
 _WHOLE = """
-WITH given AS (SELECT $1::text[], $2::timestamptz), broken AS (CHECK
-) SELECT (SELECT count(*) FROM broken) AS broken, id, why FROM broken ORDER BY id LIMIT $3
+WITH given AS (SELECT $1::text[], $2::timestamptz, $3::text[], $4::text[]), broken AS (CHECK
+) SELECT (SELECT count(*) FROM broken) AS broken, id, why FROM broken ORDER BY id LIMIT $5
 """
-_HEAD = re.compile(r"-- ([A-Z]\d+): (.+?)\n(?!-- )", re.DOTALL)
+_HEAD = re.compile(r"-- ([A-Z]\d+): (.+?)\n-- Then: (.+?)\n(?!-- )", re.DOTALL)
+_TRIGGER = re.compile(r"^CREATE (?:CONSTRAINT )?TRIGGER (\w+) .*? ON (\w+) ", re.MULTILINE)
+_FUNCTION = re.compile(
+    r"^CREATE FUNCTION (\w+)\([^\n]*\n(?:    [A-Z][^\n]*\n)*?    AS (\$\w*\$)(.*?)\2",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +48,15 @@ class Breakage:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One check and what it found: how much is `broken`, and the first of it."""
+    """One check and what it found: how much is `broken`, and the first of it.
+
+    `remedy` is what a person does when something is.
+    """
 
     name: str
     promise: str
     sentence: str
+    remedy: str
     broken: int
     examples: tuple[Breakage, ...]
     seconds: float
@@ -105,12 +118,24 @@ async def look(
     return Report(payments, time.perf_counter() - began, tuple(checks))
 
 
-def described(query: Query) -> tuple[str, str]:
-    """The promise and the sentence of a check. Raises ValueError when it does not say them."""
+def described(query: Query) -> tuple[str, str, str]:
+    """Promise, sentence and remedy of a check. Raises ValueError when it does not say them."""
     head = _HEAD.match(query.sql)
     if head is None:
-        raise ValueError(f"{query} must begin with its promise: -- P1: …")
-    return head[1], head[2].replace("\n-- ", " ")
+        raise ValueError(f"{query} must begin with its promise: -- P1: …, and -- Then: …")
+    return head[1], head[2].replace("\n-- ", " "), head[3].replace("\n-- ", " ")
+
+
+@functools.cache
+def guards() -> tuple[list[str], list[str]]:
+    """What schema.sql has: triggers as `table.name`, functions as `name md5-of-the-body`."""
+    schema = (resources.files("naru.store") / "migrations" / "schema.sql").read_text("utf-8")
+    triggers = [f"{table}.{name}" for name, table in _TRIGGER.findall(schema)]
+    functions = [
+        f"{name} {hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()}"
+        for name, _, body in _FUNCTION.findall(schema)
+    ]
+    return triggers, functions
 
 
 def statement(query: Query) -> str:
@@ -126,13 +151,14 @@ async def _check(
     now: datetime,
     examples: int,
 ) -> Checked:
-    promise, sentence = described(query)
+    promise, sentence, remedy = described(query)
     began = time.perf_counter()
-    rows = await connection.fetch(statement(query), touched, now, examples)
+    rows = await connection.fetch(statement(query), touched, now, *guards(), examples)
     return Checked(
         name,
         promise,
         sentence,
+        remedy,
         rows[0]["broken"] if rows else 0,
         tuple(Breakage(row["id"], row["why"]) for row in rows),
         time.perf_counter() - began,

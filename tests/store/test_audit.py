@@ -35,9 +35,20 @@ PLANTS: list[tuple[str, str, str]] = [
     ("every_guard_stands", "payments.payment_rules", "ALTER TABLE payments DISABLE TRIGGER payment_rules"),
     ("every_guard_stands", "deposits.books", "DROP TRIGGER books ON deposits"),
     ("every_guard_stands", "one_approval_per_order", "DROP INDEX one_approval_per_order"),
+    ("every_guard_stands", "entries.mine", "CREATE TRIGGER mine BEFORE INSERT ON entries FOR EACH ROW EXECUTE FUNCTION refuse_change()"),
+    ("every_guard_stands", "payments.mine", "CREATE RULE mine AS ON DELETE TO payments DO INSTEAD NOTHING"),
+    ("every_guard_stands", "refuse_change", "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS"
+                                            " $$ BEGIN RETURN NEW; END $$"),
     ("every_guard_stands", "intents.lax", "ALTER TABLE intents ADD CONSTRAINT lax CHECK (tries >= 0) NOT VALID"),
     ("books_balance", PAID, f"{ENTRY} ('{PAID}', 'suspense', -1, 'KRW', 3)"),
     ("books_balance", PAID, f"{ENTRY} ('{PAID}', 'sales', -1, 'KRW', 3), ('{PAID}', 'sales', 1, 'USD', 3)"),
+    ("books_balance", PAID, f"{ENTRY} ('{PAID}', 'sales', 5, 'KRW', 3), ('{PAID}', 'suspense', -5, 'KRW', 3)"),
+    ("books_balance", PAID, f"{ENTRY} ('{PAID}', 'sales', 5, 'KRW', 3), ('{PAID}', 'sales', -5, 'KRW', 3)"),
+    ("books_agree", PAID, f"{ENTRY} ('{PAID}', 'receivable', 5, 'KRW', 3), ('{PAID}', 'sales', -5, 'KRW', 3)"),
+    ("books_agree", PAID, f"{ENTRY} ('{PAID}', 'receivable', 5, 'KRW', 3), ('{PAID}', 'receivable', -5, 'KRW', 3)"),
+    ("books_agree", PAID, f"{ENTRY} ('{PAID}', 'receivable', 5, 'USD', 3), ('{PAID}', 'sales', -5, 'USD', 3)"),
+    ("books_agree", PAID, f"UPDATE entries SET currency = 'USD' WHERE imp_uid = '{PAID}'"),
+    ("books_agree", "imp_of_nobody", f"{ENTRY} ('imp_of_nobody', 'receivable', 5, 'KRW', 3), ('imp_of_nobody', 'sales', -5, 'KRW', 3)"),
     ("books_agree", PAID, f"UPDATE entries SET amount = amount * 2 WHERE imp_uid = '{PAID}'"),
     ("books_agree", PAID, f"DELETE FROM entries WHERE imp_uid = '{PAID}'"),
     ("books_agree", OPENED, f"{ENTRY} ('{OPENED}', 'receivable', 4, 'KRW', 1), ('{OPENED}', 'sales', -4, 'KRW', 1)"),
@@ -45,6 +56,9 @@ PLANTS: list[tuple[str, str, str]] = [
     ("cancellations_add_up", PART, f"DELETE FROM cancellations WHERE imp_uid = '{PART}'"),
     ("refunds_reserved", PAID, RESERVED),
     ("refunds_reserved", PAID, OPEN),
+    ("refunds_reserved", PART, f"{ENTRY} ('{PART}', 'sales', 4, 'KRW', 3), ('{PART}', 'refund_pending', -4, 'KRW', 3),"
+                               f" ('{PART}', 'sales', -4, 'KRW', 3), ('{PART}', 'refund_pending', 4, 'KRW', 3)"),
+    ("refunds_reserved", PART, f"UPDATE entries SET currency = 'USD' WHERE imp_uid = '{PART}' AND intent_id IS NOT NULL"),
     ("balance_spent_once", PART, f"{INTENT} SELECT imp_uid, kind, 'n2', amount, balance_before, now(), now() FROM intents"
                                  f" WHERE imp_uid = '{PART}' AND kind = 'cancel';"
                                  " UPDATE intents SET state = 'done', closed_at = now() WHERE number = 'n2'"),
@@ -69,6 +83,9 @@ PLANTS: list[tuple[str, str, str]] = [
     ("asked_first", f"{PART} c{PART}", f"DELETE FROM intents WHERE imp_uid = '{PART}' AND kind = 'cancel'"),
     ("one_question", PAID, f"DROP INDEX one_open_intent; {OPEN}; {OPEN.replace('n1', 'n2')}"),
     ("deposits_booked", BY_DEPOSIT, f"UPDATE deposits SET amount = amount + 1 WHERE imp_uid = '{BY_DEPOSIT}'"),
+    ("deposits_booked", BY_DEPOSIT, f"{ENTRY} ('{BY_DEPOSIT}', 'deposited', 5, 'KRW', 4), ('{BY_DEPOSIT}', 'suspense', -5, 'KRW', 4)"),
+    ("deposits_booked", BY_DEPOSIT, f"{ENTRY} ('{BY_DEPOSIT}', 'deposited', 5, 'KRW', 4), ('{BY_DEPOSIT}', 'suspense', -5, 'KRW', 4),"
+                                    f" ('{BY_DEPOSIT}', 'deposited', -5, 'KRW', 4), ('{BY_DEPOSIT}', 'suspense', 5, 'KRW', 4)"),
     ("deposits_booked", "no payment", "INSERT INTO deposits SELECT channel_id, 'k9', 'o', NULL, 't', 5, 'KRW', now(), now(),"
                                       f" 'unknown_order' FROM payments WHERE imp_uid = '{PAID}'"),
     ("deposits_paid", BY_DEPOSIT, f"DELETE FROM deposits WHERE imp_uid = '{BY_DEPOSIT}'"),
@@ -121,6 +138,32 @@ async def test_every_breakage_is_found_by_its_check(full: asyncpg.Connection) ->
         await planting.rollback()
     assert found(await look(full, examples=100)) == set()
     assert {name for name, _, _ in PLANTS} | PLANTED_ELSEWHERE == set(CHECKS)
+
+
+# What a session may do that owns the tables, with every guard of ours in its place.
+HIS_OWN = """
+CREATE TABLE his (imp_uid text, account text, amount bigint);
+CREATE FUNCTION his() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO entries (imp_uid, account, amount, currency, version)
+    VALUES (NEW.imp_uid, NEW.account, NEW.amount, 'KRW', 3), (NEW.imp_uid, 'sales', -NEW.amount, 'KRW', 3);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER his AFTER INSERT ON his FOR EACH ROW EXECUTE FUNCTION his();
+"""
+
+
+@pytest.mark.promise("P1")
+async def test_balanced_entries_of_somebodys_own_trigger_are_found_when_it_has_gone(
+    full: asyncpg.Connection,
+) -> None:
+    """No guard of ours refuses them, for entries come from triggers; what no row implies is seen."""
+    written = (
+        f"INSERT INTO his VALUES ('{PAID}', 'receivable', 5), ('{PART}', 'refund_pending', -5)"
+    )
+    await full.execute(HIS_OWN)
+    assert found(await look(full)) == set()
+    await full.execute(f"{written}; DROP TABLE his; DROP FUNCTION his()")
+    assert found(await look(full)) == {("books_agree", PAID), ("refunds_reserved", PART)}
 
 
 async def test_what_a_person_was_told_of_is_not_broken(full: asyncpg.Connection) -> None:

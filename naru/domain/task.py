@@ -42,6 +42,7 @@ class TaskKind(StrEnum):
     BOOK_UNREADABLE = "book_unreadable"
     CANCELLED_AT_PG = "cancelled_at_pg"
     WEBHOOK_PARKED = "webhook_parked"
+    PROMISE_BROKEN = "promise_broken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +229,12 @@ SAID: dict[TaskKind, Said] = {
         "See that the merchant's address answers, then `naru webhooks resend NUMBER`.",
         "웹훅을 전달하지 못해 재시도를 중단했습니다.",
         "가맹점의 수신 주소를 확인한 뒤 `naru webhooks resend 번호` 로 다시 보내세요.",
+    ),
+    TaskKind.PROMISE_BROKEN: Said(
+        "The worker's audit found that the database breaks a promise.",
+        "Run `naru audit`: it says what is broken and what to do. Do not cancel what is named until then.",
+        "정기 점검에서 데이터베이스의 약속이 깨진 것을 발견했습니다.",
+        "`naru audit` 를 실행하면 깨진 항목과 조치 방법이 나옵니다. 그때까지 해당 결제를 취소하지 마세요.",
     ),
 }
 

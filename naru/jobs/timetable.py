@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from naru.domain.hands import chance as machine_chance
+from naru.jobs.check_promises import check_promises
 from naru.jobs.tell import tell_operators
 from naru.payments.compare_books import compare_due
 from naru.payments.expire_virtual_account import due_accounts, expire_virtual_account
@@ -78,6 +79,9 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
     async def compare_with_pgs() -> None:
         await compare_due(gateway)
 
+    async def audit_what_changed() -> None:
+        await check_promises(gateway)
+
     async def forget_dead_tickets() -> None:
         async with gateway.store.direct() as session:
             await session.intents.forget_tickets(gateway.now())
@@ -113,6 +117,7 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
         Round("addresses that do not answer", 60.0, probe_silent_addresses),
         Round("virtual accounts past their due date", 300.0, expire_accounts),
         Round("the PGs' own books", 1800.0, compare_with_pgs),
+        Round("the audit of what changed", 600.0, audit_what_changed),
         Round("the anchor of the audit log", 900.0, anchor_audit_log),
         Round("Idempotency-Keys and limits whose time is over", 600.0, forget_keys),
         Round("the log of ended jobs", 3600.0, forget_ended_jobs),

@@ -15,10 +15,15 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import asyncpg
 
 from naru.store.named import Query, load
+from naru.store.unavailable import StoreUnavailable
+
+if TYPE_CHECKING:
+    from naru.store.connection import Store
 
 CHECKS = load("audit")
 SCOPE = load("audit_scope")
@@ -92,6 +97,21 @@ async def audit(
             return await look(connection, recent=recent, now=now, examples=examples)
     finally:
         await connection.close(timeout=5)
+
+
+async def audit_recent(store: Store, recent: timedelta, now: datetime) -> Report:
+    """The same over one connection of a store that serves, for what changed since `recent`.
+
+    Raises StoreUnavailable; a check that lasts longer than any statement may is among that.
+    """
+    connection = await store.take()
+    try:
+        async with connection.raw.transaction(isolation="repeatable_read", readonly=True):
+            return await look(connection.raw, recent=recent, now=now)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise StoreUnavailable(f"the audit was cut off: {type(error).__name__}") from error
+    finally:
+        store.give_back(connection)
 
 
 async def look(

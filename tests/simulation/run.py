@@ -201,7 +201,7 @@ class Simulation:
             rounds: Any = [
                 Rhythm(each, self._every)
                 for each in timetable(gateway)
-                if "audit log" not in each.name
+                if "audit" not in each.name
             ]
             stop = asyncio.Event()
             process.spawn(walk_rounds(rounds, stop, gateway.chance))

@@ -42,12 +42,16 @@ WAIT_SECONDS_MAX = 10.0
 _WAIT_FOR_STANDBY = "SyncRepWaitForLSN"
 
 
-# The connection went away under a statement; the statement itself was not refused.
+# The connection or its server gave way under a statement; the statement itself was not refused.
 _LOST = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
+    # No room on its disk (53100), no memory, no place for one more, a disk that fails (58030): the
+    # server lives, and the same statement passes once somebody has made room.
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
     # Nothing is written here: a standby, or a primary that was demoted.
     asyncpg.ReadOnlySQLTransactionError,
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,7 +19,7 @@ from naru.config import ConfigError, Settings
 from naru.domain.payment import Status
 from naru.payments.gateway import Gateway
 from naru.rest.door import Door
-from naru.store import Store, StoreUnavailable, WrongRootKey
+from naru.store import Fenced, Guard, Store, StoreUnavailable, WrongRootKey
 from naru.wire import Wire
 
 log = logging.getLogger("naru.app")
@@ -29,8 +31,13 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings, *, at_once: bool = True) -> AsyncIterator[Gateway]:
+async def open_gateway(
+    settings: Settings, *, at_once: bool = True, fenced: bool = False
+) -> AsyncIterator[Gateway]:
     """The hands of every verb, opened from the settings: database and lines out.
+
+    A restored copy is kept shut (decision 0016), unless `fenced` says that this is for whoever
+    compares it with the PGs.
 
     Without `at_once` a database that is away just now is no reason to end: each use of it says so,
     as when it goes away later. Raises ConfigError (no database named, no root key), WrongRootKey,
@@ -41,18 +48,23 @@ async def open_gateway(settings: Settings, *, at_once: bool = True) -> AsyncIter
             "NARU_DATABASE_URL is not set: name a PostgreSQL, or run `make demo`, which brings its own."
         )
     open_to_all = settings.allow_private_addresses
+    guard = None if fenced else Guard(settings.home, str(uuid.uuid4()))
     store = Store(
         settings.database_url,
         root_key=settings.need_secret(),
         old_root_key=settings.secret_old,
+        guard=guard,
     )
     async with (
         Wire(allow_private=open_to_all, ports=None if open_to_all else (80, 443)) as wire,
         # A PG's address comes from the operator, not from a stranger.
         Wire(allow_private=True, ports=None) as pg_wire,
     ):
+        keeping: asyncio.Task[None] | None = None
         try:
             await _look_at(store, at_once)
+            if guard is not None and not at_once:
+                keeping = asyncio.create_task(guard.keep(store))
             yield Gateway(
                 store=store,
                 wire=wire,
@@ -64,6 +76,8 @@ async def open_gateway(settings: Settings, *, at_once: bool = True) -> AsyncIter
                 alert_url=settings.alert_url,
             )
         finally:
+            if keeping is not None:
+                keeping.cancel()
             await store.close()
 
 
@@ -75,7 +89,8 @@ async def _look_at(store: Store, at_once: bool) -> None:
     except StoreUnavailable as error:
         if at_once:
             raise
-        log.warning("the database is away: %s", error)
+        if not isinstance(error, Fenced):  # Which has been logged.
+            log.warning("the database is away: %s", error)
 
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -162,6 +177,8 @@ def _pages(gateway: Gateway, rest_door: Door) -> Starlette:
         try:
             async with gateway.store.direct() as session:
                 await session.ping()
+        except Fenced:
+            return JSONResponse({"status": "fenced"}, status_code=503)
         except StoreUnavailable:
             return JSONResponse({"status": "no database"}, status_code=503)
         return JSONResponse({"status": "ok"})

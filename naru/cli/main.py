@@ -24,6 +24,8 @@ COMMANDS = {
     "payment": "one payment's whole history",
     "audit": "check every promise over the whole database, and say what is broken",
     "books": "compare the PGs' own books with ours",
+    "fence": "keep everything in: for a database that was restored from a backup",
+    "unfence": "compare a restored database with the PGs' books, and let it act again",
     "log": "show and verify the audit log",
     "keys": "list, rotate and retire the keys that seal secrets at rest",
     "doctor": "say what is wrong with this installation, and what to do",

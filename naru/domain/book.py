@@ -47,6 +47,7 @@ class DifferenceKind(StrEnum):
     """How the two books may differ."""
 
     CHARGE_LATE = "charge_late"  # theirs, of a payment that we had given up
+    CHARGE_LOST = "charge_lost"  # theirs, of a payment that a restored copy has as unpaid
     CHARGE_UNKNOWN = "charge_unknown"  # theirs, and no payment of ours accounts for it
     CHARGE_AMOUNT = "charge_amount"
     CHARGE_MISSING = "charge_missing"  # ours alone

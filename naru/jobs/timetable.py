@@ -18,7 +18,7 @@ from naru.payments.gateway import Gateway
 from naru.payments.reconcile import due as due_questions
 from naru.payments.reconcile import probe
 from naru.payments.watch import due_watches, watch
-from naru.store import StoreUnavailable
+from naru.store import Fenced, StoreUnavailable
 from naru.store.queue import DELIVER_WEBHOOK, SETTLE_PAYMENT
 
 log = logging.getLogger("naru.jobs")
@@ -136,6 +136,8 @@ async def _walk(each: Round, stop: asyncio.Event, chance: random.Random) -> None
     while not stop.is_set():
         try:
             await each.walk()
+        except Fenced:
+            pass  # Nothing is done on a restored copy; the store's guard says so in the log.
         except StoreUnavailable as error:
             log.warning("the round %r was not walked: %s", each.name, error)
         except Exception:

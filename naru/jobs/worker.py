@@ -16,6 +16,7 @@ from pgqueuer.models import Job
 from naru.jobs.handlers import Handler, handlers
 from naru.jobs.timetable import timetable, walk_rounds
 from naru.payments.gateway import Gateway
+from naru.store import Fenced
 from naru.store.queue import open_worker
 
 log = logging.getLogger("naru.jobs")
@@ -46,7 +47,12 @@ async def work(
         while not stop.is_set():
             began = asyncio.get_running_loop().time()
             try:
+                async with gateway.store.direct():
+                    pass  # Jobs have a line of their own; the store's guard looks at the house first.
                 await _run(dsn, woken, stop, drain_seconds)
+            except Fenced:
+                # A restored copy: the guard says so in the log, and again from time to time.
+                await _sleep(RECONNECT_SECONDS[-1], stop)
             except Exception as error:
                 # The connection broke, or there was none to be had. Anything else would come again
                 # and be logged again: a worker that gives up helps nobody.

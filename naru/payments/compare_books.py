@@ -33,6 +33,7 @@ from naru.domain.task import TaskKind
 from naru.payments.confirm_deposit import confirm_deposit
 from naru.payments.gateway import Gateway
 from naru.payments.settle import merchant_of
+from naru.payments.take_over import take_over
 from naru.store import Session, StoreUnavailable
 from naru.webhooks.announce import announce
 
@@ -126,17 +127,24 @@ async def compare_contract(gateway: Gateway, channel_id: int) -> Comparison | No
 
 
 async def compare_books(
-    gateway: Gateway, contract: Sequence[Channel], span: timedelta = SPAN
+    gateway: Gateway,
+    contract: Sequence[Channel],
+    span: timedelta = SPAN,
+    *,
+    restored: bool = False,
 ) -> Comparison:
     """Compare what moved in the last `span`. `contract` is channels that share one book.
 
-    Differences are ended as the rules say, each written once. Raises StoreUnavailable; then the
+    `restored`: ours is a fenced copy. What it has as open or in doubt is taken over from the PG at
+    once, to the last minute, and nothing is undone there. Differences are ended as the rules say, each written once. Raises StoreUnavailable; then the
     next comparison finds the same.
     """
     began = gateway.now()
-    walk = _Walk(gateway, contract, Comparison(contract[0], began - span, began - FRESH))
+    # Nothing is on its way to a fenced house; the PG's clock may be ahead of ours.
+    until = began + MARGIN if restored else began - FRESH
+    walk = _Walk(gateway, contract, Comparison(contract[0], began - span, until), restored)
     result = walk.result
-    await walk.read_theirs(result.since - MARGIN, began)
+    await walk.read_theirs(result.since - MARGIN, max(began, until))
     if result.broken is None:
         await walk.end_suspects()
         await walk.read_ours()
@@ -166,8 +174,15 @@ async def compare_books(
 class _Walk:
     """One comparison under way."""
 
-    def __init__(self, gateway: Gateway, contract: Sequence[Channel], result: Comparison) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        contract: Sequence[Channel],
+        result: Comparison,
+        restored: bool,
+    ) -> None:
         self._gateway = gateway
+        self._restored = restored
         self._contract = contract
         self._ids = [channel.id for channel in contract]
         self._connector = gateway.connector_of(contract[0])
@@ -286,6 +301,8 @@ class _Walk:
             if row.amount != payment.amount:
                 return await self._tell(DifferenceKind.CHARGE_AMOUNT, row, payment, payment.amount)
             return None
+        if self._restored and payment.step in (Step.OPENED, Step.APPROVING):
+            return await self._take_over(row, payment)
         if payment.step is Step.APPROVING:
             # An open question: the worker ends it, or tells.
             self.result.pending += 1
@@ -297,6 +314,19 @@ class _Walk:
             return None
         return await self._end_late_charge(row, payment)
 
+    async def _take_over(self, row: BookRow, payment: Payment) -> Difference | None:
+        """It was approved after the copy was made, and stands, or was given back by a cancel."""
+        channel = self._channel_of(payment)
+        stands = await self._what_stands(channel, row, payment) or Approved(
+            row.order_no, row.amount, row.pg_tid, row.at
+        )
+        if await take_over(self._gateway, channel, payment, stands) is None:
+            self.result.pending += 1
+            return None
+        return await self._write(
+            self._difference(DifferenceKind.CHARGE_LOST, row, payment, None, Ending.BOOKED)
+        )
+
     async def _end_late_charge(self, row: BookRow, payment: Payment) -> Difference | None:
         """The PG holds money for a payment that failed here."""
         async with self._gateway.store.direct() as session:
@@ -304,6 +334,9 @@ class _Walk:
         asked = "authenticated" in events
         wanted = asked and events[-1] == "declined" and row.amount == payment.amount
         channel = self._channel_of(payment)
+        if not wanted and self._restored:
+            # What was decided about it since is not in the copy; the next comparison may undo it.
+            return await self._tell(DifferenceKind.CHARGE_UNKNOWN, row, payment, None)
         if not wanted and Can.NET_CANCEL in self._connector.can:
             # We had decided that nothing is to be taken: that stands, and is said once more.
             undone = await self._connector.net_cancel(channel, payment.pg_order_no, UNDO_REASON)

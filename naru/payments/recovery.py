@@ -22,6 +22,9 @@ last (`lasts`); nobody here asks which PG it is.
                nothing                          an operator looks, from the start
     closing    close accounts                   closes again: closing twice is closing once
 
+An approval that was open in a restored copy may have been answered after the copy was made: it is
+asked about or asked again, and never undone unasked (decision 0016).
+
 Whatever stays unknown longer than the buyer's proof lives and 5 minutes is laid before an operator,
 and is still tried, in the end once a day (L1).
 """
@@ -76,7 +79,7 @@ def way(connector: Connector, intent: Intent, now: datetime) -> Way:
         return Way.INQUIRE
     if _approval_repeats(connector, intent, now):
         return Way.REPEAT
-    return Way.NET_CANCEL if undoes else Way.OPERATOR
+    return Way.NET_CANCEL if undoes and not intent.restored else Way.OPERATOR
 
 
 def way_when_not_found(connector: Connector, intent: Intent, asked_at: datetime) -> Way:

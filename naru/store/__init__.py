@@ -5,8 +5,9 @@
 """
 
 from naru.store.connection import Store
+from naru.store.house import Fenced, Guard
 from naru.store.seal import WrongRootKey
 from naru.store.transaction import Session
 from naru.store.unavailable import StoreUnavailable
 
-__all__ = ["Session", "Store", "StoreUnavailable", "WrongRootKey"]
+__all__ = ["Fenced", "Guard", "Session", "Store", "StoreUnavailable", "WrongRootKey"]

@@ -18,6 +18,7 @@ import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement as _Statement
 
 from naru.domain.acting import acting
+from naru.store.house import Guard
 from naru.store.named import Query, load, with_columns
 from naru.store.seal import (
     LOOK_AGAIN_SECONDS,
@@ -37,6 +38,7 @@ _KEYS = load("keys")
 
 COMMAND_TIMEOUT_SECONDS = 30.0
 WAIT_SECONDS_MAX = 10.0
+GOODBYE_SECONDS_MAX = 3.0
 # PostgreSQL's function that waits for the standby: its name is in the notice, whose text may be in
 # any language.
 _WAIT_FOR_STANDBY = "SyncRepWaitForLSN"
@@ -194,8 +196,11 @@ class Store:
         *,
         root_key: bytes | None = None,
         old_root_key: bytes | None = None,
+        guard: Guard | None = None,
     ) -> None:
+        """Connects when it is first asked. What serves has a `guard`, which keeps it off a copy."""
         self._dsn = dsn
+        self._guard = guard
         self.keyring = Keyring(root_key, old_root_key)
         self.look_again_seconds = LOOK_AGAIN_SECONDS
         self._keys_learned_at: float | None = None
@@ -233,8 +238,8 @@ class Store:
     async def close(self) -> None:
         """Close what is idle; connections in use are closed when they come back."""
         self._closed = True
-        while self._idle:
-            await self._idle.pop().raw.close(timeout=5)
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(_say_goodbye(connection) for connection in idle))
 
     def begin(self) -> _Borrowed:
         """One transaction: committed when the block ends, rolled back when it raises."""
@@ -244,19 +249,22 @@ class Store:
         """No transaction around it: every statement commits by itself."""
         return _Borrowed(self, transaction=False)
 
-    async def take(self) -> Connection:
+    async def take(self, *, guarded: bool = True) -> Connection:
         """A connection that nobody else uses, until `give_back`. Raises StoreUnavailable.
 
-        The first one also raises WrongRootKey.
+        The first one also raises WrongRootKey. Without `guarded`: also to a fenced house.
         """
         if self._closed:
             raise StoreUnavailable("the house is closing")
+        guard = self._guard if guarded else None
+        if guard is not None:
+            guard.check()
         if self._busy < self._size:
             self._busy += 1
         else:
             await self._wait_for_a_place()
         try:
-            connection = await self._idle_or_new()
+            connection = await self._idle_or_new(guard)
         except BaseException:
             self._leave_place()
             raise
@@ -277,12 +285,19 @@ class Store:
                 self._idle.append(connection)
         self._leave_place()
 
-    async def _idle_or_new(self) -> Connection:
+    async def _idle_or_new(self, guard: Guard | None) -> Connection:
         while self._idle:
             connection = self._idle.pop()
             if not connection.raw.is_closed():
                 return connection
-        return await self._connect()
+        connection = await self._connect()
+        if guard is not None:
+            try:
+                await guard.admit(connection)
+            except BaseException:
+                connection.raw.terminate()
+                raise
+        return connection
 
     async def _look_at_keys(self, connection: Connection) -> None:
         """Read the data keys when nobody here did for a minute (`look_again_seconds`)."""
@@ -346,6 +361,14 @@ class Store:
             raw.terminate()
             raise
         return Connection(raw, self.keyring)
+
+
+async def _say_goodbye(connection: Connection) -> None:
+    """Close it; one that does not answer is dropped, so that a dead network holds up no shutdown."""
+    try:
+        await connection.raw.close(timeout=GOODBYE_SECONDS_MAX)
+    except (*_TROUBLE, asyncpg.PostgresError):
+        connection.raw.terminate()
 
 
 class _Borrowed:

@@ -25,6 +25,7 @@ class Intent:
     """One question to a PG. `number` is the order or cancel number that the PG knows.
 
     `fence` is the number of the lease under which the reader holds it, 0 for who asked first.
+    `restored`: it was open in a copy, and may have been answered after the copy was made.
     """
 
     id: int
@@ -42,6 +43,7 @@ class Intent:
     tried_at: datetime | None = None
     closed_at: datetime | None = None
     outcome: str | None = None
+    restored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,10 @@ class Intents:
         rows = await self._connection.fetch(Q["probe"], now, not_since, opened_after)
         return [row["imp_uid"] for row in rows]
 
+    async def doubts(self, now: datetime, most: int) -> list[Intent]:
+        """Questions whose answer nobody here knows, oldest first."""
+        return [_intent(row) for row in await self._connection.fetch(Q["doubts"], now, most)]
+
     async def oldest_unknown(self) -> datetime | None:
         """Since when the oldest doubt is one; None when there is none."""
         found: datetime | None = await self._connection.fetchval(Q["oldest_unknown"])
@@ -228,4 +234,5 @@ def _intent(row: asyncpg.Record) -> Intent:
         tried_at=row["tried_at"],
         closed_at=row["closed_at"],
         outcome=row["outcome"],
+        restored=row["restored"],
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from naru.store.audit_log import AuditLog
 from naru.store.channels import Channels
 from naru.store.deposits import Deposits
+from naru.store.house import House
 from naru.store.idempotency import Idempotency
 from naru.store.intents import Intents
 from naru.store.keys import Keys
@@ -111,6 +112,11 @@ class Session:
     def queue(self) -> Queue:
         """Jobs waiting to run."""
         return Queue(self._connection)
+
+    @property
+    def house(self) -> House:
+        """Which database this is, and whether it may act."""
+        return House(self._connection)
 
     @property
     def audit_log(self) -> AuditLog:

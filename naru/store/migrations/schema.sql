@@ -639,6 +639,23 @@ ALTER TABLE entries ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE house (
+    one boolean DEFAULT true NOT NULL,
+    id uuid NOT NULL,
+    cluster text NOT NULL,
+    timeline bigint NOT NULL,
+    database bigint NOT NULL,
+    place bigint NOT NULL,
+    fenced_at timestamp with time zone,
+    fenced_because text,
+    unfenced_at timestamp with time zone,
+    unfenced_by text,
+    note text,
+    CONSTRAINT house_check CHECK (((fenced_at IS NULL) = (fenced_because IS NULL))),
+    CONSTRAINT house_check1 CHECK (((unfenced_by !~ '^\s*$'::text) AND (note !~ '^\s*$'::text))),
+    CONSTRAINT house_one_check CHECK (one)
+);
+
 CREATE TABLE idempotency (
     id bigint NOT NULL,
     merchant_id bigint NOT NULL,
@@ -703,6 +720,7 @@ CREATE TABLE intents (
     outcome text,
     fence integer DEFAULT 0 NOT NULL,
     tried_at timestamp with time zone,
+    restored boolean DEFAULT false NOT NULL,
     CONSTRAINT intents_amount_check CHECK ((amount > 0)),
     CONSTRAINT intents_check CHECK (((kind <> 'cancel'::text) OR (amount <= balance_before))),
     CONSTRAINT intents_check1 CHECK (((state = ANY (ARRAY['done'::text, 'refused'::text, 'undone'::text])) = (closed_at IS NOT NULL))),
@@ -961,6 +979,12 @@ ALTER TABLE webhook_deliveries ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY 
     CACHE 1
 );
 
+CREATE TABLE witnesses (
+    name uuid NOT NULL,
+    beat bigint NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 ALTER TABLE ONLY api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (imp_key);
 
@@ -1005,6 +1029,9 @@ ALTER TABLE ONLY deposits
 
 ALTER TABLE ONLY entries
     ADD CONSTRAINT entries_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY house
+    ADD CONSTRAINT house_pkey PRIMARY KEY (one);
 
 ALTER TABLE ONLY idempotency
     ADD CONSTRAINT idempotency_merchant_id_method_path_key_key UNIQUE (merchant_id, method, path, key);
@@ -1062,6 +1089,9 @@ ALTER TABLE ONLY webhook_deliveries
 
 ALTER TABLE ONLY webhook_deliveries
     ADD CONSTRAINT webhook_deliveries_webhook_id_key UNIQUE (webhook_id);
+
+ALTER TABLE ONLY witnesses
+    ADD CONSTRAINT witnesses_pkey PRIMARY KEY (name);
 
 CREATE INDEX cancellations_of_payment ON cancellations USING btree (imp_uid, cancelled_at);
 
@@ -1135,6 +1165,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON deposits FOR EACH ROW EXEC
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON entries FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE ON house FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON intent_tries FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON payment_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -1154,6 +1186,8 @@ CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON audit_anchors DEFERRABLE INITI
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON channels DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('channel_key');
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON data_keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('id');
+
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON house DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('id');
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON intents DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('imp_uid');
 
@@ -1230,6 +1264,8 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON deposit_secrets FOR EACH STATEME
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON deposits FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON house FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON idempotency FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 

@@ -1,0 +1,270 @@
+"""Who notices that a database is a copy or went back, for naru/store/house.py (decision 0016)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from naru.store import Fenced, Guard, Store, StoreUnavailable, house
+from naru.store.house import Memory, NotVouched, Standing, why_fence
+from tests.support.copies import dump, restore
+from tests.support.gateway import ROOT_KEY
+from tests.support.scale import often
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Databases
+
+HERE = ("7000", 1, 16384, 17000)
+
+
+def guard(home: Path | None) -> Guard:
+    """That of a process of its own."""
+    return Guard(home, str(uuid.uuid4()))
+
+
+async def enter(url: str, home: Path | None) -> None:
+    """A process comes, does something and ends. Raises as the store does."""
+    store = Store(url, 2, root_key=ROOT_KEY, guard=guard(home))
+    try:
+        async with store.direct() as session:
+            await session.ping()
+    finally:
+        await store.close()
+
+
+async def standing(url: str) -> Standing:
+    store = Store(url, 1, root_key=ROOT_KEY)
+    async with store.direct() as session:
+        found = await session.house.look()
+    await store.close()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("found", "beat", "memory", "why"),
+    [
+        (HERE, None, None, None),
+        (HERE, 5, Memory("h", "w", 5), None),
+        (HERE, 6, Memory("h", "w", 5), None),
+        (HERE, 4, Memory("h", "w", 5), "went back"),
+        (HERE, None, Memory("h", "w", 5), "went back"),
+        # Of another house nothing is remembered.
+        (HERE, None, Memory("g", "w", 5), None),
+        (("7001", 1, 16384, 17000), 5, Memory("h", "w", 5), "its cluster"),
+        (("7000", 1, 16385, 17000), 5, Memory("h", "w", 5), "its database"),
+        (("7000", 1, 16384, 17001), 5, Memory("h", "w", 5), "its table"),
+        # A fail-over: who was there judges.
+        (("7000", 2, 16384, 17000), 5, Memory("h", "w", 5), None),
+        (("7000", 2, 16384, 17000), 4, Memory("h", "w", 5), "went back"),
+    ],
+)
+def test_what_speaks_for_a_copy(
+    found: tuple[str, int, int, int], beat: int | None, memory: Memory | None, why: str | None
+) -> None:
+    said = why_fence(Standing("h", HERE, found, None, None, beat), memory)
+    assert (said is None) == (why is None), said
+    assert why is None or (said is not None and why in said)
+
+
+async def test_a_house_is_entered_left_and_entered_again(database_url: str, tmp_path: Path) -> None:
+    await asyncio.gather(*(enter(database_url, tmp_path / str(n)) for n in range(4)))
+    for home in (tmp_path / "0", tmp_path / "new", None):
+        await enter(database_url, home)
+    assert (await standing(database_url)).fenced_at is None
+
+
+async def test_a_role_that_owns_the_database_and_nothing_else_may_look(
+    database_url: str, sql: asyncpg.Connection, tmp_path: Path
+) -> None:
+    await sql.execute("DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN")
+    await sql.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO plain")
+    await sql.execute("SET ROLE plain")
+    await sql.fetch(house.Q["adopt"].sql)
+    assert len(await sql.fetch(house.Q["look"].sql, None)) == 1
+    await sql.execute("RESET ROLE; DROP OWNED BY plain; DROP ROLE plain")
+
+
+@pytest.mark.fault("L5_WD", "L5_RO")
+async def test_a_dump_that_is_restored_is_fenced_for_everybody_at_any_age(
+    databases: Databases, database_url: str, tmp_path: Path
+) -> None:
+    await enter(database_url, tmp_path / "home")
+    dumped = await dump(databases, database_url)
+    await enter(database_url, tmp_path / "home")
+    copy = await restore(databases, dumped)
+    for home in (tmp_path / "home", tmp_path / "new", None):
+        with pytest.raises(Fenced, match="this is a copy"):
+            await enter(copy, home)
+    # The original is what it was; the control of all this.
+    await enter(database_url, tmp_path / "home")
+    databases.drop(copy)
+
+
+async def test_a_database_made_from_another_as_its_template_is_fenced(
+    databases: Databases, database_url: str, sql: asyncpg.Connection
+) -> None:
+    await enter(database_url, None)
+    name = await sql.fetchval("SELECT current_database()")
+    await sql.close()
+    admin = await asyncpg.connect(databases.server.url("postgres"))
+    await admin.execute(f"CREATE DATABASE {name}_copy TEMPLATE {name}")
+    await admin.close()
+    copy = databases.server.url(f"{name}_copy")
+    with pytest.raises(Fenced, match="its database"):
+        await enter(copy, None)
+    databases.drop(copy)
+
+
+async def test_a_dump_that_is_restored_over_its_own_database_is_fenced(
+    databases: Databases, database_url: str, sql: asyncpg.Connection
+) -> None:
+    await enter(database_url, None)
+    dumped = await dump(databases, database_url)
+    await sql.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    psql = str(databases.server.program("psql"))
+    process = await asyncio.create_subprocess_exec(
+        psql, "-X", "-q", database_url, stdin=asyncio.subprocess.PIPE
+    )
+    await process.communicate(dumped)
+    with pytest.raises(Fenced, match="its table"):
+        await enter(database_url, None)
+
+
+async def test_a_copy_of_files_put_back_is_found_by_who_was_there(
+    database_url: str, sql: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """Cluster, timeline, database and table are the same in such a copy; only a number is smaller."""
+    home = tmp_path / "home"
+    await enter(database_url, home)
+    kept = json.loads((home / "witness.json").read_text())
+    await sql.execute("UPDATE witnesses SET beat = beat - 1 WHERE name = $1", kept["name"])
+    with pytest.raises(Fenced, match="went back"):
+        await enter(database_url, home)
+    # From then on for those who remember nothing, too.
+    with pytest.raises(Fenced, match="went back"):
+        await enter(database_url, None)
+
+
+@pytest.mark.fault("L5_CJ")
+async def test_a_fail_over_that_lost_nothing_is_no_copy(
+    database_url: str, sql: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever any clock says: numbers are compared, and no times."""
+    home = tmp_path / "home"
+    await enter(database_url, home)
+    await sql.execute("UPDATE house SET timeline = timeline + 1")
+    await sql.execute("UPDATE witnesses SET at = now() + interval '1 day'")
+    # Somebody new waits for one who was there.
+    with pytest.raises(NotVouched):
+        await enter(database_url, None)
+    assert (await standing(database_url)).fenced_at is None
+    await enter(database_url, home)
+    await enter(database_url, None)
+    # Nobody who was there comes: then it is taken for a copy that was rolled forward.
+    await sql.execute("UPDATE house SET timeline = timeline + 1")
+    monkeypatch.setattr(house, "VOUCHING_SECONDS", 0.0)
+    with pytest.raises(Fenced, match="no process that was there before"):
+        await enter(database_url, None)
+
+
+@pytest.mark.fault("L5_SL")
+async def test_a_process_that_runs_or_slept_meanwhile_loses_its_house_too(
+    database_url: str, sql: asyncpg.Connection, tmp_path: Path
+) -> None:
+    watch = guard(tmp_path)
+    store = Store(database_url, 2, root_key=ROOT_KEY, guard=watch)
+    async with store.direct() as session:
+        await session.ping()
+        keeping = asyncio.create_task(watch.keep(store))
+        await sql.execute("UPDATE house SET fenced_at = now(), fenced_because = 'by hand'")
+
+    async def may_act() -> bool:
+        try:
+            async with store.direct() as session:
+                await session.ping()
+        except Fenced:
+            return False
+        return True
+
+    async with asyncio.timeout(20):
+        while await may_act():
+            await asyncio.sleep(0.05)
+        # And gets it back.
+        await sql.execute("UPDATE house SET fenced_at = NULL, fenced_because = NULL")
+        while not await may_act():
+            await asyncio.sleep(0.05)
+    keeping.cancel()
+    await store.close()
+
+
+@pytest.mark.fault("L5_CB", "L5_DB", "L5_NP", "L5_DF")
+async def test_a_fence_that_cannot_be_written_is_a_fence(
+    databases: Databases, database_url: str, sql: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """The process dies before it has fenced, the database refuses to write, or is not there."""
+    home = tmp_path / "home"
+    await enter(database_url, home)
+    await sql.execute("UPDATE witnesses SET beat = 0")
+    await sql.execute(
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$"
+        " BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$;"
+        "CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON house FOR EACH ROW EXECUTE FUNCTION full_disk()"
+    )
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match=r"DiskFull|no space left"):
+            await enter(database_url, home)
+    assert (await standing(database_url)).fenced_at is None
+    # Nobody can enter a house of which it cannot be written that it was entered, either.
+    await sql.execute("DROP TRIGGER full_disk ON house")
+    with pytest.raises(Fenced):
+        await enter(database_url, home)
+    with pytest.raises(StoreUnavailable):
+        await enter("postgresql://nobody@127.0.0.1:1/naru", home)
+
+
+@pytest.mark.fault("L5_DU", "L5_CA")
+async def test_fencing_and_unfencing_have_one_effect_each_however_often(
+    database_url: str, sql: asyncpg.Connection, tmp_path: Path
+) -> None:
+    await enter(database_url, tmp_path)
+    store = Store(database_url, often(8, 64), root_key=ROOT_KEY)
+
+    async def fence() -> bool:
+        async with store.begin() as session:
+            return await session.house.fence("by hand")
+
+    async def unfence() -> bool:
+        async with store.begin() as session:
+            return await session.house.unfence("kim", "compared") is not None
+
+    for act in (fence, unfence, fence, unfence):
+        assert sum(await asyncio.gather(*(act() for _ in range(often(8, 64))))) == 1
+    with pytest.raises(ValueError, match="name and a note"):
+        async with store.begin() as session:
+            await session.house.unfence(" ", "compared")
+    await store.close()
+    # What was remembered before is not held against the house that somebody took the fence from.
+    await enter(database_url, tmp_path)
+    changes = await sql.fetch(
+        "SELECT after FROM audit_log WHERE subject LIKE 'house %' ORDER BY place"
+    )
+    assert len(changes) == 5
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+        await sql.execute("DELETE FROM house")
+
+
+async def test_a_home_that_cannot_be_written_or_understood_stops_nobody(
+    database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "witness.json").write_text('{"house": 1}')
+    await enter(database_url, tmp_path)
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    await enter(database_url, blocked)

@@ -1,8 +1,8 @@
-"""Three machines on loopback: etcd, Patroni and PostgreSQL on each, HAProxy before them.
+"""Three machines on a network of our own: etcd, Patroni and PostgreSQL on each, HAProxy before them.
 
-Their configuration is read from docs/how-to/high-availability.md; only addresses, ports and folders
-are put in. A machine is lost, paused and brought back as a whole. Patroni refuses to run as root:
-then everything runs as the user `postgres`, in a folder that this user may reach.
+Their configuration is read from docs/how-to/high-availability.md, addresses and ports as they stand
+there; only folders are put in. A machine is lost, paused, cut off and brought back as a whole.
+Patroni refuses to run as root: everything runs as `postgres`, in a folder that this user may reach.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import pwd
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,8 +26,11 @@ import aiohttp
 import asyncpg
 
 from naru.cli.orphans import die_with_parent
+from tests.failover.network import Plug, own_network
+from tests.killing.disk import SmallDisk, own_namespace
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 PAGE = ROOT / "docs" / "how-to" / "high-availability.md"
 PROGRAMS = {
     "etcd": "etcd-server",
@@ -37,10 +39,10 @@ PROGRAMS = {
     "/usr/lib/postgresql/15/bin/postgres": "postgresql-15",
 }
 NAMES = ("db1", "db2", "db3")
-# The ports of the page; on loopback others are free.
-PORTS = ("2379", "2380", "5000", "5432", "8008")
+BALANCER_PORT, POSTGRES_PORT, PATRONI_PORT, ETCD_PORT = 5000, 5432, 8008, 2379
 SETTLE_SECONDS = 150.0
 LOOK_SECONDS = 0.1
+DISK_MEGABYTES = 1_500
 REAP_SECONDS = 0.3
 ADMIN_PASSWORD = "CHANGE-ME-1"  # as the page says: nobody but this machine reaches it here
 _PR_SET_CHILD_SUBREAPER = 36
@@ -66,19 +68,22 @@ def snippet(begins: str) -> str:
 
 
 class Machine:
-    """One of the three. `address` is its own on loopback."""
+    """One of the three. `address` is its own, `plug` its cable to the others."""
 
-    def __init__(self, cluster: Cluster, number: int) -> None:
+    def __init__(self, cluster: Cluster, number: int, small_disk: bool) -> None:
         self.name = NAMES[number]
-        self.address = f"127.0.0.{11 + number}"
+        self.address = f"10.0.0.{11 + number}"
+        self.plug = Plug(self.name, self.address)
         self.folder = cluster.home / self.name
         self.data = self.folder / "data"
+        self.disk = SmallDisk(self.folder, DISK_MEGABYTES) if small_disk else None
+        self._clock = cluster.home / f"{self.name}.clock"
         self._cluster = cluster
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def prepare(self) -> None:
         """Write its files."""
-        self.folder.mkdir(mode=0o700)
+        self.folder.mkdir(mode=0o700, exist_ok=self.disk is not None)
         patroni = self._cluster.put_in(snippet("scope:"), self)
         patroni = patroni.replace("/var/lib/postgresql/15/naru", str(self.data))
         patroni = patroni.replace("/var/run/postgresql", str(self.folder))
@@ -87,19 +92,25 @@ class Machine:
 
     def start(self) -> None:
         """Switch it on."""
-        text = self._cluster.put_in(snippet("ETCD_"), self)
-        text = text.replace("/var/lib/etcd/naru", str(self.folder / "etcd"))
-        settings = dict(line.split("=", 1) for line in text.splitlines())
-        self._processes = [
-            self._cluster.run(self.name, ["etcd"], settings),
-            self._cluster.run(self.name, ["patroni", str(self.folder / "patroni.yml")], {}),
-        ]
+        self.plug.put_in()
+        patroni, clock = ["patroni", str(self.folder / "patroni.yml")], {}
+        if (library := self._cluster.clock) is not None:
+            clock = {"LD_PRELOAD": str(library), "DRILL_CLOCK": str(self._clock)}
+        self._processes = [self._etcd(), self._cluster.run(self.name, patroni, clock, self.plug)]
+
+    def set_clock(self, seconds: int) -> None:
+        """Its wall clock goes so many seconds ahead of the real one, from now on.
+
+        Patroni's and PostgreSQL's: etcd asks the kernel itself.
+        """
+        with self._clock.open("r+b" if self._clock.exists() else "wb") as file:
+            file.write(seconds.to_bytes(8, sys.byteorder, signed=True))
 
     def look(self) -> None:
         """Raises NeverSettled when one of its programs has given up."""
         for process in self._processes:
             if process.poll() is not None:
-                raise NeverSettled(f"{self.name}: {process.args} ended {process.returncode}")
+                raise NeverSettled(f"{self.name}: {process.args!r} ended {process.returncode}")
 
     @property
     def postmaster(self) -> int | None:
@@ -117,7 +128,11 @@ class Machine:
         return [pid for pid in pids if b"walreceiver" in _command(pid)]
 
     def lose(self) -> None:
-        """Everything on it is gone at once: the machine lost its power, but not its disk."""
+        """Everything on it is gone at once: the machine lost its power, but not its disk.
+
+        Nobody who asks for it hears anything any more, not even that it is not there.
+        """
+        self.plug.pull_out()
         pids = self._pids()
         _send(pids, signal.SIGSTOP)  # nobody says goodbye while the others die
         _send(pids, signal.SIGKILL)
@@ -143,11 +158,13 @@ class Machine:
 
     def start_etcd(self) -> None:
         """Its etcd comes back."""
-        patroni = self._processes[1]
+        self._processes = [self._etcd(), self._processes[1]]
+
+    def _etcd(self) -> subprocess.Popen[bytes]:
         text = self._cluster.put_in(snippet("ETCD_"), self)
         text = text.replace("/var/lib/etcd/naru", str(self.folder / "etcd"))
         settings = dict(line.split("=", 1) for line in text.splitlines())
-        self._processes = [self._cluster.run(self.name, ["etcd"], settings), patroni]
+        return self._cluster.run(self.name, ["etcd"], settings, self.plug)
 
     def _pids(self) -> list[int]:
         running = [each.pid for each in self._processes if each.poll() is None]
@@ -163,35 +180,51 @@ class Machine:
 
 
 class Cluster:
-    """All of it. `synchronous=False` is the control: the same without waiting for a standby."""
+    """All of it, in a network that the process moves to. Raises NoNetwork.
 
-    def __init__(self, home: Path, *, synchronous: bool = True) -> None:
+    `synchronous=False` is the control: the same without waiting for a standby. With `small_disks`
+    each machine has a disk that can be filled (raises NoDisk where there can be none), with
+    `own_clocks` a wall clock that can be set (needs a C compiler).
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        synchronous: bool = True,
+        small_disks: bool = False,
+        own_clocks: bool = False,
+    ) -> None:
         self.home = home
         self.synchronous = synchronous
-        self._user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
-        self._ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
-        self.machines = [Machine(self, number) for number in range(len(NAMES))]
+        self._user = pwd.getpwnam("postgres")
+        own_network()
+        home.mkdir(mode=0o711)
+        if small_disks:
+            own_namespace()
+        self.clock = _compile(HERE / "clock.c", home / "clock.so") if own_clocks else None
+        self.machines = [Machine(self, number, small_disks) for number in range(len(NAMES))]
         self._balancer: subprocess.Popen[bytes] | None = None
         self._reaping: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
         """The address behind which HAProxy finds the primary."""
-        return f"postgresql://postgres:{ADMIN_PASSWORD}@127.0.0.1:{self._ports['5000']}/naru"
+        return f"postgresql://postgres:{ADMIN_PASSWORD}@127.0.0.1:{BALANCER_PORT}/naru"
 
     def url_of(self, machine: Machine, database: str = "naru") -> str:
         """One machine's own address, for whoever wants to go round HAProxy."""
-        port = self._ports["5432"]
-        return f"postgresql://postgres:{ADMIN_PASSWORD}@{machine.address}:{port}/{database}"
+        place = f"{machine.address}:{POSTGRES_PORT}"
+        return f"postgresql://postgres:{ADMIN_PASSWORD}@{place}/{database}"
 
     async def start(self) -> None:
         """Switch everything on; returns when a primary has its standbys, and the database is there."""
         # Whatever loses its parent comes to us. Patroni waits for a PostgreSQL that nobody reaps.
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._reaping = asyncio.create_task(_reap_orphans())
-        self.home.chmod(0o711)
         (self.home / "logs").mkdir(exist_ok=True)
         for machine in self.machines:
+            machine.set_clock(0)
             machine.prepare()
             machine.start()
         balancer = self.home / "haproxy.cfg"
@@ -249,7 +282,7 @@ class Cluster:
                 assert answer.status in (200, 202), await answer.text()
 
     def put_in(self, text: str, machine: Machine | None = None) -> str:
-        """The page's text for this machine: its name and addresses, our ports, our mode."""
+        """The page's text for this machine, and in our mode."""
         if machine is not None:
             # db1's name and address stand for its own, except where all three are listed.
             lines = [
@@ -259,29 +292,33 @@ class Cluster:
                 for line in text.splitlines(keepends=True)
             ]
             text = "".join(lines)
-        text = text.replace("10.0.0.0/24", "127.0.0.0/8").replace("10.0.0.1", "127.0.0.1")
-        for port, ours in self._ports.items():
-            text = re.sub(rf"(?<=[: ]){port}\b", str(ours), text)
         if not self.synchronous:
             text = re.sub(r"(synchronous_mode\w*): true", r"\1: false", text)
         return text
 
     def give(self, folder: Path) -> None:
         """Let the unprivileged user have this folder and what is in it."""
-        if self._user is not None:
-            for path in [folder, *folder.iterdir()]:
-                os.chown(path, self._user.pw_uid, self._user.pw_gid)
-                path.chmod(0o700)
+        for path in [folder, *folder.iterdir()]:
+            os.chown(path, self._user.pw_uid, self._user.pw_gid)
+            path.chmod(0o700)
 
     def run(
-        self, name: str, command: Sequence[str], settings: dict[str, str]
+        self, name: str, command: Sequence[str], settings: dict[str, str], plug: Plug | None = None
     ) -> subprocess.Popen[bytes]:
-        """Start one program, as nobody's superuser; it does not outlive us."""
+        """Start one program behind this plug, as nobody's superuser; it does not outlive us."""
         path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-        user = self._user
-        who: dict[str, Any] = {}
-        if user is not None:
-            who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        user, stay = self._user, die_with_parent(signal.SIGTERM)
+
+        def move_in() -> None:
+            if plug is not None:
+                plug.enter()
+            os.setgroups([])
+            os.setgid(user.pw_gid)
+            os.setuid(user.pw_uid)
+            # Last: the kernel forgets it when the user changes.
+            if stay is not None:
+                stay()
+
         with (self.home / "logs" / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 command,
@@ -291,12 +328,11 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=die_with_parent(signal.SIGTERM) if sys.platform == "linux" else None,
-                **who,
+                preexec_fn=move_in,
             )
 
     def _rest(self, machine: Machine, path: str) -> str:
-        return f"http://{machine.address}:{self._ports['8008']}/{path}"
+        return f"http://{machine.address}:{PATRONI_PORT}/{path}"
 
     async def _standbys(self, primary: Machine) -> list[str]:
         try:
@@ -327,6 +363,12 @@ def go_on(pids: Sequence[int]) -> None:
     """
     _send(pids, signal.SIGTERM)
     _send(pids, signal.SIGCONT)
+
+
+def _compile(source: Path, target: Path) -> Path:
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", target, source], check=True)
+    target.chmod(0o644)
+    return target
 
 
 def _family(pid: int | None) -> list[int]:
@@ -365,12 +407,3 @@ def _send(pids: Sequence[int], kind: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, kind)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody uses on any loopback address."""
-    probes = [socket.create_server(("", 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports

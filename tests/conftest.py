@@ -1,5 +1,6 @@
 """Fixtures that every room may use."""
 
+import gc
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -37,3 +38,12 @@ def empty_database_url(databases: "Databases") -> Iterator[str]:
     url = databases.new(migrated=False)
     yield url
     databases.drop(url)
+
+
+def pytest_sessionfinish() -> None:
+    """Let what was left open complain now, and not while pytest's last words compile a module.
+
+    Python 3.11 formats a complaint with `ast.parse`, and a compilation inside another one breaks it
+    ("AST constructor recursion depth mismatch").
+    """
+    gc.collect()

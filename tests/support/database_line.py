@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 from naru.store import Store
@@ -19,10 +19,17 @@ COMMIT = b"COMMIT\x00"
 
 @dataclass
 class Line:
-    """`cut` says what the next COMMIT meets: nothing (None), or a cut, having arrived or not."""
+    """`cut` says what the next COMMIT meets: nothing (None), or a cut, having arrived or not.
+
+    While `open` is cleared nothing is carried and nobody is told, as when a network is parted.
+    """
 
     cut: str | None = None
     cuts: int = 0
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.open.set()
 
     def next_commit(self, *, done: bool) -> None:
         """The next COMMIT never arrives, or is `done` and its answer lost."""
@@ -36,9 +43,10 @@ class Line:
     ) -> None:
         """One connection, both ways, until either side hangs up or the line is cut."""
         there, back = await asyncio.open_unix_connection(socket)
-        answering = asyncio.ensure_future(_copy(there, writer))
+        answering = asyncio.ensure_future(self._copy(there, writer))
         try:
             while said := await reader.read(65_536):
+                await self.open.wait()
                 if self.cut is None or COMMIT not in said:
                     back.write(said)
                     await back.drain()
@@ -59,13 +67,13 @@ class Line:
             back.transport.abort()
             writer.transport.abort()
 
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while heard := await reader.read(65_536):
-            writer.write(heard)
-            await writer.drain()
-        writer.close()  # the server said goodbye
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while heard := await reader.read(65_536):
+                await self.open.wait()
+                writer.write(heard)
+                await writer.drain()
+            writer.close()  # the server said goodbye
 
 
 @asynccontextmanager

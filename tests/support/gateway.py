@@ -99,10 +99,11 @@ async def open_house(
     pg_code: str = "kcp",
     clock: Clock | None = None,
     size: int = 10,
+    root_key: bytes = ROOT_KEY,
 ) -> AsyncIterator[House]:
     """A gateway on the (migrated) database `dsn`, whose merchant has a test channel at `pg_url`."""
     clock = clock or Clock()
-    store = await Store.open(dsn, size, root_key=ROOT_KEY)
+    store = await Store.open(dsn, size, root_key=root_key)
     number = next(_NUMBERS)
     try:
         async with Wire(allow_private=True, ports=None) as wire:
@@ -111,7 +112,7 @@ async def open_house(
                 wire=wire,
                 pg_wire=wire,
                 public_url="http://gateway.localhost",
-                root_key=ROOT_KEY,
+                root_key=root_key,
                 now=clock,
             )
             async with store.begin() as tx:

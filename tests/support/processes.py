@@ -22,6 +22,12 @@ ROOT = Path(__file__).parents[2]
 BYTECODE = ROOT / ".pytest_cache" / "bytecode"
 SECRET = "a root key for processes, 0123456789abcdef"
 LOOK_SECONDS = 0.02
+START = """
+import sys
+from naru.cli import main, serve
+serve.GRACE_SECONDS = int(sys.argv[1])
+sys.exit(main.main(sys.argv[2:]))
+"""
 
 
 @dataclass
@@ -75,8 +81,13 @@ async def health(http: aiohttp.ClientSession, url: str) -> int | None:
 
 
 @asynccontextmanager
-async def naru(command: str, dsn: str, home: Path, **environ: str) -> AsyncIterator[Process]:
-    """`naru serve` or `naru worker` over the database `dsn`; killed at the end if it still runs."""
+async def naru(
+    command: str, dsn: str, home: Path, *, grace: int = 15, **environ: str
+) -> AsyncIterator[Process]:
+    """`naru serve` or `naru worker` over the database `dsn`; killed at the end if it still runs.
+
+    `grace` is what `naru serve` lets its requests have after SIGTERM.
+    """
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("NARU_", "PYTHON"))}
@@ -93,7 +104,7 @@ async def naru(command: str, dsn: str, home: Path, **environ: str) -> AsyncItera
     log = home / f"{command}-{port}.log"
     with log.open("ab") as file:
         running = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "naru.cli.main", command),
+            *(sys.executable, "-c", START, str(grace), command),
             cwd=ROOT,
             env=plain | environ,
             stdin=asyncio.subprocess.DEVNULL,

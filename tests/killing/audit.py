@@ -58,7 +58,11 @@ async def audit(house: House, told: Book) -> tuple[list[Finding], dict[str, int]
         *_differences(books, told),
         *(Finding("wrong at once", each) for each in told.wrong),
     ]
-    status, said = await house.naru("audit") if _has_audit() else (0, "")
+    # The audit refuses guards that are not the house's own, and our spy is one.
+    connection = await asyncpg.connect(house.database.url)
+    await connection.execute("DROP SCHEMA killing CASCADE")
+    await connection.close()
+    status, said = await house.naru("audit")
     if status != 0:
         found.append(Finding("naru audit", said))
     rules = Counter(each.rule for each in found)
@@ -72,12 +76,6 @@ async def audit(house: House, told: Book) -> tuple[list[Finding], dict[str, int]
         **{rule: rules[rule] for rule in COUNTED},
     }
     return found, counts
-
-
-def _has_audit() -> bool:
-    from naru.cli.main import COMMANDS
-
-    return "audit" in COMMANDS
 
 
 async def read(house: House) -> Books:

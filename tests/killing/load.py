@@ -81,7 +81,7 @@ class Book:
     wrong: list[str] = field(default_factory=list)
     journeys: Counter[str] = field(default_factory=Counter)
     untold: set[str] = field(default_factory=set)  # PG orders in which only the PG knows something
-    refused: int = 0  # answers 503: not now
+    closed: list[tuple[str, float]] = field(default_factory=list)  # answers 503: path, UNIX time
     _last: dict[str, Told] = field(default_factory=dict, repr=False)
 
     def hear(self, imp_uid: str, said: str, by: str, cancelled: int = 0) -> None:
@@ -212,6 +212,7 @@ class Load:
             "notice": self.order_account,
             "prepare": self.pay_prepared_and_confirmed,
             "reconcile": self.doubt,
+            "slow": self.pay_slowly,
             "undo": self.doubt_the_amount,
             "pg /v1/cancels": self.pay_and_cancel,
             "pg /v1/virtual-accounts": self.order_account,
@@ -258,6 +259,10 @@ class Load:
     async def doubt(self) -> None:
         """The PG's answer to the approval is cut off, garbled, forged or for another amount."""
         await self._pay(self._chance.choice(DOUBTFUL))
+
+    async def pay_slowly(self) -> None:
+        """The PG approves at once, and its answer comes three seconds later."""
+        await self._pay(SLOW)
 
     async def doubt_the_amount(self) -> None:
         """The PG approved another amount than was asked: it must be undone."""
@@ -577,7 +582,8 @@ class Load:
                     raw = await answer.read()
                     if answer.status == 500:
                         self.book.wrong.append(f"{method} {urlsplit(url).path}: HTTP 500")
-                    self.book.refused += answer.status == 503
+                    if answer.status == 503:
+                        self.book.closed.append((urlsplit(url).path, time.time()))
                     if answer.status < 500:
                         told: Json = {"location": answer.headers.get("Location")}
                         with contextlib.suppress(ValueError):

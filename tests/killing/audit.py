@@ -60,7 +60,7 @@ async def audit(house: House, told: Book) -> tuple[list[Finding], dict[str, int]
     ]
     # The audit refuses guards that are not the house's own, and our spy is one.
     connection = await asyncpg.connect(house.database.url)
-    await connection.execute("DROP SCHEMA killing CASCADE")
+    await connection.execute("DROP TRIGGER IF EXISTS killing_note ON intents")
     await connection.close()
     status, said = await house.naru("audit")
     if status != 0:

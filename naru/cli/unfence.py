@@ -46,13 +46,18 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 async def _unfence(settings: Settings, given: list[str], *, anyway: bool) -> int:
     from naru.app import open_gateway
     from naru.store import StoreUnavailable
+    from naru.store.house import why_fence
 
     assert settings.database_url is not None
     await database.check_ready(settings.database_url)
     try:
         async with open_gateway(settings, fenced=True) as gateway:
-            async with gateway.store.direct() as session:
+            async with gateway.store.begin() as session:
                 standing = await session.house.look()
+                if standing is not None and (because := why_fence(standing, None)):
+                    # Nobody has served this copy yet.
+                    await session.house.fence(because)
+                    standing = await session.house.look()
             if standing is None or standing.fenced_at is None:
                 print("the house is not fenced")
                 return 0

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from naru.cli import database
+from naru.cli import database, lines
 from naru.cli.trouble import CliError
 from naru.config import Settings
 
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="only payments that changed in the last 90s, 15m, 2h or 1d",
     )
+    parser.add_argument("--timings", action="store_true", help="how long each check took")
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json:
         print(json.dumps({**asdict(report), "broken": report.broken}, ensure_ascii=False))
     else:
-        _tell(report)
+        _tell(report, arguments.timings)
     return 1 if report.broken else 0
 
 
@@ -58,14 +59,19 @@ async def _audit(url: str, recent: timedelta | None) -> "Report":
         raise CliError(f"The audit could not be finished: {type(error).__name__}.") from error
 
 
-def _tell(report: "Report") -> None:
+def _tell(report: "Report", timings: bool) -> None:
     for check in report.checks:
         mark = "✗" if check.broken else "✓"
         print(f"{mark} {check.promise:<4}{check.name:<22}{check.sentence}")
+        if timings:
+            speed = f"{report.payments / check.seconds:,.0f} payments/s" if check.seconds else "–"
+            print(f"        {check.seconds * 1000:,.0f} ms, {speed}")
         for each in check.examples:
-            print(f"        {each.id}: {each.why}")
+            print(f"        {lines.plain(f'{each.id}: {each.why}')}")
         if (more := check.broken - len(check.examples)) > 0:
             print(f"        and {more:,} more")
+        if check.broken:
+            print(f"        → {check.remedy}")
     ending = f"{report.broken:,} broken" if report.broken else "nothing is broken"
     print(f"{report.payments:,} payments in {report.seconds:.1f} s: {ending}")
 

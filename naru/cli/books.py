@@ -3,11 +3,22 @@
 import argparse
 import asyncio
 import dataclasses
-from datetime import timedelta
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from naru.cli import database
+from naru.cli import database, lines
 from naru.cli.trouble import CliError
 from naru.config import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from naru.domain.channel import Channel
+    from naru.payments.compare_books import Comparison
+
+
+ALONE = "list"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +47,13 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
     most = max(1, min(arguments.most, 10_000))
     async with database.open_store(settings) as store, store.direct() as session:
-        for found_at, difference in await session.pg_books.differences(most):
-            print(f"{found_at:%Y-%m-%d %H:%M:%S}Z  {difference.ending:<6}  {difference.text()}")
+        found = await session.pg_books.differences(most)
+        if not found:
+            print("No difference was found so far.", file=sys.stderr)
+        for found_at, difference in found:
+            print(
+                f"{lines.when(found_at)}  {difference.ending:<6}  {lines.plain(difference.text())}"
+            )
 
 
 async def _compare(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -51,7 +67,7 @@ async def _compare(arguments: argparse.Namespace, settings: Settings) -> int:
     settings = dataclasses.replace(settings, database_url=database.address(settings))
     assert settings.database_url is not None
     await database.check_ready(settings.database_url)
-    agree = True
+    results = []
     try:
         async with open_gateway(settings) as gateway:
             async with gateway.store.direct() as session:
@@ -65,15 +81,35 @@ async def _compare(arguments: argparse.Namespace, settings: Settings) -> int:
                 raise CliError("There is no such channel, or its PG shows no book.")
             for contract in chosen:
                 result = await compare_books(gateway, contract, timedelta(days=arguments.days))
-                agree = agree and result.agrees
-                print(
-                    f"{contract[0].channel_key}: {result.movements} movements,"
-                    f" {len(result.differences)} differences, {result.pending} under way"
-                )
-                for difference in result.differences:
-                    print(f"  {difference.ending:<6}  {difference.text()}")
-                if result.broken is not None:
-                    print(f"  not finished: {result.broken}")
+                results.append(result)
+                _tell(contract[0], result)
     except StoreUnavailable as error:
         raise CliError(f"{error}.") from error
-    return 0 if agree else 1
+    since = datetime.now(UTC) - timedelta(days=arguments.days)
+    unfinished = sum(result.broken is not None for result in results)
+    print(
+        f"{_sum(results)} in {lines.count(len(results), 'book')} since {lines.when(since)}"
+        + (f", {unfinished} not read to the end" if unfinished else "")
+    )
+    return 0 if all(result.agrees for result in results) else 1
+
+
+def _tell(channel: "Channel", result: "Comparison") -> None:
+    """One book; nothing about one in which nothing moved, that agrees."""
+    if result.agrees and not (result.movements or result.pending):
+        return
+    print(f"{channel.pg_code}.{channel.mid} ({channel.channel_key}): {_sum([result])}")
+    for difference in result.differences:
+        print(f"  {difference.ending:<6}  {lines.plain(difference.text())}")
+    if result.broken is not None:
+        print(f"  not finished: {lines.plain(result.broken)}")
+
+
+def _sum(results: "Sequence[Comparison]") -> str:
+    return ", ".join(
+        (
+            lines.count(sum(each.movements for each in results), "movement"),
+            lines.count(sum(len(each.differences) for each in results), "difference"),
+            f"{sum(each.pending for each in results)} under way",
+        )
+    )

@@ -10,6 +10,8 @@ from naru.cli import database, find, fresh, seed
 from naru.cli.trouble import CliError
 from naru.config import Settings
 
+ALONE = None
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verbs of `naru channel`."""

@@ -79,7 +79,7 @@ class Child:
         deadline = time.monotonic() + START_SECONDS
         process = self._process
         assert process is not None
-        while self._health is not None and not await _answers(*self._health):
+        while self._health is not None and not await answers(*self._health):
             if process.returncode is not None or time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.05)
@@ -199,7 +199,7 @@ class _Log:
             self._file.flush()
 
 
-async def _answers(host: str, port: int, path: str) -> bool:
+async def answers(host: str, port: int, path: str) -> bool:
     """Does somebody there speak HTTP and not complain of itself?"""
     try:
         async with asyncio.timeout(ASK_SECONDS):

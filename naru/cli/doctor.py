@@ -7,10 +7,12 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from naru.cli import database, ports
+from naru.cli import database, lines, ports
+from naru.cli.children import answers
+from naru.cli.postgres import running_url
 from naru.cli.trouble import CliError
 from naru.config import Settings
 from naru.domain.merchant import is_loopback
@@ -18,6 +20,16 @@ from naru.domain.merchant import is_loopback
 SKEW_SECONDS = 2.0
 FREE_BYTES = 1_000_000_000
 DISK_USED_MAX = 0.95
+# A worker asks for jobs every two seconds.
+WORKER_SEEN_SECONDS = 30
+WORKER = "naru worker"
+PORT_SECONDS = 1.0
+# Who listens where, and what answers there when it is ours.
+PORTS = (
+    ("NARU_PORT", "gateway", "/health"),
+    ("NARU_SHOP_PORT", "shop", "/"),
+    ("NARU_SANDBOX_PORT", "sandbox PG", "/cards"),
+)
 # Thirty-two random hex digits show fewer than this once in hundreds of millions of times.
 DIFFERENT_BYTES_MIN = 8
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -65,7 +77,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _python(),
         *await _database(settings),
         _secret(settings),
-        *_ports(settings),
+        *await _ports(settings),
         _public_url(settings),
         _private_addresses(settings),
         _disk(settings),
@@ -114,7 +126,7 @@ async def _database(settings: Settings) -> list[Finding]:
         )
     else:
         findings.append(Finding("migrations", "up to date"))
-    looks = (_durability, _skew) if missing else (_durability, _skew, _sandbox, _people)
+    looks = (_durability, _skew, *(() if missing else (_house, _sandbox, _workers, _people)))
     for look in looks:
         try:
             findings.append(await look(url))
@@ -169,31 +181,80 @@ async def _skew(url: str) -> Finding:
     return Finding("clock", f"{skew * 1000:.0f} ms from the database's")
 
 
+async def _house(url: str) -> Finding:
+    """A restored copy is fenced (decision 0016), also before anybody has entered it."""
+    from naru.store import Store
+    from naru.store.house import why_fence
+
+    store = Store(url, 1)
+    try:
+        async with store.direct() as session:
+            standing = await session.house.look()
+    finally:
+        await store.close()
+    advice = "`naru unfence` compares it with the PGs' books (docs/how-to/backup.md)."
+    if standing is None:
+        return Finding("house", "nobody has entered it yet")
+    if standing.fenced_at is not None:
+        since = f"fenced since {standing.fenced_at:%Y-%m-%d %H:%M:%S}Z: {standing.because}"
+        return Finding("house", since, bad=True, advice=advice)
+    if because := why_fence(standing, None):
+        return Finding("house", because, bad=True, advice=advice)
+    return Finding("house", "not fenced")
+
+
 async def _people(url: str) -> Finding:
-    """What waits for somebody: open tasks, the oldest doubt, webhooks that are late."""
+    """What waits for somebody: open tasks, doubts and how old the oldest is, webhooks that are late."""
     import asyncpg
 
     connection = await asyncpg.connect(url, timeout=10)
     try:
-        tasks = await connection.fetchval(
-            "SELECT count(*) FROM operator_tasks WHERE closed_at IS NULL"
-        )
-        unknown = await connection.fetchval(
-            "SELECT min(opened_at) FROM intents WHERE state IN ('unknown', 'undoing')"
-        )
-        late = await connection.fetchval(
-            "SELECT count(*) FROM webhook_deliveries"
-            " WHERE state = 'waiting' AND next_at < now() - interval '1 minute'"
+        row = await connection.fetchrow(
+            "SELECT (SELECT count(*) FROM operator_tasks WHERE closed_at IS NULL) AS tasks,"
+            " (SELECT count(*) FROM webhook_deliveries"
+            "   WHERE state = 'waiting' AND next_at < now() - interval '1 minute') AS late,"
+            " count(*) AS doubts, min(opened_at) AS oldest, now() AS now"
+            " FROM intents WHERE state IN ('unknown', 'undoing')"
         )
     finally:
         await connection.close(timeout=5)
-    oldest = "none" if unknown is None else f"since {unknown:%Y-%m-%d %H:%M:%S}Z"
-    found = f"{tasks} tasks; unknown outcomes: {oldest}; late webhooks: {late}"
-    if tasks:
-        return Finding("waits for people", found, advice="`naru tasks list` says what to do.")
-    if late:
+    doubts = lines.count(row["doubts"], "unknown outcome")
+    if row["doubts"]:
+        doubts += f", the oldest for {lines.ago(row['oldest'], row['now'])} (`naru doubts`)"
+    found = (
+        f"{lines.count(row['tasks'], 'task')}; {doubts}; {lines.count(row['late'], 'late webhook')}"
+    )
+    if row["tasks"]:
+        return Finding("waits for people", found, advice="`naru tasks` says what to do.")
+    if row["late"]:
         return Finding("waits for people", found, advice="Is a `naru worker` running?")
     return Finding("waits for people", found)
+
+
+async def _workers(url: str) -> Finding:
+    """Workers that are connected and have asked for jobs lately; without one nothing ends by itself."""
+    import asyncpg
+
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        living = await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = $1"
+            # Of another role's connections PostgreSQL does not say when they spoke last.
+            " AND COALESCE(state_change, now()) > now() - $2::interval",
+            WORKER,
+            timedelta(seconds=WORKER_SEEN_SECONDS),
+        )
+    finally:
+        await connection.close(timeout=5)
+    if living:
+        return Finding("workers", f"{living} living (seen within {WORKER_SEEN_SECONDS} s)")
+    return Finding(
+        "workers",
+        "none",
+        bad=True,
+        advice="Start `naru worker`: webhooks wait, and no unknown outcome ends by itself.",
+    )
 
 
 async def _sandbox(url: str) -> Finding:
@@ -243,16 +304,31 @@ def _secret(settings: Settings) -> Finding:
     return Finding("root key", f"{len(settings.secret)} bytes")
 
 
-def _ports(settings: Settings) -> list[Finding]:
+async def _answers(host: str, port: int, path: str) -> bool:
+    try:
+        async with asyncio.timeout(PORT_SECONDS):
+            return await answers(host, port, path)
+    except TimeoutError:
+        return False
+
+
+async def _ports(settings: Settings) -> list[Finding]:
+    demo = settings.database_url is None and running_url(settings.home) is not None
     findings = []
-    for variable in ("NARU_PORT", "NARU_SHOP_PORT", "NARU_SANDBOX_PORT"):
+    for variable, name, path in PORTS:
         port: int = getattr(settings, variable[5:].lower())
         try:
             ports.check(settings.host, port, variable)
-            findings.append(Finding(f"port {port}", "free"))
         except CliError as error:
-            # It may well be ours that is running there.
-            findings.append(Finding(f"port {port}", "in use", advice=str(error)))
+            ours = await _answers(settings.host, port, path)
+            if ours and demo:
+                findings.append(Finding(f"port {port}", f"the {name} of the demo that is running"))
+            elif ours and name == "gateway":
+                findings.append(Finding(f"port {port}", "in use: `naru serve`, if it runs here"))
+            else:
+                findings.append(Finding(f"port {port}", "in use", advice=str(error)))
+        else:
+            findings.append(Finding(f"port {port}", "free"))
     return findings
 
 

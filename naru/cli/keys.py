@@ -4,12 +4,15 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
-from naru.cli import database
+from naru.cli import database, lines
 from naru.cli.trouble import CliError
 from naru.config import Settings
 
 if TYPE_CHECKING:
     from naru.store import Store
+
+
+ALONE = "list"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +80,7 @@ async def _list(store: "Store") -> None:
     async with store.direct() as session:
         for key in await session.keys.used():
             counts = ", ".join(f"{count} {name}" for name, count in key.sealed.items() if count)
-            print(f"{key.id:>4}  {key.made_at:%Y-%m-%d %H:%M:%S}Z  {counts or 'seals nothing'}")
+            print(f"{key.id:>4}  {lines.when(key.made_at)}  {counts or 'seals nothing'}")
 
 
 async def _reseal(store: "Store", batch: int) -> int:

@@ -5,9 +5,11 @@ import asyncio
 import json
 from typing import Any
 
-from naru.cli import database, find
+from naru.cli import database, find, lines
 from naru.cli.trouble import CliError
 from naru.config import Settings
+
+ALONE = "show"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,8 +44,8 @@ async def _show(arguments: argparse.Namespace, settings: Settings) -> int:
         for entry in await session.audit_log.newest(chain, max(1, min(arguments.most, 10_000))):
             came = f" from {entry.address}" if entry.address else ""
             print(
-                f"{entry.place:>6}  {entry.at:%Y-%m-%d %H:%M:%S}Z  {_line(entry.who)}{_line(came)}  "
-                f"{_line(entry.what)}: {entry.change} {_line(entry.subject)}"
+                f"{entry.place:>6}  {lines.when(entry.at)}  {lines.plain(entry.who)}{lines.plain(came)}  "
+                f"{lines.plain(entry.what)}: {entry.change} {lines.plain(entry.subject)}"
             )
             for name in sorted({*(entry.before or {}), *(entry.after or {})}):
                 before, after = ((side or {}).get(name) for side in (entry.before, entry.after))
@@ -66,9 +68,4 @@ async def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _shown(value: Any) -> str:
-    return "-" if value is None else _line(json.dumps(value, ensure_ascii=False))[:200]
-
-
-def _line(text: str) -> str:
-    """On one line of a terminal, whatever a stranger wrote into it."""
-    return "".join(each if each.isprintable() else "�" for each in text)
+    return "-" if value is None else lines.plain(json.dumps(value, ensure_ascii=False))[:200]

@@ -22,6 +22,7 @@ COMMANDS = {
     "tasks": "what the house could not end by itself: list, show, close",
     "decide": "end an unknown outcome by what the PG's console shows",
     "payment": "one payment's whole history",
+    "doubts": "payments whose outcome nobody here knows, and what is done about them",
     "audit": "check every promise over the whole database, and say what is broken",
     "books": "compare the PGs' own books with ours",
     "fence": "keep everything in: for a database that was restored from a backup",
@@ -53,6 +54,7 @@ Settings come from the environment, none from a file:
   NARU_ALLOW_PRIVATE_ADDRESSES     let webhooks be on private addresses (off; demo: on)
   NARU_ALERT_URL      where operators are told of new tasks (none: the log only)
   NARU_ACCEPT_RISKS   begin with what serve refuses: weak-secret, plain-http, durability, clock, sandbox
+  NARU_OPEN_PER_CHANNEL            calls to one PG at a time in one process (200)
   NARU_CLOSE_EXPIRED_ACCOUNTS      close virtual accounts after their due date (off, as V1)
   NARU_PARTIAL_CANCEL_STATUS       cancelled or paid: status of a partly cancelled payment
 
@@ -84,6 +86,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             # The other commands' modules stay on the disk: `naru --help` is to be instant.
             module = importlib.import_module(f"naru.cli.{name}")
             module.add_arguments(command)
+            if words[-1] == name and hasattr(module, "ALONE"):
+                # Without a verb: what is harmless, or how to say it.
+                if module.ALONE is None:
+                    command.print_help(sys.stderr)
+                    return 2
+                words.append(module.ALONE)
     arguments = parser.parse_args(words)
     assert module is not None
     for sentence in unknown_settings(os.environ):

@@ -29,6 +29,9 @@ SETTINGS = (
 _USER_CODE = re.compile(r"[A-Za-z0-9_-]{3,40}")
 
 
+ALONE = "list"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verbs of `naru merchant`."""
     parser.epilog = (

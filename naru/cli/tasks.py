@@ -6,12 +6,15 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from naru.cli import database
+from naru.cli import database, lines
 from naru.cli.trouble import CliError
 from naru.config import Settings
 
 if TYPE_CHECKING:
     from naru.domain.task import Task
+
+
+ALONE = "list"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,8 +52,9 @@ async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
         for each in found:
             state = "open" if each.closed_at is None else f"closed by {each.closed_by}"
             print(
-                f"{each.id:>6}  {each.opened_at:%Y-%m-%d %H:%M:%S}Z  {each.kind:<21}  "
-                f"{each.imp_uid or each.subject}  {state}  {each.sentence}"
+                f"{each.id:>6}  {lines.when(each.opened_at)}  {each.kind:<21}  "
+                f"{each.imp_uid or lines.plain(each.subject)}  "
+                f"{lines.plain(state)}  {lines.plain(each.sentence)}"
             )
 
 
@@ -62,8 +66,8 @@ async def _show(arguments: argparse.Namespace, settings: Settings) -> None:
     if task is None:
         raise CliError(f"There is no task number {arguments.task}.")
     said = SAID[TaskKind(task.kind)]
-    print(f"task {task.id}: {task.kind}, about {task.subject}")
-    print(f"  {said.happened}\n  {said.happened_ko}\n  {task.sentence}")
+    print(f"task {task.id}: {task.kind}, about {lines.plain(task.subject)}")
+    print(f"  {said.happened}\n  {said.happened_ko}\n  {lines.plain(task.sentence)}")
     print(f"to do\n  {said.advice}\n  {said.advice_ko}")
     if task.imp_uid is not None:
         print(f"  naru payment {task.imp_uid}")
@@ -72,14 +76,13 @@ async def _show(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 def _times(task: "Task") -> list[str]:
-    lines = [f"opened  {task.opened_at:%Y-%m-%d %H:%M:%S}Z"]
+    found = [f"opened  {lines.when(task.opened_at)}"]
     if task.alerted_at is not None:
-        lines.append(f"told    {task.alerted_at:%Y-%m-%d %H:%M:%S}Z")
+        found.append(f"told    {lines.when(task.alerted_at)}")
     if task.closed_at is not None:
-        lines.append(
-            f"closed  {task.closed_at:%Y-%m-%d %H:%M:%S}Z by {task.closed_by}: {task.note}"
-        )
-    return lines
+        ended = f"by {task.closed_by}: {task.note}"
+        found.append(f"closed  {lines.when(task.closed_at)} {lines.plain(ended)}")
+    return found
 
 
 async def _close(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -4,9 +4,11 @@ import argparse
 import asyncio
 import sys
 
-from naru.cli import database, find
+from naru.cli import database, find, lines
 from naru.cli.trouble import CliError
 from naru.config import Settings
+
+ALONE = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +49,7 @@ async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
             if arguments.state not in (None, each.state):
                 continue
             print(
-                f"{each.id:>6}  {each.announced_at:%Y-%m-%d %H:%M:%S}Z  {each.imp_uid}  "
+                f"{each.id:>6}  {lines.when(each.announced_at)}  {each.imp_uid}  "
                 f"{each.status:<9}  {each.state:<9}  {each.attempts} attempts  {each.url}"
             )
             if not arguments.attempts:
@@ -55,8 +57,7 @@ async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
             for attempt in await session.outbox.attempts_of(each.id):
                 came = attempt.error or f"HTTP {attempt.answer_status}"
                 print(
-                    f"        {attempt.began_at:%Y-%m-%d %H:%M:%S}Z  "
-                    f"{attempt.duration_ms:>6} ms  {came}"
+                    f"        {lines.when(attempt.began_at)}  {attempt.duration_ms:>6} ms  {came}"
                 )
 
 

@@ -22,6 +22,9 @@ async def doubt(
     again = next_try(connector, intent, now)
     if not await tx.intents.doubt(intent.id, intent.fence, "unknown", again, why):
         return
+    if intent.fence == 0:
+        # The worker's tries write their own lines; this was the call itself.
+        await tx.intents.tried(intent, now, "answered", f"unknown: {why}")
     await tx.queue.ask(SETTLE_PAYMENT, intent.imp_uid, after=again - now)
     if needs_operator(connector, intent, now):
         await tell_operator(gateway, tx, intent, why)

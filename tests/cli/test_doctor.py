@@ -1,5 +1,6 @@
 """`naru doctor` finds what is wrong, and says so in a way that can be acted on."""
 
+import asyncio
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from naru.cli.doctor import Finding, examine
 from naru.cli.main import main
 from naru.config import Settings
+from naru.store.queue import open_worker
 from tests.support.postgres import Databases, postgres_server
 
 Say = Callable[..., tuple[int, str, str]]
@@ -38,7 +40,7 @@ async def test_a_forgetful_server_is_found_and_everything_else_is_well(
     assert not one(findings, "clock").bad
     assert one(findings, "durability").bad
     assert "power cut" in one(findings, "durability").advice
-    assert [each.what for each in findings if each.bad] == ["durability"]
+    assert [each.what for each in findings if each.bad] == ["durability", "workers"]
 
 
 async def test_a_durable_server_is_not_complained_of(tmp_path: Path) -> None:
@@ -54,7 +56,7 @@ async def test_a_durable_server_is_not_complained_of(tmp_path: Path) -> None:
             )
         finally:
             databases.close()
-    assert [each for each in findings if each.bad] == []
+    assert [each.what for each in findings if each.bad] == ["workers"]
 
 
 async def test_missing_migrations_are_found(empty_database_url: str, tmp_path: Path) -> None:
@@ -97,6 +99,34 @@ async def test_a_root_key_that_others_can_read_is_found(
     findings = await examine(Settings.read({"NARU_HOME": str(tmp_path)}))
 
     assert one(findings, "root key").advice == f"chmod 600 {tmp_path / 'secret'}"
+
+
+async def test_workers_that_live_are_counted_and_none_is_a_fault(
+    database_url: str, tmp_path: Path
+) -> None:
+    async def look() -> Finding:
+        return one(await examine(Settings(database_url=database_url, home=tmp_path)), "workers")
+
+    assert (await look()).bad
+    living = [await open_worker(database_url) for _ in range(2)]
+    try:
+        found = await look()
+        assert (found.found[:8], found.bad) == ("2 living", False)
+    finally:
+        for _, connection in living:
+            connection.terminate()
+
+
+async def test_a_port_that_speaks_http_may_be_our_own(tmp_path: Path) -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        findings = await examine(Settings(home=tmp_path, port=port))
+    assert "naru serve" in one(findings, f"port {port}").found
 
 
 def test_the_exit_status_tells_a_script(say: Say, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """`naru tasks`, `naru payment` and the doctor's line about people."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -70,23 +71,78 @@ def test_a_payment_tells_its_whole_history(say: Say) -> None:
         assert say("payment", name)[0] == 1
 
 
+async def _doubt(url: str) -> None:
+    """The approval was asked for in 2026, the call itself had no answer, and one try had none."""
+    connection = await asyncpg.connect(url)
+    async with connection.transaction():
+        await connection.execute(
+            "UPDATE payments SET step = 'approving', event = 'authenticated', version = 2"
+        )
+        await connection.execute(
+            "INSERT INTO intents (imp_uid, kind, number, amount, opened_at, next_try_at)"
+            " VALUES ($1, 'approve', 'n1', 1004, '2026-01-02T03:04:05Z', now() + interval '1 hour')",
+            IMP_UID,
+        )
+        await connection.execute(
+            "UPDATE intents SET state = 'unknown', tries = 1, outcome = E'no answer \x1b[2J';"
+            "INSERT INTO intent_tries (intent_id, number, at, what, sentence, next_try_at)"
+            " SELECT id, 0, '2026-01-02T03:04:35Z', 'answered', 'unknown: no answer', now() FROM intents;"
+            "INSERT INTO intent_tries (intent_id, number, at, what, sentence)"
+            " SELECT id, 1, '2026-01-02T03:05:00Z', 'asked', 'inquiry' FROM intents"
+        )
+    await connection.close()
+
+
+@pytest.mark.usefixtures("task")
+def test_a_doubt_tells_the_call_that_was_lost_and_when_it_is_tried_next(
+    say: Say, cli_database: str
+) -> None:
+    assert say("doubts") == (0, "", "Nothing is in doubt.\n")
+    asyncio.run(_doubt(cli_database))
+    status, said, complaint = say("doubts")
+    heading, line = said.splitlines()
+    assert (status, complaint) == (0, "")
+    assert heading.split()[:4] == ["imp_uid", "order", "question", "amount"]
+    for words in (
+        f"{IMP_UID}  order-1  approve",
+        "1,004원",
+        "2026-01-02 12:04:05+09:00",
+        "no answer �[2J; naru tasks show",
+    ):
+        assert words in line, words
+
+    said = say("payment", IMP_UID)[1]
+    lines = said.splitlines()
+    assert "step 상태" in said
+    assert "approving 승인 확인 중" in said
+    asked, lost, tried = (line for line in lines if line.startswith("2026-01-02"))
+    assert asked == "2026-01-02 12:04:05.000+09:00  approve n1: asked the PG for 1,004원 승인 요청"
+    assert lost.endswith("approve n1: the call itself answered unknown: no answer")
+    assert tried.endswith("approve n1: try 1 asked inquiry")
+    assert lines[-1].endswith("approve n1: unknown 결과 확인 중, the next try is due")
+    assert said.count("next try") == 1
+
+
+@pytest.mark.usefixtures("cli_database")
+@pytest.mark.parametrize("command", ["tasks", "keys", "log", "books", "merchant"])
+def test_a_command_without_its_verb_does_what_is_harmless(say: Say, command: str) -> None:
+    verb = "show" if command == "log" else "list"
+    assert say(command) == say(command, verb)
+    assert say(command)[0] == 0
+
+
+@pytest.mark.usefixtures("cli_database")
+@pytest.mark.parametrize("command", ["webhooks", "channel"])
+def test_where_nothing_is_harmless_without_a_name_it_says_how(say: Say, command: str) -> None:
+    status, said, complaint = say(command)
+    assert (status, said) == (2, "")
+    assert complaint.startswith(f"usage: naru {command}")
+    assert "for example" in complaint
+
+
 @pytest.mark.usefixtures("task")
 def test_the_doctor_says_what_waits_for_people(say: Say, cli_database: str) -> None:
-    async def doubt() -> None:
-        connection = await asyncpg.connect(cli_database)
-        async with connection.transaction():
-            await connection.execute(
-                "UPDATE payments SET step = 'approving', event = 'authenticated', version = 2"
-            )
-            await connection.execute(
-                "INSERT INTO intents (imp_uid, kind, number, amount, opened_at, next_try_at)"
-                " VALUES ($1, 'approve', 'n1', 1004, '2026-01-02T03:04:05Z', now())",
-                IMP_UID,
-            )
-            await connection.execute("UPDATE intents SET state = 'unknown'")
-        await connection.close()
-
-    asyncio.run(doubt())
+    asyncio.run(_doubt(cli_database))
     said = say("doctor")[1]
-    assert "1 tasks; unknown outcomes: since 2026-01-02 03:04:05Z" in said
-    assert "naru tasks list" in said
+    assert re.search(r"1 task; 1 unknown outcome, the oldest for \d+d \(`naru doubts`\)", said)
+    assert "`naru tasks` says what to do" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import asyncpg
 import pytest
 
 from naru.connectors import Can
@@ -16,9 +17,15 @@ from naru.domain.payment import Payment, Step
 from naru.payments.approve import approve
 from naru.payments.cancel import cancel
 from naru.payments.reconcile import due, reconcile
+from naru.payments.watch import due_watches, watch
 from tests.payments.test_approve import back, intents, webhooks
 from tests.support.gateway import House
 from tests.support.stand_in_pg import StandInPg
+
+_SOMEBODY_WAITS = (
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 async def doubtful(house: House, pg: StandInPg, *, done: bool) -> Payment:
@@ -195,6 +202,74 @@ async def test_an_approval_that_is_told_while_it_is_being_undone_is_not_money(
     assert failed.step is Step.FAILED
     assert pg.taken() == 0
     assert await house.history(payment.imp_uid) == ["opened", "authenticated", "undone"]
+
+
+@pytest.mark.fault("C2_RO")
+@pytest.mark.promise("P3", "P8")
+async def test_an_answer_that_meets_the_decision_to_undo_waits_for_it(
+    house: House, pg: StandInPg, database_url: str
+) -> None:
+    """The decision is written and not committed when the answer comes: the row is held, so it waits."""
+    payment = await house.open()
+    arrived, go_on = pg.hold("approvals", done_first=True)
+    sleeper = asyncio.create_task(approve(house.gateway, payment.imp_uid, back(pg, payment)))
+    await arrived.wait()
+    watcher = await asyncpg.connect(database_url)
+    async with house.gateway.store.begin() as tx:
+        assert await tx.payments.lock(payment.imp_uid, payment.merchant_id)
+        intent = await tx.intents.of_payment(payment.imp_uid)
+        assert intent is not None
+        await tx.intents.undo(intent.id, house.clock(), "no answer yet")
+        go_on.set()
+        async with asyncio.timeout(30):
+            while not await watcher.fetchval(_SOMEBODY_WAITS):
+                await asyncio.sleep(0.01)
+    await watcher.close()
+    told = await sleeper
+    assert told is not None
+    assert told.step is Step.APPROVING
+    house.clock.advance(seconds=30)
+    failed = await reconcile(house.gateway, payment.imp_uid)
+    assert failed is not None
+    assert failed.step is Step.FAILED
+    assert pg.taken() == 0
+    assert await house.history(payment.imp_uid) == ["opened", "authenticated", "undone"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.fault("C2_RO", "C2_WD")
+@pytest.mark.promise("P3", "P12")
+async def test_a_pg_that_approves_what_it_called_undone_undoes_it_again(
+    house: House, pg: StandInPg, told: bool
+) -> None:
+    """Its "undone" was a lie. Whether its "approved" reaches us or not: no money, and looked at again."""
+    payment = await house.open()
+    arrived, go_on = pg.hold("approvals", done_first=True)
+    sleeper = asyncio.create_task(approve(house.gateway, payment.imp_uid, back(pg, payment)))
+    await arrived.wait()
+    house.clock.advance(seconds=30)
+    never_seen = {"result": "error", "code": "NOT_FOUND", "message": "?"}
+    undone = {"result": "undone", "order_no": payment.pg_order_no, "had_approved": False}
+    pg.answer("orders", never_seen, 404)
+    pg.answer("net_cancel", undone)
+    pg.answer("orders", never_seen, 404)
+    failed = await reconcile(house.gateway, payment.imp_uid)
+    assert failed is not None
+    assert failed.step is Step.FAILED
+    assert pg.taken() == payment.amount.minor
+    assert await due_watches(house.gateway) == []
+
+    if told:
+        go_on.set()
+        assert await sleeper == failed
+    else:
+        house.clock.advance(minutes=5)
+    assert await due_watches(house.gateway) == [payment.imp_uid]
+    await watch(house.gateway, payment.imp_uid)
+    assert pg.taken() == 0
+    assert (await house.payment(payment.imp_uid)).step is Step.FAILED
+    go_on.set()
+    await sleeper
 
 
 class Forgetful(Sandbox):

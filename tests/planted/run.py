@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -9,23 +10,43 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.postgres import SHARED
 
 ROOT = Path(__file__).parents[2]
 # What the tests of a room read: never a whole checkout, which may hold gigabytes.
 PARTS = ("naru", "tests", "tools", "docs", "pyproject.toml", "Makefile", "ARCHITECTURE.md")
 SECONDS_MAX = 240
-_SIMULATION = "simulation "
+# Who finds a defect: the first word of `by`, or else pytest.
+SIMULATION, SEEDS, STORM = "simulation", "seeds", "storm"
+_OWN = {
+    SIMULATION: ("tests.simulation", "--payments"),
+    SEEDS: ("tests.planted.seeds",),
+    STORM: ("tests.planted.storm",),
+}
+_ROOMS = {SIMULATION: "tests/simulation", SEEDS: "tests/simulation", STORM: "tests/killing"}
+# Plugins that nobody needs here cost a third of a short run.
+_PYTEST = (
+    *("-m", "pytest", "-q", "--tb=no", "--no-header"),
+    *(
+        word
+        for name in ("cacheprovider", "hypothesispytest", "xdist")
+        for word in ("-p", f"no:{name}")
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Planted:
     """One defect. `before` stands in `file` exactly once, `after` stands there instead.
 
-    `promise` is what it breaks: one of docs/reference/promises.tsv, or `security` for what guards
-    them all. `by` is the tier that must find it: pytest's arguments, or `simulation N` for a
-    deterministic simulation of N payments.
+    `promise` is what it breaks: one of docs/reference/promises.tsv (or several, after commas), or
+    `security` for what guards them all. `by` is the tier that must find it: pytest's arguments,
+    `simulation N` for a deterministic simulation of N payments, `seeds NAME` for one whose defect
+    the simulation plants itself, `storm NAME` for kills over whole processes.
     """
 
     name: str
@@ -34,6 +55,22 @@ class Planted:
     before: str
     after: str
     by: str
+
+    @property
+    def tier(self) -> str:
+        """`simulation`, `seeds`, `storm`, or `pytest`."""
+        word = self.by.partition(" ")[0]
+        return word if word in _OWN else "pytest"
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """What must pass over the healthy house: each of its tests; a storm or the seeds as a whole."""
+        match self.tier:
+            case "pytest":
+                return tuple(self.by.split())
+            case "simulation":
+                return (self.by,)
+        return (self.tier,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +92,20 @@ def patched(planted: Planted, root: Path = ROOT) -> str:
     return text.replace(planted.before, planted.after)
 
 
+def mark(planted: Planted, root: Path = ROOT) -> str:
+    """Eight hex digits of the defect, its file and its tests: a verdict is about these and no others."""
+    if planted.tier == "pytest":
+        files = sorted({each.partition("::")[0] for each in planted.by.split()})
+    else:
+        files = sorted(
+            str(each.relative_to(root)) for each in (root / _ROOMS[planted.tier]).glob("*.py")
+        )
+    whole = hashlib.sha256(repr((planted.before, planted.after, planted.by)).encode())
+    for file in (planted.file, *files):
+        whole.update((root / file).read_bytes())
+    return whole.hexdigest()[:8]
+
+
 def copy_house(folder: Path) -> Path:
     """The house as it stands, in `folder`: what every planted tree is linked to."""
     base = folder / "healthy"
@@ -70,29 +121,80 @@ def copy_house(folder: Path) -> Path:
 
 
 def plant(planted: Planted, base: Path, folder: Path) -> Path:
-    """A tree of its own with the defect in it; all other files are links to those of `base`."""
+    """A tree of its own with the defect in it; all other files are links to those of `base`.
+
+    What the controls have compiled is linked, too, which saves seconds of every run. Python and
+    pytest replace such files and never write into them. The simulation plants its own defects.
+    """
+    if planted.tier == SEEDS:
+        return base
     text = patched(planted, base)
-    shutil.copytree(
-        base, folder, copy_function=os.link, ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(base, folder, copy_function=os.link)
     ill = folder / planted.file
+    for compiled in (ill.parent / "__pycache__").glob(f"{ill.stem}.*"):
+        compiled.unlink()
     ill.unlink()
     ill.write_text(text, "utf-8")
     return folder
 
 
-def run(by: str, tree: Path) -> Ended:
-    """Run the tests `by` in this tree, and tell which failed first."""
-    began = time.monotonic()
-    if by.startswith(_SIMULATION):
-        arguments = ["-m", "tests.simulation", "--payments", by.removeprefix(_SIMULATION)]
+def run(by: str, tree: Path, server: Path | None = None) -> Ended:
+    """Run the tests `by` in this tree, and tell which failed first.
+
+    `server` is the socket folder of a PostgreSQL that nobody else uses meanwhile.
+    """
+    word, _, rest = by.partition(" ")
+    if word in _OWN:
+        arguments = ["-m", *_OWN[word], *([rest] if rest else [])]
     else:
-        options = ("-q", "-x", "--tb=no", "--no-header", "-p", "no:cacheprovider")
-        arguments = ["-m", "pytest", *options, *by.split()]
+        arguments = [*_PYTEST, "-x", *by.split()]
+    said, status, seconds = _call(arguments, tree, server)
+    if status is None:
+        return Ended(seconds, trouble=f"not ended after {SECONDS_MAX} s")
+    return _read(said, status, seconds)
+
+
+def run_controls(
+    parts: Sequence[str], tree: Path, server: Path | None = None
+) -> Iterator[tuple[str, Ended]]:
+    """Each of these tests of one file over a healthy tree; whichever fails has one more try alone."""
+    if len(parts) == 1 and parts[0].partition(" ")[0] in _OWN:
+        yield parts[0], run(parts[0], tree)
+        return
+    said, status, seconds = _call([*_PYTEST, "-rfEp", *parts], tree, server)
+    for part in parts:
+        ended = _control(part, said, seconds)
+        if status is None or ended.failed or ended.trouble:
+            said_alone, _, alone = _call([*_PYTEST, "-rfEp", part], tree)
+            ended = _control(part, said_alone, alone)
+        yield part, ended
+
+
+def _control(part: str, said: str, seconds: float) -> Ended:
+    passed = 0
+    for verdict, test, parameters in re.findall(
+        r"^(PASSED|FAILED|ERROR) (\S+?::\w+)(\[.*?\])?(?: - .*)?$", said, re.MULTILINE
+    ):
+        if part in (test, test + parameters, test.partition("::")[0]):
+            if verdict != "PASSED":
+                return Ended(seconds, failed=test + parameters)
+            passed += 1
+    if not passed:
+        return Ended(seconds, trouble=f"{part}: none passed ({_last(said)})")
+    return Ended(seconds)
+
+
+def _call(
+    arguments: Sequence[str], tree: Path, server: Path | None = None
+) -> tuple[str, int | None, float]:
+    began = time.monotonic()
+    environment = {name: value for name, value in os.environ.items() if name != "NARU_NIGHTLY"}
+    if server is not None and not any(_rules_its_server(each, tree) for each in arguments):
+        environment[SHARED] = str(server)
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree)},
+        env={**environment, "PYTHONPATH": str(tree)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -102,8 +204,20 @@ def run(by: str, tree: Path) -> Ended:
         said, _ = process.communicate(timeout=SECONDS_MAX)
     except subprocess.TimeoutExpired:
         _stop(process)
-        return Ended(time.monotonic() - began, trouble=f"not ended after {SECONDS_MAX} s")
-    return _read(said, process.returncode, time.monotonic() - began)
+        return "", None, time.monotonic() - began
+    except BaseException:
+        _stop(process)
+        raise
+    return said, process.returncode, time.monotonic() - began
+
+
+def _rules_its_server(argument: str, tree: Path) -> bool:
+    """Does this test change what belongs to the whole server, or read its files?"""
+    file = tree / argument.partition("::")[0]
+    if file.suffix != ".py":
+        return False
+    text = file.read_text("utf-8")
+    return any(word in text for word in ("ALTER SYSTEM", "databases.server", "postgres_server"))
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
@@ -119,10 +233,16 @@ def _stop(process: subprocess.Popen[str]) -> None:
 def _read(said: str, status: int, seconds: float) -> Ended:
     if status == 0:
         return Ended(seconds)
-    if "runs failed" in said:
-        return Ended(seconds, failed="a run of the simulation")
+    if found := re.search(r"^FOUND: (.+)$", said, re.MULTILINE):
+        return Ended(seconds, failed=found[1])
+    if broken := re.search(r"^.* ([1-9]\d*) runs failed$", said, re.MULTILINE):
+        return Ended(seconds, failed=f"the simulation, {broken[1]} runs")
     failed = re.search(r"^FAILED (\S+?)(?:\[.*)?(?: - .*)?$", said, re.MULTILINE)
     if status == 1 and failed is not None:
         return Ended(seconds, failed=failed[1])
     # A tree that cannot even be imported or migrated proves nothing about the tests.
-    return Ended(seconds, trouble=said.strip().rpartition("\n")[2][:200] or f"exit {status}")
+    return Ended(seconds, trouble=_last(said) or f"exit {status}")
+
+
+def _last(said: str) -> str:
+    return said.strip().rpartition("\n")[2][:200]

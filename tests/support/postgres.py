@@ -19,7 +19,8 @@ import asyncpg
 
 from naru.cli.postgres import Postgres
 
-TEMPLATE = "naru_template"
+# A running server's socket folder: pytest processes that run one after the other may share it.
+SHARED = "NARU_TESTS_POSTGRES"
 _PREFIX = "naru-tests-"
 
 
@@ -29,6 +30,7 @@ class Databases:
     def __init__(self, server: Postgres) -> None:
         self.server = server
         self._numbers = itertools.count(1)
+        self._mine = f"naru_test_{os.getpid()}"
         # Its own thread and loop: a fixture must not disturb the loop of the test it serves.
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -38,12 +40,12 @@ class Databases:
 
     def new(self, *, migrated: bool = True) -> str:
         """The address of a database nobody has seen: with the house's tables, or quite empty."""
-        name = f"naru_test_{next(self._numbers)}"
+        name, template = f"{self._mine}_{next(self._numbers)}", f"{self._mine}_template"
         if migrated and not self._migrated:
-            self._execute(f"CREATE DATABASE {TEMPLATE}")
-            self._do(_migrate(self.server.url(TEMPLATE)))
+            self._execute(f"CREATE DATABASE {template}")
+            self._do(_migrate(self.server.url(template)))
             self._migrated = True
-        source = TEMPLATE if migrated else "template1"
+        source = template if migrated else "template1"
         self._execute(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy")
         return self.server.url(name)
 
@@ -54,6 +56,8 @@ class Databases:
 
     def close(self) -> None:
         """Let go of the server, which may be down already."""
+        if self._migrated and isinstance(self.server, _Shared):
+            self._execute(f"DROP DATABASE {self._mine}_template")
         if self._admin is not None and not self._admin.is_closed():
             self._do(self._admin.close(timeout=5))
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -72,9 +76,23 @@ class Databases:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
 
+class _Shared(Postgres):
+    """A server that another process started and will stop."""
+
+    def __init__(self, socket_folder: Path) -> None:
+        super().__init__(socket_folder, durable=False)
+        self._socket_folder = socket_folder
+
+
 @contextmanager
 def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
-    """A started server in a temporary folder, which is removed afterwards."""
+    """A started server in a temporary folder, which is removed afterwards.
+
+    One that need not be durable is the one that NARU_TESTS_POSTGRES names, when it names one.
+    """
+    if not durable and (folder := os.environ.get(SHARED)):
+        yield _Shared(Path(folder))
+        return
     _sweep()
     home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     # Root lends the server to another user, who must be able to pass through.

@@ -1,0 +1,34 @@
+"""`python -m tests.planted.seeds [NAME]`: does the simulation see its own planted defect NAME?
+
+Ends with 1 at the first seed in which a promise of that defect is broken. Without a name no seed may
+break any promise: the control.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import nullcontext
+
+from tests.simulation.planted import CATALOGUE
+from tests.simulation.run import simulate
+from tests.simulation.world import Plan
+
+SEEDS, BUYERS = 40, 60
+
+
+def main(names: list[str]) -> int:
+    planted = {each.name: each for each in CATALOGUE}[names[0]] if names else None
+    logging.disable(logging.WARNING)
+    with planted.apply() if planted else nullcontext():
+        for seed in range(SEEDS):
+            broken = {each.promise for each in simulate(Plan(seed, tuple(range(BUYERS)))).broken}
+            if seen := broken & set(planted.promises) if planted else broken:
+                print(f"FOUND: seed {seed} of the simulation ({', '.join(sorted(seen))})")
+                return 1
+    print(f"{SEEDS} seeds, nothing found")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,43 @@
+"""`python -m tests.planted.storm [NAME]`: does a storm see the defect NAME that stands in this tree?
+
+Ends with 1 when the audit afterwards finds what tests/killing/plants.py says of that defect. Without a
+name it may find nothing: the control.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+
+from tests.killing.plants import PLANTS
+from tests.killing.storm import ride
+from tests.killing.test_plants import POINTS
+
+KILLS, DEATHS_PER_POINT, SECONDS, QUIET_SECONDS = 12, 3, 60, 60
+
+
+def main(names: list[str]) -> int:
+    planted = {each.name: each for each in PLANTS}[names[0]] if names else None
+    report = asyncio.run(
+        ride(
+            1,
+            kills=KILLS,
+            points=DEATHS_PER_POINT * POINTS,
+            seconds=SECONDS,
+            each=1,
+            rate=6.0,
+            quiet_seconds=QUIET_SECONDS,
+            hold=True,
+        )
+    )
+    rules = Counter(each.rule for each in report.findings)
+    print(report.line())
+    if seen := set(rules) & planted.found_by if planted else set(rules):
+        print(f"FOUND: audit after {report.kills} kills ({', '.join(sorted(seen))})")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

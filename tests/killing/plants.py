@@ -80,6 +80,17 @@ PLANTS = (
 )
 
 
+# What no kill shows: it needs a disk whose tables have no room (plugs.py).
+NO_ROOM_IS_OUR_MISTAKE = Plant(
+    "a full disk is a mistake of ours",
+    "P12",
+    "naru/store/connection.py",
+    "    asyncpg.InsufficientResourcesError,\n    asyncpg.PostgresSystemError,\n",
+    "",
+    frozenset({"wrong at once"}),
+)
+
+
 def plant(defect: Plant, folder: Path) -> Path:
     """Copy the house into `folder` and plant the defect there; the tree to run."""
     tree = folder / "tree"

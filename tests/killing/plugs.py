@@ -5,6 +5,7 @@
     full                         no room in the tables: no PG call without a durable intent, 503, then
                                  all comes back; what became of whom is told by cell of the matrix
     full --log                   no room in PostgreSQL's own log: it falls, and all is as above
+    full --planted               the control: a full table is taken for a mistake of ours
 
 Exit status: 0 every book agrees, 1 something is broken, 77 this machine has no such disks.
 """
@@ -31,6 +32,7 @@ from tests.killing.disk import NoDisk, PowerDisk, SmallDisk, own_namespace
 from tests.killing.house import House, open_house
 from tests.killing.load import PAID, Load
 from tests.killing.load import Book as Told
+from tests.killing.plants import NO_ROOM_IS_OUR_MISTAKE, plant
 from tests.killing.storm import Report, finish
 
 NO_DISKS = 77
@@ -48,6 +50,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--forgetful", action="store_true", help="fsync off: the control")
     parser.add_argument("--log", action="store_true", help="it is the log that has no room")
+    parser.add_argument("--planted", action="store_true", help="full: a defect that must be seen")
     given = parser.parse_args()
     try:
         own_namespace()
@@ -55,7 +58,7 @@ def main() -> int:
             if given.what == "power":
                 report = asyncio.run(_power(home, given.seed, given.cuts, not given.forgetful))
             else:
-                report = asyncio.run(_full(home, given.seed, given.log))
+                report = asyncio.run(_full(home, given.seed, given.log, given.planted))
     except NoDisk as why:
         print(f"no such disk here: {why}")
         return NO_DISKS
@@ -102,14 +105,15 @@ async def _power(home: Path, seed: int, cuts: int, durable: bool) -> Report:
         disk.unmount()
 
 
-async def _full(home: Path, seed: int, of_log: bool) -> Report:
+async def _full(home: Path, seed: int, of_log: bool, planted: bool) -> Report:
     """A disk that fills under payments. `of_log`: PostgreSQL's log has no room, and it falls; else
     its tables have none, and it says so to whoever writes (SQLSTATE 53100)."""
     disk = SmallDisk(home / "postgres")
     load, report = Load(random.Random(seed + 1)), Report(seed)
     load.wanted = lambda: ["slow"]  # Half of the payments are being asked for at the PG.
     try:
-        async with load.receive(), open_house(load.origin, home=home) as house:
+        tree = plant(NO_ROOM_IS_OUR_MISTAKE, home) if planted else None
+        async with load.receive(), open_house(load.origin, home=home, tree=tree) as house:
             if not of_log:
                 await house.database.keep_log_in(home / "log")
                 await asyncio.gather(*(program.ready() for program in house.gateways))

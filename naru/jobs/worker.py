@@ -33,12 +33,17 @@ RECONNECT_SECONDS = (0.2, 1.0, 2.0, 5.0)
 
 
 async def work(
-    gateway: Gateway, dsn: str, stop: asyncio.Event, *, drain_seconds: float = DRAIN_SECONDS
+    gateway: Gateway,
+    dsn: str,
+    stop: asyncio.Event,
+    *,
+    drain_seconds: float = DRAIN_SECONDS,
+    poll: timedelta = POLL,
 ) -> None:
     """Run jobs and walk the timetable until `stop` is set; then finish what runs, within a limit.
 
     What the limit cuts off is not lost: its rows are found again by the next worker. A database
-    that goes away is waited for.
+    that goes away is waited for. New jobs are told by NOTIFY; `poll` is for what nobody told of.
     """
     woken = handlers(gateway)
     rounds = asyncio.create_task(walk_rounds(timetable(gateway), stop))
@@ -49,7 +54,7 @@ async def work(
             try:
                 async with gateway.store.direct():
                     pass  # Jobs have a line of their own; the store's guard looks at the house first.
-                await _run(dsn, woken, stop, drain_seconds)
+                await _run(dsn, woken, stop, drain_seconds, poll)
             except Fenced:
                 # A restored copy: the guard says so in the log, and again from time to time.
                 await _sleep(RECONNECT_SECONDS[-1], stop)
@@ -73,7 +78,11 @@ async def work(
 
 
 async def _run(
-    dsn: str, woken: Mapping[str, Handler], stop: asyncio.Event, drain_seconds: float
+    dsn: str,
+    woken: Mapping[str, Handler],
+    stop: asyncio.Event,
+    drain_seconds: float,
+    poll: timedelta,
 ) -> None:
     """Run jobs over one connection until it breaks or `stop` is set."""
     jobs, connection = await open_worker(dsn)
@@ -84,7 +93,7 @@ async def _run(
             jobs.qm.run(
                 batch_size=BATCH,
                 max_concurrent_tasks=AT_ONCE,
-                dequeue_timeout=POLL,
+                dequeue_timeout=poll,
                 heartbeat_timeout=SILENCE_MEANS_DEATH,
                 shutdown_on_listener_failure=True,
             )

@@ -126,6 +126,7 @@ class Load:
         self._gateway = self._sandbox = ""
         self._token: str | None = None
         self._number = 0
+        self._stop = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def receive(self) -> AsyncIterator[Load]:
@@ -151,7 +152,7 @@ class Load:
 
     async def run(self, gateway: str, sandbox: str, rate: float, stop: asyncio.Event) -> None:
         """Send `rate` journeys a second until `stop`; then let those under way end."""
-        self._gateway, self._sandbox = gateway, sandbox
+        self._gateway, self._sandbox, self._stop = gateway, sandbox, stop
         under_way: set[asyncio.Task[None]] = set()
         kinds = [each for each, weight in self._journeys() for _ in range(weight)]
         leads = self._leads()
@@ -483,6 +484,8 @@ class Load:
         for _ in range(times):
             if (await self._look(imp_uid)).get("status") == status:
                 return True
+            if self._stop.is_set():
+                break
             await asyncio.sleep(WAIT_SECONDS)
         return False
 

@@ -91,17 +91,21 @@ NO_ROOM_IS_OUR_MISTAKE = Plant(
 )
 
 
+def ill(defect: Plant) -> str:
+    """The whole text of its file, with the defect in it."""
+    text = (ROOT / defect.file).read_text("utf-8")
+    assert text.count(defect.healthy) == 1, f"{defect.name}: its place in {defect.file} has moved"
+    text = text.replace(defect.healthy, defect.ill)
+    if "_KEPT" in defect.ill:
+        text += "\n\n_KEPT: set[object] = set()\n"
+    return text
+
+
 def plant(defect: Plant, folder: Path) -> Path:
     """Copy the house into `folder` and plant the defect there; the tree to run."""
     tree = folder / "tree"
     shutil.copytree(
         ROOT / "naru", tree / "naru", ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
     )
-    path = tree / defect.file
-    text = path.read_text("utf-8")
-    assert text.count(defect.healthy) == 1, f"{defect.name}: its place in {defect.file} has moved"
-    text = text.replace(defect.healthy, defect.ill)
-    if "_KEPT" in defect.ill:
-        text += "\n\n_KEPT: set[object] = set()\n"
-    path.write_text(text, "utf-8")
+    (tree / defect.file).write_text(ill(defect), "utf-8")
     return tree

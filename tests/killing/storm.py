@@ -329,17 +329,17 @@ async def finish(
 ) -> Report:
     """Wait until all has ended (bounded), then compare the books."""
     open_still, report.held = await quiet(house, load, quiet_seconds, hold=hold)
+    differ: list[Finding] = []
     if not open_still:
         # What only the PG knows is found by comparing the books, and ended like all the rest.
         await house.naru("books", "compare")
         open_still, report.held = await quiet(house, load, quiet_seconds, hold=hold)
-    agree, said = await house.naru("books", "compare")
+        status, said = await house.naru("books", "compare")
+        differ = [Finding("the books differ", said)] if status else []
     report.quiet_seconds = time.monotonic() - began
     report.journeys = load.book.journeys
     report.findings, report.counts = await audit(house, load.book)
-    report.findings += [Finding("L1", each) for each in open_still]
-    if agree != 0:
-        report.findings.append(Finding("the books differ", said))
+    report.findings += [Finding("L1", each) for each in open_still] + differ
     programs = {"gateway": house.gateways, "sandbox": [house.sandbox]}
     for name, group in programs.items():
         report.back[name] = [after for program in group for after in program.back_after]

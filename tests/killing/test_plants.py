@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.killing.plants import NO_ROOM_IS_OUR_MISTAKE, PLANTS, Plant, plant
+from tests.killing.plants import NO_ROOM_IS_OUR_MISTAKE, PLANTS, Plant, ill, plant
 from tests.killing.storm import ride
 from tests.support.scale import often
 
@@ -47,7 +47,8 @@ def test_a_planted_defect_is_found(defect: Plant, tmp_path: Path) -> None:
     assert defect.found_by & set(rules), report.story()
 
 
-def test_every_plant_still_has_its_place(tmp_path: Path) -> None:
-    for number, defect in enumerate((*PLANTS, NO_ROOM_IS_OUR_MISTAKE)):
-        tree = plant(defect, tmp_path / str(number))
-        compile((tree / defect.file).read_text("utf-8"), defect.file, "exec")
+@pytest.mark.parametrize(
+    "defect", [*PLANTS, NO_ROOM_IS_OUR_MISTAKE], ids=lambda defect: defect.name
+)
+def test_every_plant_still_has_its_place(defect: Plant) -> None:
+    compile(ill(defect), defect.file, "exec")

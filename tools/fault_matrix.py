@@ -1,5 +1,7 @@
 """Write docs/reference/reliability.md's tables: each promise and each cell of the fault matrix with its tests.
 
+The matrix is small enough to be seen at once; the tests of a row are folded under it.
+
     python -m tools.fault_matrix            write the tables
     python -m tools.fault_matrix --check    exit status 1 when they are stale
 
@@ -94,14 +96,29 @@ def written(faults: Proofs, proven: Proofs) -> str:
     steps = list(dict.fromkeys((cell.step, cell.what) for cell in plan))
     live = {(cell.step, cell.fault): cell.outcome for cell in plan}
 
+    proofs = {
+        (cell.step, cell.fault): sorted(set(faults.get(f"{cell.step}_{cell.fault}", [])))
+        for cell in plan
+    }
+    files = sorted({test.partition("::")[0] for tests in proofs.values() for test in tests})
+    number = {file: n for n, file in enumerate(files, 1)}
+
     def shown(step: str, fault: str) -> str:
         if (step, fault) not in live:
-            return "–"
-        return _links(faults.get(f"{step}_{fault}", []), live[step, fault])
+            return "·"
+        if not proofs[step, fault]:
+            return ""
+        return f"[{live[step, fault]}][{number[proofs[step, fault][0].partition('::')[0]]}]"
 
-    money = [cell for cell in plan if cell.step[0] in MONEY_ROWS and cell.fault in MONEY_FAULTS]
-    done = sum(f"{cell.step}_{cell.fault}" in faults for cell in plan)
-    done_money = sum(f"{cell.step}_{cell.fault}" in faults for cell in money)
+    def counted(cells: Iterable[tuple[str, str]]) -> str:
+        found = [bool(proofs[cell]) for cell in cells]
+        return f"{sum(found)}/{len(found)}"
+
+    money = [
+        (cell.step, cell.fault)
+        for cell in plan
+        if cell.step[0] in MONEY_ROWS and cell.fault in MONEY_FAULTS
+    ]
     return "\n".join(
         (
             "## Promises",
@@ -116,31 +133,80 @@ def written(faults: Proofs, proven: Proofs) -> str:
             "",
             "## Fault matrix",
             "",
-            f"{done} of {len(plan)} cells have a test; of the {len(money)} cells of the money rows "
-            f"(B, C, F, I, K) for crash before, crash after, duplicate, lost answer, slow and wrong "
-            f"data, {done_money} have one.",
+            f"{counted(live)} cells have a test; of the cells of the money rows (B, C, F, I, K) for "
+            f"crash before, crash after, duplicate, lost answer, slow and wrong data, {counted(money)} "
+            "have one.",
             "",
             table(
-                ("step", *columns),
+                ("", *columns, "tested"),
                 (
-                    (f"**{step}** {what}", *(shown(step, fault) for fault in columns))
-                    for step, what in steps
+                    *(
+                        (
+                            f"**{step}**",
+                            *(shown(step, fault) for fault in columns),
+                            counted(cell for cell in live if cell[0] == step),
+                        )
+                        for step, _ in steps
+                    ),
+                    (
+                        "tested",
+                        *(counted(cell for cell in live if cell[1] == fault) for fault in columns),
+                        counted(live),
+                    ),
                 ),
             ),
+            "",
+            "## The tests of each row",
+            "",
+            *(
+                _row(
+                    step, what, {fault: proofs[step, fault] for _, fault in _of(live, step)}, number
+                )
+                for step, what in steps
+            ),
+            *(f"[{n}]: ../../{file}" for file, n in number.items()),
             "",
         )
     )
 
 
-def _links(tests: Iterable[str], outcome: str) -> str:
-    """The outcome's letter, linked to the first test's file; how many tests when there are more."""
-    names = sorted(set(tests))
-    if not names:
-        return ""
-    file, _, name = names[0].partition("::")
-    more = f"×{len(names)}" if len(names) > 1 else ""
-    title = name.partition("[")[0].replace('"', "")
-    return f'[{outcome}](../../{file} "{title}"){more}'
+def _of(cells: Iterable[tuple[str, str]], step: str) -> list[tuple[str, str]]:
+    """The cells of one row."""
+    return [cell for cell in cells if cell[0] == step]
+
+
+def _row(step: str, what: str, proofs: Proofs, number: dict[str, int]) -> str:
+    """One row's tests, folded: a line per file, behind the faults that its tests prove."""
+    tests = {test for found in proofs.values() for test in found}
+    lines = []
+    for fault, found in proofs.items():
+        by_file: Proofs = defaultdict(list)
+        for test in found:
+            file, _, name = test.partition("::")
+            by_file[file].append(name.partition("[")[0].removeprefix("test_").replace("_", " "))
+        lines.append(
+            f"- **{fault}** "
+            + (
+                "; ".join(
+                    f"[{Path(file).stem.removeprefix('test_')}][{number[file]}]: "
+                    + ", ".join(dict.fromkeys(names))
+                    for file, names in by_file.items()
+                )
+                or "no test"
+            )
+        )
+    cases = f"{len(tests)} test" + ("" if len(tests) == 1 else "s")
+    tested = f"{sum(map(bool, proofs.values()))} of {len(proofs)}"
+    return "\n".join(
+        (
+            f"<details><summary><b>{step}</b> {what}: {tested}, {cases}</summary>",
+            "",
+            *lines,
+            "",
+            "</details>",
+            "",
+        )
+    )
 
 
 def _files(tests: Iterable[str]) -> str:

@@ -1,13 +1,13 @@
 """The door of the PG's server: notices of deposits.
 
 A notice is believed for its proof alone, which its connector checks. The PG hears the exact words
-that it waits for only after our commit; until then it hears anything else, and sends again.
+that it waits for only after our commit; until then it hears anything else, and sends again. What it
+signed and we cannot read or book is kept as it came (naru/payments/keep_notice.py).
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import re
 
@@ -16,11 +16,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from naru.connectors import UnknownConnector
-from naru.domain.channel import Channel
 from naru.domain.errors import ForgedReturn, UnreadableNotice
-from naru.domain.task import TaskKind
 from naru.payments.confirm_deposit import confirm_deposit
 from naru.payments.gateway import Gateway
+from naru.payments.keep_notice import keep_notice
+from naru.store import StoreUnavailable
 
 log = logging.getLogger("naru.notices")
 
@@ -43,8 +43,8 @@ def routes(gateway: Gateway) -> list[Route]:
         try:
             return await _hear(gateway, channel_key, dict(request.headers), body)
         except Exception:
-            # Not stored, so not acknowledged: the PG keeps the notice and sends it again.
-            log.exception("a notice for channel %s could not be stored", channel_key)
+            # Not booked, so not acknowledged: the PG keeps the notice and sends it again.
+            log.exception("a notice for channel %s could not be booked", channel_key)
             return _plain(503)
 
     return [Route("/notices/{channel_key}", receive, methods=["POST"])]
@@ -64,29 +64,23 @@ async def _hear(
     try:
         deposited = connector.read_notice(channel, headers, body)
     except UnreadableNotice as unreadable:
-        await _tell(gateway, channel, body, str(unreadable))
+        await keep_notice(gateway, channel, headers, body, f"it cannot be read: {unreadable}")
         return _answer(connector.acknowledge(False))
     except ForgedReturn as forged:
         log.warning("a notice for channel %s has no proof: %s", channel_key, forged)
         return _answer(connector.acknowledge(False))
     if deposited is not None:
-        meaning = await confirm_deposit(gateway, channel, deposited)
+        try:
+            meaning = await confirm_deposit(gateway, channel, deposited)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            # A mistake of ours. The PG repeats what it told only for so long.
+            why = f"it cannot be booked: {type(error).__name__}"
+            await keep_notice(gateway, channel, headers, body, why)
+            raise
         log.info("notice %r of channel %s: %s", deposited.notice_key, channel_key, meaning)
     return _answer(connector.acknowledge(True))
-
-
-async def _tell(gateway: Gateway, channel: Channel, body: bytes, why: str) -> None:
-    """Lay a notice that nobody here can read before a person: the PG gives up some day."""
-    digest = hashlib.sha256(body).hexdigest()[:16]
-    log.error("a notice for channel %s cannot be read: %s", channel.channel_key, why)
-    async with gateway.store.begin() as session:
-        await session.tasks.open(
-            TaskKind.NOTICE_UNREADABLE,
-            f"{channel.id}/{digest}",
-            f"Channel {channel.channel_key}: a signed notice of {len(body)} bytes"
-            f" (SHA-256 {digest}…) cannot be read: {why}",
-            gateway.now(),
-        )
 
 
 async def _read_body(request: Request) -> bytes | Response:

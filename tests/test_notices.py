@@ -25,7 +25,9 @@ from naru.domain.channel import Channel
 from naru.domain.outcome import AccountIssued
 from naru.domain.payment import Payment, Step, VirtualAccount
 from naru.payments.gateway import Gateway
+from naru.payments.keep_notice import replay_notices
 from naru.store import Store
+from naru.store.keys import reseal
 from naru.wire import Answer, Wire
 from tests.support.house import PG_SECRET, make_merchant, make_payment
 
@@ -244,6 +246,85 @@ async def test_signed_garbage_is_not_acknowledged_and_is_laid_before_a_person_on
         answer = await pg.post(body)
         assert answer.status in (400, 503), body[:20]
         assert answer.body != b"OK", body[:20]
+
+
+async def kept(pg: Pg) -> list[bytes]:
+    """What lies in the database of this channel's notices that could not be booked."""
+    connection = await asyncpg.connect(pg.database_url)
+    rows = await connection.fetch("SELECT sealed FROM notices WHERE channel_id = $1", pg.channel.id)
+    await connection.close()
+    return [row["sealed"] for row in rows]
+
+
+async def an_hour_later(pg: Pg) -> int:
+    """How many kept notices of all channels the worker's round books then."""
+    ahead = pg.gateway.now() - datetime.now(UTC) + timedelta(hours=1, minutes=1)
+    pg.gateway.now = lambda: datetime.now(UTC) + ahead
+    return await replay_notices(pg.gateway)
+
+
+@pytest.mark.promise("P16")
+@pytest.mark.fault("I2_WD")
+async def test_a_notice_that_cannot_be_read_is_kept_and_pays_once_it_can(pg: Pg) -> None:
+    """The PG has long given up when the operator finds that the channel's MID was mistyped."""
+    notice = pg.notice(mid="T-RIGHT")
+    for _ in range(3):
+        assert (await pg.post(notice)).body != b"OK"
+    [sealed] = await kept(pg)
+    assert "홍길동".encode() not in sealed
+    assert b"T-RIGHT" not in sealed
+    assert await an_hour_later(pg) == 0
+    assert (await pg.step(), len(await kept(pg)), await unreadable(pg)) == (
+        Step.WAITING_DEPOSIT,
+        1,
+        1,
+    )
+    connection = await asyncpg.connect(pg.database_url)
+    await connection.execute("UPDATE channels SET mid = 'T-RIGHT' WHERE id = $1", pg.channel.id)
+    await connection.close()
+    await an_hour_later(pg)
+    assert (await pg.step(), await kept(pg), await unreadable(pg)) == (Step.PAID, [], 0)
+    assert await pg.announced() == ["paid"]
+
+
+@pytest.mark.promise("P16")
+async def test_a_notice_that_cannot_be_booked_is_kept_through_a_change_of_keys(pg: Pg) -> None:
+    """A mistake of ours in booking: here a trigger that refuses every deposit of this payment."""
+    connection = await asyncpg.connect(pg.database_url)
+    await connection.execute(
+        f"CREATE FUNCTION mistake() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF NEW.order_no = '{pg.payment.pg_order_no}' THEN RAISE 'a mistake'; END IF; RETURN NEW;"
+        f" END $$; CREATE TRIGGER mistake BEFORE INSERT ON deposits"
+        f" FOR EACH ROW EXECUTE FUNCTION mistake()"
+    )
+    for _ in range(3):
+        answer = await pg.post(pg.notice())
+        assert (answer.status, answer.body) == (503, b"")
+    assert (len(await kept(pg)), await unreadable(pg)) == (1, 1)
+    assert await an_hour_later(pg) == 0
+    async with pg.gateway.store.direct() as session:
+        newest = await session.keys.rotate()
+    await reseal(pg.gateway.store)
+    assert [int.from_bytes(each[1:5], "big") for each in await kept(pg)] == [newest]
+    await connection.execute("DROP TRIGGER mistake ON deposits; DROP FUNCTION mistake")
+    await connection.close()
+    await an_hour_later(pg)
+    assert (await pg.step(), await kept(pg), await unreadable(pg)) == (Step.PAID, [], 0)
+    assert (await pg.post(pg.notice())).body == b"OK"
+    assert await pg.deposits() == [("n1", "exact")]
+
+
+async def test_what_has_no_proof_is_not_kept_and_what_a_person_has_seen_is_let_go(pg: Pg) -> None:
+    await pg.post(b"{ no proof", secret="another")
+    assert await kept(pg) == []
+    await pg.post(b"{ signed")
+    assert len(await kept(pg)) == 1
+    async with pg.gateway.store.begin() as session:
+        for task in await session.tasks.list_open():
+            if task.subject.startswith(f"{pg.channel.id}/"):
+                await session.tasks.close(task.id, "kim", "seen", pg.gateway.now())
+    await an_hour_later(pg)
+    assert await kept(pg) == []
 
 
 async def test_signed_nonsense_pays_nothing_and_is_never_an_error_of_ours(pg: Pg) -> None:

@@ -15,6 +15,7 @@ from naru.jobs.tell import tell_operators
 from naru.payments.compare_books import compare_due
 from naru.payments.expire_virtual_account import due_accounts, expire_virtual_account
 from naru.payments.gateway import Gateway
+from naru.payments.keep_notice import replay_notices
 from naru.payments.reconcile import due as due_questions
 from naru.payments.reconcile import probe
 from naru.payments.watch import due_watches, watch
@@ -76,6 +77,9 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
         for merchant_id, imp_uid in await due_accounts(gateway):
             await expire_virtual_account(gateway, merchant_id, imp_uid)
 
+    async def replay() -> None:
+        await replay_notices(gateway)
+
     async def compare_with_pgs() -> None:
         await compare_due(gateway)
 
@@ -115,6 +119,7 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
         Round("approvals that were undone", 30.0, watch_undone),
         Round("buyers' proofs that are dead", 60.0, forget_dead_tickets),
         Round("addresses that do not answer", 60.0, probe_silent_addresses),
+        Round("notices that could not be booked", 60.0, replay),
         Round("virtual accounts past their due date", 300.0, expire_accounts),
         Round("the PGs' own books", 1800.0, compare_with_pgs),
         Round("the audit of what changed", 600.0, audit_what_changed),

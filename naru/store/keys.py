@@ -15,6 +15,7 @@ from naru.store.seal import (
     DEPOSIT_SECRETS,
     IDEMPOTENCY,
     LOOK_AGAIN_SECONDS,
+    NOTICES,
     PAYMENT_SECRETS,
     WEBHOOK_SECRET,
     BrokenSeal,
@@ -42,6 +43,7 @@ PLACES = {
     "payments": Place(PAYMENT_SECRETS, Q["old_payments"], Q["swap_payments"]),
     "deposits": Place(DEPOSIT_SECRETS, Q["old_deposits"], Q["swap_deposits"]),
     "answers": Place(IDEMPOTENCY, Q["old_answers"], Q["swap_answers"]),
+    "notices": Place(NOTICES, Q["old_notices"], Q["swap_notices"]),
 }
 # Every process has read the table of keys twice by then.
 KNOWN_EVERYWHERE = timedelta(seconds=2 * LOOK_AGAIN_SECONDS)

@@ -38,6 +38,7 @@ WEBHOOK_SECRET = "merchants.webhook_secret"  # noqa: S105  # the name of a colum
 PAYMENT_SECRETS = "payment_secrets.sealed"
 DEPOSIT_SECRETS = "deposit_secrets.sealed"
 IDEMPOTENCY = "idempotency.sealed"
+NOTICES = "notices.sealed"
 
 Random = Callable[[int], bytes]
 

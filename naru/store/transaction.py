@@ -13,6 +13,7 @@ from naru.store.intents import Intents
 from naru.store.keys import Keys
 from naru.store.limits import Limits
 from naru.store.merchants import Merchants
+from naru.store.notices import Notices
 from naru.store.outbox import Outbox
 from naru.store.pages import Pages
 from naru.store.payments import Payments
@@ -87,6 +88,11 @@ class Session:
     def deposits(self) -> Deposits:
         """What arrived in virtual accounts."""
         return Deposits(self._connection)
+
+    @property
+    def notices(self) -> Notices:
+        """Notices that could not be read or booked."""
+        return Notices(self._connection)
 
     @property
     def pg_books(self) -> PgBooks:

@@ -781,6 +781,17 @@ ALTER TABLE merchants ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE notices (
+    channel_id bigint NOT NULL,
+    digest bytea NOT NULL,
+    sealed bytea NOT NULL,
+    data_key integer GENERATED ALWAYS AS (data_key_of(sealed)) STORED NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    next_try_at timestamp with time zone NOT NULL,
+    CONSTRAINT notices_digest_check CHECK ((octet_length(digest) = 32))
+);
+
 CREATE TABLE operator_tasks (
     id bigint NOT NULL,
     kind text NOT NULL COLLATE pg_catalog."C",
@@ -1057,6 +1068,9 @@ ALTER TABLE ONLY limits
 ALTER TABLE ONLY merchants
     ADD CONSTRAINT merchants_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY notices
+    ADD CONSTRAINT notices_pkey PRIMARY KEY (channel_id, digest);
+
 ALTER TABLE ONLY operator_tasks
     ADD CONSTRAINT operator_tasks_pkey PRIMARY KEY (id);
 
@@ -1108,6 +1122,8 @@ CREATE INDEX intents_to_settle ON intents USING btree (next_try_at) WHERE (state
 CREATE INDEX kept_tickets_dead ON kept_tickets USING btree (dies_at);
 
 CREATE INDEX limits_ended ON limits USING btree (ends_at);
+
+CREATE INDEX notices_due ON notices USING btree (next_try_at);
 
 CREATE UNIQUE INDEX one_approval_per_order ON payments USING btree (merchant_id, merchant_uid) WHERE ((step = ANY (ARRAY['approving'::text, 'paid'::text, 'cancelled'::text])) AND (NOT flagged));
 
@@ -1275,6 +1291,8 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON intents FOR EACH STATEMENT EXECU
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON merchants FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON notices FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON operator_tasks FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON payment_events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -1359,6 +1377,12 @@ ALTER TABLE ONLY kept_tickets
 
 ALTER TABLE ONLY merchants
     ADD CONSTRAINT merchants_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
+
+ALTER TABLE ONLY notices
+    ADD CONSTRAINT notices_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channels(id);
+
+ALTER TABLE ONLY notices
+    ADD CONSTRAINT notices_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
 
 ALTER TABLE ONLY operator_tasks
     ADD CONSTRAINT operator_tasks_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);

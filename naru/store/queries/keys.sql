@@ -17,7 +17,8 @@ SELECT id, made_at,
        (SELECT count(*) FROM merchants WHERE data_key = k.id) AS merchants,
        (SELECT count(*) FROM payment_secrets WHERE data_key = k.id) AS payments,
        (SELECT count(*) FROM deposit_secrets WHERE data_key = k.id) AS deposits,
-       (SELECT count(*) FROM idempotency WHERE data_key = k.id) AS answers
+       (SELECT count(*) FROM idempotency WHERE data_key = k.id) AS answers,
+       (SELECT count(*) FROM notices WHERE data_key = k.id) AS notices
   FROM data_keys k ORDER BY id;
 
 -- retire --
@@ -80,3 +81,18 @@ SELECT lpad(id::text, 19, '0') AS row, merchant_id || ' ' || method || ' ' || pa
 -- Put the new blobs there, each only over the one that was opened.
 UPDATE idempotency t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
  WHERE t.id = n.row::bigint AND t.sealed = n.old RETURNING 1;
+
+-- old_notices --
+-- Notices that an older data key seals. `row` is the channel and the digest.
+SELECT lpad(channel_id::text, 19, '0') || '/' || encode(digest, 'hex') AS row,
+       channel_id || '/' || encode(digest, 'hex') AS place, sealed
+  FROM notices
+ WHERE data_key < $1 AND lpad(channel_id::text, 19, '0') || '/' || encode(digest, 'hex') > $2
+ ORDER BY 1 LIMIT $3;
+
+-- swap_notices --
+-- Put the new blobs there, each only over the one that was opened.
+UPDATE notices t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
+ WHERE t.channel_id = split_part(n.row, '/', 1)::bigint AND t.digest = decode(split_part(n.row, '/', 2), 'hex')
+   AND t.sealed = n.old
+RETURNING 1;

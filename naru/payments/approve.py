@@ -12,7 +12,7 @@ from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
 from naru.payments.abandon import abandon
 from naru.payments.ask_merchant import Confirmed, ask_merchant
-from naru.payments.claim import FIRST_LOOK, claim
+from naru.payments.claim import claim, moment, still_ours
 from naru.payments.gateway import Gateway
 from naru.payments.keep_ticket import keep_ticket
 from naru.payments.recovery import needs_ticket
@@ -58,8 +58,8 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
             return await abandon(gateway, imp_uid, "CONFIRM_REFUSED", said.sentence)
 
     # The token is worth nothing without our signature, and dies within minutes.
-    claimed_at = gateway.now()
-    dies_at = claimed_at.timestamp() + connector.auth_token_seconds
+    before = moment(gateway)
+    dies_at = before.day.timestamp() + connector.auth_token_seconds
     try:
         claimed = await claim(gateway, payment, back.pay_method, {"token_dies_at": dies_at})
     except PreparedDiffers as differs:
@@ -74,9 +74,7 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
     if needs_ticket(connector):
         await keep_ticket(gateway, claimed, back.token, dies_at)
     outcome: Outcome
-    if gateway.now() > claimed_at + FIRST_LOOK:
-        # This process slept since it committed. The worker has the question by now, and may have
-        # undone it where nothing keeps a late request from being approved all the same.
+    if not await still_ours(gateway, "approve", claimed.pg_order_no, before):
         outcome = Unknown("the process slept before it asked")
     else:
         outcome = await connector.approve(channel, ticket)

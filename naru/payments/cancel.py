@@ -20,7 +20,7 @@ from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
 from naru.domain.task import TaskKind
 from naru.payments.ask_now import ask_now
-from naru.payments.claim import FIRST_LOOK
+from naru.payments.claim import FIRST_LOOK, Moment, moment, still_ours
 from naru.payments.doubt import doubt, still_a_no, told_by_itself
 from naru.payments.gateway import Gateway
 from naru.payments.settle import merchant_of
@@ -44,12 +44,10 @@ async def cancel(
     PartialCancelUnsupported, CancelInProgress, Superseded; PgRefused with the PG's own words; OutcomeUnknown
     when the PG did not answer: the worker finds out, and the balance stays reserved until then.
     """
-    payment, channel, order, intent = await _reserve(gateway, merchant_id, imp_uid, request)
+    payment, channel, order, intent, before = await _reserve(gateway, merchant_id, imp_uid, request)
 
     outcome: CancelOutcome
-    if gateway.now() > intent.opened_at + FIRST_LOOK:
-        # This process slept since it committed. The worker has the question by now, and may have
-        # found that the PG never saw it: to ask now would be to do what was given up.
+    if not await still_ours(gateway, "cancel", order.cancel_no, before):
         outcome = Unknown("the process slept before it asked")
     else:
         outcome = await gateway.connector_of(channel).cancel(channel, order)
@@ -178,7 +176,7 @@ def _unbelievable(payment: Payment, order: CancelOrder, cancelled: Cancelled) ->
 
 async def _reserve(
     gateway: Gateway, merchant_id: int, imp_uid: str, request: CancelRequest
-) -> tuple[Payment, Channel, CancelOrder, Intent]:
+) -> tuple[Payment, Channel, CancelOrder, Intent, Moment]:
     """Commit the intention, so that this much is spoken for. Waits while another call is open."""
     deadline = asyncio.get_running_loop().time() + WAIT_FOR_OTHERS_SECONDS
     while True:
@@ -194,7 +192,8 @@ async def _reserve(
                 whole = order.amount == payment.amount
                 if not whole and Can.PARTIAL_CANCEL not in gateway.connector_of(channel).can:
                     raise PartialCancelUnsupported
-                now = gateway.now()
+                before = moment(gateway)
+                now = before.day
                 journal = {
                     "tax_free": order.tax_free.minor,
                     "vat": None if order.vat is None else order.vat.minor,
@@ -228,4 +227,4 @@ async def _reserve(
             raise CancelInProgress
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
     reach("cancel.after_reserve")
-    return payment, channel, order, intent
+    return payment, channel, order, intent, before

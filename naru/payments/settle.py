@@ -280,7 +280,7 @@ async def write_approval(
     now = gateway.now()
     match outcome:
         case Approved():
-            settled = await tx.payments.settle_paid(payment, outcome)
+            settled = await tx.payments.settle_paid(payment, outcome, intent.id, now)
             ending = "done"
         case AccountIssued():
             settled = await tx.payments.settle_account(payment, outcome)
@@ -301,7 +301,8 @@ async def write_approval(
             return None
     if settled is None:
         return None
-    await tx.intents.end(intent.id, ending, now, None)
+    if not isinstance(outcome, Approved):
+        await tx.intents.end(intent.id, ending, now, None)
     await told_by_itself(gateway, tx, intent, ending)
     if isinstance(outcome, Undone):
         await _watch(tx, connector, settled, now)

@@ -126,19 +126,24 @@ async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
         request=opening.request,
     )
     reach("start.before_open")
+    hashed = hash_secret(secret)
     async with gateway.store.direct() as session:
-        if await session.payments.taken(merchant.id, opening.merchant_uid) is not None:
-            raise AlreadyPaid
-        check_prepared(
-            await session.prepared.get(merchant.id, opening.merchant_uid), opening.amount
-        )
+        opened = await session.payments.open(payment, hashed, if_free=True)
+        if opened is None:
+            # Something is in the way, or seems to be: what it is decides the refusal.
+            if await session.payments.taken(merchant.id, opening.merchant_uid) is not None:
+                raise AlreadyPaid
+            check_prepared(
+                await session.prepared.get(merchant.id, opening.merchant_uid), opening.amount
+            )
+            opened = await session.payments.open(payment, hashed)
         for _ in range(NAMES_TRIED):
-            opened = await session.payments.open(payment, hash_secret(secret))
             if opened is not None:
                 reach("start.after_open")
                 return opened, secret
             # The ten-to-the-twelfth part of a chance, per payment that exists already.
             payment = replace(payment, imp_uid=_new_uid(gateway, opening.surface))
+            opened = await session.payments.open(payment, hashed)
     raise RuntimeError("no free imp_uid")
 
 

@@ -147,6 +147,10 @@ class Intents:
         """Take a due question for one try; None when nothing is due."""
         return _read(await self._connection.fetchrow(Q["lease"], imp_uid, until, now))
 
+    async def keep(self, kind: str, number: str, until: datetime) -> bool:
+        """Who asks first keeps its question from the worker. False: it is in other hands."""
+        return (await self._connection.fetchval(Q["keep"], kind, number, until)) is not None
+
     async def superseded(self, intent_id: int, fence: int) -> bool:
         """Has somebody leased this question since `fence`? True until this transaction ends."""
         return bool(await self._connection.fetchval(Q["superseded"], intent_id, fence))

@@ -72,8 +72,14 @@ class Payments:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def open(self, payment: Payment, window_secret_hash: bytes | None) -> Payment | None:
-        """Write a new payment (step opened, version 1). None: its imp_uid is taken."""
+    async def open(
+        self, payment: Payment, window_secret_hash: bytes | None, *, if_free: bool = False
+    ) -> Payment | None:
+        """Write a new payment (step opened, version 1). None: its imp_uid is taken.
+
+        With `if_free` also None when the order is approved or being approved, or was announced with
+        other words for its amount; who opens such a payment has asked `taken` and `check_prepared`.
+        """
         row = await self._connection.fetchrow(
             Q["open"],
             payment.imp_uid,
@@ -106,6 +112,7 @@ class Payments:
             payment.customer_uid,
             payment.started_at,
             self._sealed(payment, None),
+            not if_free,
         )
         return None if row is None else (await self._read([row]))[0]
 
@@ -184,14 +191,25 @@ class Payments:
         next_try_at: datetime,
         pay_method: str | None,
         journal: dict[str, Any],
+        order: tuple[int, MerchantUid] | None = None,
     ) -> Payment | None:
         """opened -> approving, with the intent row; None when somebody else was first.
 
-        Raises AlreadyPaid when another payment holds the order's one approval.
+        With an order (merchant id, merchant_uid) also None when it was announced with other words
+        for its amount: the same number may stand in another currency, which only `check_prepared`
+        knows. Raises AlreadyPaid when another payment holds the order's one approval.
         """
+        merchant_id, merchant_uid = order or (None, None)
         try:
             row = await self._connection.fetchrow(
-                Q["claim_for_approval"], imp_uid, now, next_try_at, pay_method, journal
+                Q["claim_for_approval"],
+                imp_uid,
+                now,
+                next_try_at,
+                pay_method,
+                journal,
+                merchant_id,
+                merchant_uid,
             )
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name == "one_approval_per_order":
@@ -203,8 +221,17 @@ class Payments:
         """opened -> failed."""
         return await self._changed(Q["abandon"], imp_uid, now, code, reason)
 
-    async def settle_paid(self, payment: Payment, approved: Approved) -> Payment | None:
-        """approving -> paid; None when somebody decided meanwhile."""
+    async def settle_paid(
+        self,
+        payment: Payment,
+        approved: Approved,
+        question: int | None = None,
+        now: datetime | None = None,
+    ) -> Payment | None:
+        """approving -> paid, which answers `question` (an intent's id) `now`.
+
+        None when somebody decided meanwhile; then the question stands.
+        """
         card = approved.card or Card()
         bank = approved.bank or Bank()
         return await self._changed(
@@ -225,6 +252,8 @@ class Payments:
             bank.name,
             approved.receipt_url,
             approved.cash_receipt_issued,
+            question,
+            now,
         )
 
     async def settle_failed(

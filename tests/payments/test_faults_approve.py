@@ -493,26 +493,26 @@ async def test_a_claim_whose_commit_nobody_heard_of_asks_no_pg(
 async def test_a_process_that_sleeps_in_its_claim_lets_nobody_pay_twice(
     house: House, pg: StandInPg
 ) -> None:
-    """Others come while it holds the row; they wait for it, and hear what it decided."""
+    """It holds nothing yet: others pay meanwhile, and it hears that they did."""
     payment = await house.open()
     fields = form(house, pg, payment)
+    heard: list[Payment | None] = []
 
     async def takes(gateway: Gateway) -> object:
-        return await approve(gateway, payment.imp_uid, fields)
+        heard.append(await approve(gateway, payment.imp_uid, fields))
+        return heard
 
     with asleep(house, "claim.before_commit", takes) as sleeper:
         assert await sleeper.sleeps()
-        others = [
-            asyncio.ensure_future(approve(house.gateway, payment.imp_uid, fields)) for _ in range(8)
-        ]
+        others = await asyncio.gather(
+            *(approve(house.gateway, payment.imp_uid, fields) for _ in range(8))
+        )
+        assert {each.step for each in others if each} <= {Step.APPROVING, Step.PAID}
         house.clock.advance(seconds=400)
         await sleeper.goes_on()
-    ends = await asyncio.gather(*others)
-    assert {each.step for each in ends if each} == {Step.APPROVING}
-    end = await ended(house, payment.imp_uid)
-    # It slept before it asked, so it did not ask: the worker has the question by then.
-    assert (end.step, pg.count("approvals")) == (Step.FAILED, 0)
-    await agree(house, pg, payment.imp_uid, [])
+    assert [each.step for each in heard if each] == [Step.PAID]
+    assert pg.count("approvals") == 1
+    await pays_now(house, pg, payment, fields)
 
 
 # --- C2: the PG is asked -------------------------------------------------------------------------
@@ -650,6 +650,51 @@ async def test_the_answer_and_many_workers_write_one_result(house: House, pg: St
         await asyncio.gather(asking, *workers)
         assert await house.history(payment.imp_uid) == ["opened", "authenticated", "approved"]
         await agree(house, pg, payment.imp_uid, ["paid"])
+
+
+@pytest.mark.fault("B1_CJ", "C1_CJ", "C2_CJ")
+@pytest.mark.parametrize("hours", [-24, -1, 1, 24])
+@pytest.mark.parametrize(
+    "point",
+    ["return.before_proof", "return.after_proof", "claim.before_commit", "claim.after_commit"],
+)
+async def test_a_clock_that_jumps_before_the_pg_is_asked_changes_nothing(
+    house: House, pg: StandInPg, point: str, hours: int
+) -> None:
+    """A leap looks like sleep; who slept asks nobody, but this question is in no other hands."""
+    payment = await house.open()
+    async with jumping(house, point, hours):
+        paid = await approve(house.gateway, payment.imp_uid, form(house, pg, payment))
+    assert paid is not None
+    assert paid.step is Step.PAID
+    assert [each.operation for each in pg.asked] == ["approvals"]
+    assert await house.history(payment.imp_uid) == ["opened", "authenticated", "approved"]
+    await let_time_pass(house, minutes=30, step=300)
+    await agree(house, pg, payment.imp_uid, ["paid"])
+
+
+@pytest.mark.fault("C2_CJ", "C2_SL")
+@pytest.mark.promise("P3")
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_who_slept_and_whose_clock_was_set_asks_nobody_what_is_in_other_hands(
+    house: House, pg: StandInPg, hours: int
+) -> None:
+    """Set back by more than it slept the wall clock says that no time went by; the loop's knows."""
+    payment = await house.open()
+    fields = form(house, pg, payment)
+
+    async def takes(gateway: Gateway) -> object:
+        return await approve(gateway, payment.imp_uid, fields)
+
+    with asleep(house, "claim.after_commit", takes) as sleeper:
+        assert await sleeper.sleeps()
+        house.clock.advance(seconds=400)
+        await reconcile(house.gateway, payment.imp_uid)
+        assert (await house.payment(payment.imp_uid)).step is Step.FAILED
+        house.clock.advance(hours=hours)
+        await sleeper.goes_on(after_seconds=400)
+    assert pg.count("approvals") == 0
+    await agree(house, pg, payment.imp_uid, [])
 
 
 @pytest.mark.fault("C3_CJ")

@@ -29,8 +29,8 @@ from naru.payments.cancel import cancel
 from naru.payments.gateway import Gateway
 from naru.payments.reconcile import reconcile
 from naru.store import StoreUnavailable
-from tests.payments.test_faults_approve import form
-from tests.payments.test_recovery import give_powers, name
+from tests.payments.test_faults_approve import form, jumping
+from tests.payments.test_recovery import give_powers, let_time_pass, name
 from tests.payments.test_sleepers import asleep, sleep_through
 from tests.payments.test_virtual_account_faults import ended, tasks_of
 from tests.support.agreement import agree
@@ -478,6 +478,19 @@ async def test_a_pg_that_gave_back_another_amount_is_followed_and_a_person_is_to
     assert (await give_back(house, paid)).cancelled == Money(300)
     await given_back(house, pg, paid, 300)
     assert await tasks_of(house, paid) == [TaskKind.CANCEL_AMOUNT]
+
+
+@pytest.mark.fault("F1_CJ", "F2_CJ")
+@pytest.mark.parametrize("hours", [-24, -1, 1, 24])
+@pytest.mark.parametrize("point", ["cancel.before_reserve", "cancel.after_reserve"])
+async def test_a_clock_that_jumps_before_the_pg_is_asked_to_give_back_changes_nothing(
+    house: House, pg: StandInPg, paid: Payment, point: str, hours: int
+) -> None:
+    async with jumping(house, point, hours):
+        await give_back(house, paid)
+    assert [each.path for each in pg.asked].count("/v1/cancels") == 1
+    await let_time_pass(house, minutes=30, step=300)
+    await given_back(house, pg, paid)
 
 
 @pytest.mark.fault("F3_CJ")

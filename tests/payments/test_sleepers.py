@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -52,6 +53,7 @@ class Sleeper:
     ended: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
     thread: threading.Thread | None = None
+    seconds: float = 0.0
 
     def start(self, deed: Deed) -> None:
         self.thread = threading.Thread(target=self._live, args=(deed,), daemon=True)
@@ -86,6 +88,10 @@ class Sleeper:
         if threading.current_thread() is self.thread and point == self.point:
             self.stopped.set()
             self.wake.wait(60)
+            if self.seconds:
+                # A stopped process does not stop this clock, and nobody sets it.
+                loop, slept = asyncio.get_running_loop(), self.seconds
+                loop.time = lambda: time.monotonic() + slept  # type: ignore[method-assign]
 
     async def sleeps(self) -> bool:
         """Wait until it has stopped at its point (or ended without passing it)."""
@@ -93,7 +99,9 @@ class Sleeper:
             await asyncio.sleep(0.005)
         return self.stopped.is_set()
 
-    async def goes_on(self) -> None:
+    async def goes_on(self, *, after_seconds: float = 0.0) -> None:
+        """Wake it; by its loop's clock, too, so many seconds have gone by."""
+        self.seconds = after_seconds
         self.wake.set()
         while not self.ended.is_set():
             await asyncio.sleep(0.005)

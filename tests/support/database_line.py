@@ -6,6 +6,7 @@ A true TCP proxy: what a process hears is what it hears when a switch dies, or a
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,29 @@ from naru.store import Store
 from tests.support.gateway import ROOT_KEY, House
 
 COMMIT = b"COMMIT\x00"
+# The one statement of money that is a whole transaction by itself: a claim. PostgreSQL's protocol
+# names it when it is prepared (Parse), and says only that name when it is run (Bind).
+_PREPARED = re.compile(rb"P.{4}(\w+)\x00-- opened -> approving", re.DOTALL)
+
+
+class _Talk:
+    """What one connection has said so far: does this commit anything?"""
+
+    def __init__(self) -> None:
+        self._claim: re.Pattern[bytes] | None = None
+        self._inside = False
+
+    def commits(self, said: bytes) -> bool:
+        """Would PostgreSQL commit money when it hears this?"""
+        if prepared := _PREPARED.search(said):
+            name = re.escape(prepared[1])
+            self._claim = re.compile(rb"B.{4}\x00" + name + rb"\x00", re.DOTALL)
+        if b"BEGIN" in said:
+            self._inside = True
+        if COMMIT in said or b"ROLLBACK\x00" in said:
+            self._inside = False
+            return COMMIT in said
+        return not self._inside and self._claim is not None and bool(self._claim.search(said))
 
 
 @dataclass
@@ -44,10 +68,12 @@ class Line:
         """One connection, both ways, until either side hangs up or the line is cut."""
         there, back = await asyncio.open_unix_connection(socket)
         answering = asyncio.ensure_future(self._copy(there, writer))
+        talk = _Talk()
         try:
             while said := await reader.read(65_536):
                 await self.open.wait()
-                if self.cut is None or COMMIT not in said:
+                commits = talk.commits(said)
+                if self.cut is None or not commits:
                     back.write(said)
                     await back.drain()
                     continue

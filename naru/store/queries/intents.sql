@@ -65,6 +65,12 @@ UPDATE intents SET next_try_at = $2, fence = fence + 1, tried_at = $3
  WHERE imp_uid = $1 AND state IN ('open', 'unknown', 'undoing') AND next_try_at <= $3
 RETURNING *;
 
+-- keep --
+-- Who asks first was slow, or its clock was set. If nobody took the question up, it is kept until $3.
+UPDATE intents SET next_try_at = GREATEST(next_try_at, $3)
+ WHERE kind = $1 AND number = $2 AND state = 'open' AND fence = 0
+RETURNING id;
+
 -- superseded --
 -- Has somebody leased this question since $2? Held, so that the answer stays true until the commit.
 SELECT fence > $2 FROM intents WHERE id = $1 FOR NO KEY UPDATE;

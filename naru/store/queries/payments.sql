@@ -1,18 +1,25 @@
 -- open --
--- A new payment; its first event is written by trigger. No row comes back when the id is taken.
+-- A new payment; its first event is written by trigger. No row comes back when the id is taken, when
+-- the order is approved or being approved, or when it was announced with other words for its amount.
+-- (A reading, for early refusals: the claim decides.)
 WITH opened AS (INSERT INTO payments (
     imp_uid, merchant_id, merchant_uid, channel_id, pg_code, mid, sandbox, surface, pay_method,
     step, event, amount, currency, tax_free, vat, name,
     user_agent, language, escrow, webhook_urls, confirm_url, return_url, app_scheme,
     page_origin, window_mode, window_secret_hash, callback_shape, request_id, pg_order_no,
     customer_uid, started_at
-) VALUES (
+) SELECT
     $1, $2, $3, $4, $5, $6, $7, $8, $9,
     'opened', 'opened', $10, $11, $12, $13, $14,
     $15, $16, $17, $18, $19, $20, $21,
     $22, $23, $24, $25, $26, $27,
     $28, $29
-) ON CONFLICT (imp_uid) DO NOTHING RETURNING *
+ WHERE $31 OR NOT (
+       EXISTS (SELECT 1 FROM payments p WHERE p.merchant_id = $2 AND p.merchant_uid = $3
+                  AND p.step IN ('approving', 'paid', 'cancelled') AND NOT p.flagged)
+       OR EXISTS (SELECT 1 FROM prepared a WHERE a.merchant_id = $2 AND a.merchant_uid = $3
+                     AND (a.amount <> $10 OR a.currency <> $11)))
+ ON CONFLICT (imp_uid) DO NOTHING RETURNING *
 ), kept AS (INSERT INTO payment_secrets (imp_uid, sealed) SELECT imp_uid, $30 FROM opened)
 SELECT *, $30::bytea AS sealed FROM opened;
 
@@ -71,12 +78,17 @@ SELECT p.*, s.sealed FROM payments p LEFT JOIN payment_secrets s USING (imp_uid)
  ORDER BY started_at DESC, p.imp_uid DESC LIMIT 1000;
 
 -- claim_for_approval --
--- opened -> approving with its intent, in one statement; no row comes back if someone else was first.
+-- opened -> approving with its intent, in one statement; no row comes back if someone else was first,
+-- or if the order ($6, $7) was announced, which is held still, with other words for its amount.
 -- The partial unique index refuses a second one of the same order.
-WITH claimed AS (
+WITH announced AS (
+    SELECT amount, currency FROM prepared WHERE merchant_id = $6 AND merchant_uid = $7 FOR SHARE
+), claimed AS (
     UPDATE payments SET step = 'approving', event = 'authenticated', version = version + 1,
            approving_at = $2, pay_method = COALESCE($4, pay_method)
      WHERE imp_uid = $1 AND step = 'opened'
+       AND NOT EXISTS (SELECT 1 FROM announced a
+                        WHERE a.amount <> payments.amount OR a.currency <> payments.currency)
  RETURNING *
 ), journal AS (
     INSERT INTO intents (imp_uid, kind, number, amount, request, opened_at, next_try_at)
@@ -92,14 +104,24 @@ UPDATE payments SET step = 'failed', event = 'abandoned', version = version + 1,
 RETURNING *, (SELECT sealed FROM payment_secrets s WHERE s.imp_uid = payments.imp_uid) AS sealed;
 
 -- settle_paid --
--- approving -> paid, if nobody decided meanwhile (compare-and-swap on the version).
-UPDATE payments SET step = 'paid', event = 'approved', version = version + 1,
-       paid_at = $3, pg_tid = $4, pay_method = COALESCE($5, pay_method), hub_pg_code = $6,
-       approval_number = $7, card_issuer_code = $8, card_issuer_name = $9, card_number = $10,
-       card_installment_months = $11, card_type = $12, bank_code = $13, bank_name = $14,
-       receipt_url = $15, cash_receipt_issued = $16
- WHERE imp_uid = $1 AND version = $2 AND step = 'approving'
-RETURNING *, (SELECT sealed FROM payment_secrets s WHERE s.imp_uid = payments.imp_uid) AS sealed;
+-- approving -> paid, if nobody decided meanwhile (compare-and-swap on the version); with it the question
+-- $17 is answered, and what was kept to ask it again is forgotten.
+WITH settled AS (
+    UPDATE payments SET step = 'paid', event = 'approved', version = version + 1,
+           paid_at = $3, pg_tid = $4, pay_method = COALESCE($5, pay_method), hub_pg_code = $6,
+           approval_number = $7, card_issuer_code = $8, card_issuer_name = $9, card_number = $10,
+           card_installment_months = $11, card_type = $12, bank_code = $13, bank_name = $14,
+           receipt_url = $15, cash_receipt_issued = $16
+     WHERE imp_uid = $1 AND version = $2 AND step = 'approving'
+ RETURNING *
+), ended AS (
+    UPDATE intents SET state = 'done', closed_at = $18, outcome = NULL
+     WHERE id = $17 AND imp_uid IN (SELECT imp_uid FROM settled) AND state IN ('open', 'unknown', 'undoing')
+ RETURNING id
+), forgotten AS (
+    DELETE FROM kept_tickets WHERE intent_id IN (SELECT id FROM ended)
+)
+SELECT c.*, s.sealed FROM settled c LEFT JOIN payment_secrets s USING (imp_uid);
 
 -- settle_late --
 -- failed -> paid: the PG tells of an approval after we recorded a failure. A fact: flagged when the

@@ -18,6 +18,7 @@ from naru import checkout, notices, rest
 from naru.config import ConfigError, Settings
 from naru.domain.payment import Status
 from naru.payments.gateway import Gateway
+from naru.payments.pg_load import PgLoad
 from naru.rest.door import Door
 from naru.store import Fenced, Guard, Store, StoreUnavailable, WrongRootKey
 from naru.wire import Wire
@@ -74,6 +75,7 @@ async def open_gateway(
                 partial_cancel_status=Status(settings.partial_cancel_status),
                 close_expired_accounts=settings.close_expired_accounts,
                 alert_url=settings.alert_url,
+                pg_load=PgLoad(settings.open_per_channel),
             )
         finally:
             if keeping is not None:

@@ -80,6 +80,10 @@ class Settings:
     partial_cancel_status: Literal["cancelled", "paid"] = "cancelled"
     """The public status of a payment of which a part was given back (both exist in the wild)."""
 
+    open_per_channel: int = 200
+    """How many calls to one channel's PG may be under way in one process; beyond it buyers are told
+    to come back later before they authenticate, and an approval is refused before the PG is asked."""
+
     close_expired_accounts: bool = False
     """Close virtual accounts that nobody paid by their due date (then `failed`). Off as in i'mport,
     where they stay `ready` for good."""
@@ -202,6 +206,12 @@ def _seconds(variable: str, text: str) -> int:
     return int(text)
 
 
+def _open_per_channel(variable: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 10_000):
+        raise ConfigError(f"{variable} must be a number from 1 to 10000, not {text[:40]!r}.")
+    return int(text)
+
+
 def _switch(variable: str, text: str) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True}
     words |= {"0": False, "false": False, "no": False, "off": False}
@@ -307,6 +317,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "leave_wait": _seconds,
     "log_level": _one_of(*LOG_LEVELS),
     "partial_cancel_status": _one_of("cancelled", "paid"),
+    "open_per_channel": _open_per_channel,
     "close_expired_accounts": _switch,
     "alert_url": _alert_url,
     "trusted_proxies": _networks,

@@ -45,6 +45,7 @@ from naru.domain.errors import (
     AlreadyPaid,
     BadRequest,
     NoChannel,
+    PgBusy,
     PgRefused,
     Refused,
 )
@@ -285,6 +286,14 @@ class _Door:
         payment, channel, merchant = case
         try:
             plan = await enter_window(self._gateway, payment, merchant, channel)
+        except PgBusy:
+            return page(
+                "message.html",
+                language=payment.language,
+                title="unavailable",
+                hint="unavailable_hint",
+                status=503,
+            )
         except (AlreadyClaimed, PgRefused):
             return RedirectResponse(done_url(self._gateway, payment), 303, NO_STORE)
         if isinstance(plan, Redirect):

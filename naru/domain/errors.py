@@ -8,6 +8,7 @@ NaruError
  │   ├─ AmountTooFine · BadAmount · UnknownCurrency
  │   ├─ NoChannel · TestChannelRefused · BadRequest
  │   ├─ AlreadyPrepared · NotPrepared · PreparedDiffers · Superseded
+ │   ├─ PgBusy            so many calls to this PG wait that not one more is begun
  │   └─ PgRefused         the PG's own code and words, passed on unprocessed
  ├─ OutcomeUnknown      the PG was asked and nobody here knows what it did; the worker will find out
  ├─ AnswerMismatch      the PG spoke of something else: stop, keep the evidence, tell staff
@@ -157,6 +158,12 @@ class Superseded(Refused):
     """Another try of the same Idempotency-Key has the word: this one begins nothing."""
 
     sentence = "같은 Idempotency-Key 의 요청을 처리하고 있습니다. 잠시 후 다시 시도해주세요."
+
+
+class PgBusy(Refused):
+    """This PG does not answer as fast as it is asked: not one more call is begun. Nothing moved."""
+
+    sentence = "PG사가 응답하지 않아 지금은 결제를 진행할 수 없습니다. 결제되지 않았으니 잠시 후 다시 시도해주세요."
 
 
 class PgRefused(Refused):

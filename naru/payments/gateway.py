@@ -13,6 +13,7 @@ from naru.domain.hands import chance, utc_now
 from naru.domain.ids import Ids, RandomIds
 from naru.domain.payment import Payment, Status
 from naru.domain.payment import public_status as _public_status
+from naru.payments.pg_load import PgLoad
 from naru.store import Store
 from naru.wire import Wire
 
@@ -37,6 +38,7 @@ class Gateway:
     close_expired_accounts: bool = False
     # Where operators are told of new tasks; its query may hold a secret.
     alert_url: str | None = field(default=None, repr=False)
+    pg_load: PgLoad = field(default_factory=PgLoad)
     _connectors: dict[str, Connector] = field(default_factory=dict, repr=False)
 
     def connector_of(self, channel: Channel) -> Connector:

@@ -11,11 +11,13 @@ from naru.domain.errors import (
     AlreadyPaid,
     BadRequest,
     OutcomeUnknown,
+    PgBusy,
     PgRefused,
     PreparedDiffers,
     Superseded,
 )
 from naru.domain.once import Once
+from naru.domain.outcome import Declined, Outcome
 from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
 from naru.payments.abandon import abandon
@@ -67,7 +69,13 @@ async def issue_virtual_account(
         notice_url=gateway.notice_url(channel),
         buyer=claimed.buyer,
     )
-    outcome = await connector.issue_account(channel, order)
+    outcome: Outcome
+    try:
+        with gateway.pg_load.asking(channel.id):
+            outcome = await connector.issue_account(channel, order)
+        gateway.pg_load.heard(channel.id, outcome)
+    except PgBusy as busy:
+        outcome = Declined("F500", busy.sentence)  # Not asked, so nothing was issued.
     reach("account.after_pg")
 
     settled = await settle_approval(gateway, claimed, channel, outcome)

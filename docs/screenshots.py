@@ -272,7 +272,8 @@ async def paid_done(visit: Visit) -> None:
 
 
 async def checking(visit: Visit) -> None:
-    """Approved, but the PG's answer was lost and the PG is still silent."""
+    """Approved, but the PG's answer was lost; the page is not told yet how it ended."""
+    await visit.page.context.route("**/result?**", hold)
     await visit.open()
     await visit.at("#developer").click()
     await visit.at("#scenario").select_option("approve_silent_done")
@@ -281,6 +282,25 @@ async def checking(visit: Visit) -> None:
     await fill_mpi(visit)
     await visit.submit()
     await visit.at(".sign.busy").wait_for(timeout=APPROVAL_PATIENCE_MS)
+
+
+async def checking_popup(visit: Visit) -> Page:
+    """The same in a popup. It pays by one press, so the scenario is all that is chosen."""
+    await visit.page.context.route("**/result?**", hold)
+    shown = await popup(visit)
+    await shown.locator("#developer").click()
+    await shown.locator("#scenario").select_option("approve_silent_done")
+    await shown.locator("#scenario-mark:not(:empty)").wait_for()
+    await shown.locator("dialog header button").click()
+    await shown.locator("form button[type=submit]").click()
+    await shown.locator(".sign.busy").wait_for(timeout=APPROVAL_PATIENCE_MS)
+    return shown
+
+
+async def shop_checking(visit: Visit) -> None:
+    """The shop asked, and the gateway does not know yet either."""
+    await visit.order()
+    await visit.page.goto(f"{visit.page.url}?checking=1")
 
 
 async def gateway_home(visit: Visit) -> None:
@@ -467,7 +487,9 @@ async def wallet(visit: Visit) -> None:
 
 async def cancel(visit: Visit) -> None:
     await visit.open()
-    await visit.at("#cancel").click()
+    # In a layer the only cross is the layer's own; the key works in both.
+    await visit.at("[data-view] h2").click()
+    await visit.page.keyboard.press("Escape")
     await visit.at("dialog[open]").wait_for()
 
 
@@ -555,7 +577,9 @@ PICTURES = (
     Picture("popup-layer", popup_layer, (PC,)),
     Picture("done-account", account_done, (PC, SMALL, PC_DARK, SMALL_DARK)),
     Picture("done-paid", paid_done, (SMALL,)),
-    Picture("checking", checking),
+    Picture("checking", checking, ALL),
+    Picture("checking-popup", checking_popup, (PC, PC_DARK)),
+    Picture("shop-checking", shop_checking, ALL),
     Picture("gateway-home", gateway_home, ALL),
     Picture("card", companies, (*ALL[1:], NARROW)),
     Picture("card-ways", ways),

@@ -560,8 +560,8 @@ def _wrong_fields(values: Mapping[str, str]) -> list[str]:
         "name": 1 <= len(values["name"]) <= 16,
         "tel": TEL.fullmatch(values["tel"]) is not None,
         "email": len(values["email"]) <= 64 and EMAIL.fullmatch(values["email"]) is not None,
-        "addr": 1 <= len(values["addr"]) <= 128,
         "postcode": len(values["postcode"]) <= 8,
+        "addr": 1 <= len(values["addr"]) <= 128,
     }
     return [key for key, good in fits.items() if not good or CONTROL.search(values[key])]
 

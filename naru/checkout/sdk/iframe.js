@@ -2,15 +2,15 @@
 // merchants style them. Our own rules have no weight (:where), so that theirs always win.
 
 var STYLE = [
-  [".imp-dialog", "position:fixed;top:0;right:0;bottom:0;left:0;z-index:99999;margin:0;padding:0;background:rgba(15,20,28,.55);font:16px/1.5 -apple-system,BlinkMacSystemFont,'Apple SD Gothic Neo','Malgun Gothic','Noto Sans KR',sans-serif;color:#191f28;text-align:left"],
+  [".imp-dialog", "position:fixed;top:0;right:0;bottom:0;left:0;z-index:99999;margin:0;padding:0;background:rgba(5,20,18,.55);font:16px/1.5 -apple-system,BlinkMacSystemFont,'Apple SD Gothic Neo','Malgun Gothic','Noto Sans KR',sans-serif;color:#14211f;text-align:left"],
   [".imp-dialog .imp-box", "position:absolute;top:50%;left:50%;transform:translate(-50%,-50%);width:840px;height:816px;max-width:calc(100% - 32px);max-height:calc(100% - 32px);display:flex;flex-direction:column"],
   [".imp-dialog.popup .imp-box", "height:auto;width:420px"],
   [".imp-dialog.mobile .imp-box", "top:0;left:0;transform:none;width:100%;height:100%;max-width:none;max-height:none;background:#fff;padding-bottom:env(safe-area-inset-bottom)"],
   [".imp-dialog .imp-header", "flex:none;display:flex;justify-content:flex-end;align-items:center;height:44px;margin-bottom:8px"],
   [".imp-dialog.mobile .imp-header", "margin-bottom:0"],
-  [".imp-dialog button", "min-width:44px;min-height:44px;margin:0;padding:0 18px;border:0;border-radius:10px;background:#eef1f5;color:inherit;font:inherit;font-weight:600;cursor:pointer"],
-  [".imp-dialog button:focus-visible", "outline:3px solid #1b64da;outline-offset:-3px"],
-  [".imp-dialog .imp-close", "padding:0;border-radius:22px;background:#191f28;color:#fff;font-size:24px;line-height:1;font-weight:400"],
+  [".imp-dialog button", "min-width:44px;min-height:44px;margin:0;padding:0 18px;border:0;border-radius:10px;background:#eef1f2;color:inherit;font:inherit;font-weight:600;cursor:pointer"],
+  [".imp-dialog button:focus-visible", "outline:3px solid #0a58ca;outline-offset:-3px"],
+  [".imp-dialog .imp-close", "padding:0;border-radius:22px;background:#14211f;color:#fff;font-size:24px;line-height:1;font-weight:400"],
   [".imp-dialog.mobile .imp-close", "background:transparent;color:inherit"],
   [".imp-dialog .imp-main", "position:relative;flex:1;min-height:0;overflow:hidden;background:#fff;border-radius:16px;box-shadow:0 24px 80px rgba(0,0,0,.35)"],
   [".imp-dialog.mobile .imp-main", "border-radius:0;box-shadow:none"],
@@ -18,23 +18,23 @@ var STYLE = [
   [".imp-dialog .imp-notice", "position:absolute;top:0;right:0;bottom:0;left:0;display:flex;flex-direction:column;align-items:center;justify-content:center;gap:20px;padding:24px;background:#fff;text-align:center"],
   [".imp-dialog.popup .imp-notice", "position:static;min-height:176px;padding:36px 24px"],
   [".imp-dialog .imp-text", "margin:0;max-width:26em;word-break:keep-all;overflow-wrap:anywhere"],
-  [".imp-dialog .imp-busy", "width:32px;height:32px;border:3px solid #d5dbe3;border-top-color:#1b64da;border-radius:50%;animation:imp-turn 1s linear infinite"],
+  [".imp-dialog .imp-busy", "width:32px;height:32px;border:4px solid #dbe2e1;border-top-color:#0b6a5d;border-radius:50%;animation:imp-turn 1s linear infinite"],
   [".imp-dialog .imp-buttons", "display:flex;flex-wrap:wrap;justify-content:center;gap:10px"],
-  [".imp-dialog button.imp-first", "background:#1b64da;color:#fff"],
+  [".imp-dialog button.imp-first", "background:#0b6a5d;color:#fff"],
   [".imp-dialog .imp-ask", "position:absolute;top:0;right:0;bottom:0;left:0;display:flex;flex-direction:column;align-items:center;justify-content:center;gap:20px;padding:24px;background:#fff;text-align:center;font-size:18px;font-weight:600"],
 ];
 var STYLE_EXTRA =
   "@keyframes imp-turn{to{transform:rotate(360deg)}}" +
   "@media (prefers-reduced-motion:reduce){.imp-dialog .imp-busy{animation-duration:6s}}";
 var STYLE_DARK = [
-  [".imp-dialog", "color:#f2f4f6"],
-  [".imp-dialog.mobile .imp-box", "background:#17181c"],
-  [".imp-dialog .imp-main", "background:#17181c"],
-  [".imp-dialog .imp-notice", "background:#17181c"],
-  [".imp-dialog .imp-ask", "background:#17181c"],
-  [".imp-dialog button", "background:#2c2f36"],
-  [".imp-dialog button.imp-first", "background:#1b64da;color:#fff"],
-  [".imp-dialog .imp-close", "background:#2c2f36"],
+  [".imp-dialog", "color:#ecf2f0"],
+  [".imp-dialog.mobile .imp-box", "background:#151d1c"],
+  [".imp-dialog .imp-main", "background:#151d1c"],
+  [".imp-dialog .imp-notice", "background:#151d1c"],
+  [".imp-dialog .imp-ask", "background:#151d1c"],
+  [".imp-dialog button", "background:#2b3836"],
+  [".imp-dialog button.imp-first", "background:#0b6a5d;color:#fff"],
+  [".imp-dialog .imp-close", "background:#2b3836"],
   [".imp-dialog.mobile .imp-close", "background:transparent"],
 ];
 

@@ -83,7 +83,8 @@ export function showCardChoice(page) {
   showWays(company.chosen());
 
   const form = buildForm(page, {
-    fields: installments ? [company, installments] : [company],
+    fields: [company],
+    actions: installments ? [installments.node] : [],
     label: page.say("next"),
     send: async () => {
       if (installments) page.installmentMonths = Number(installments.control.value);

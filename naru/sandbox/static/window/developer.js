@@ -33,7 +33,7 @@ function scenarios(page) {
     { class: "select", id: "scenario", "aria-describedby": "scenario-why" },
     h("option", { value: "" }, page.say("dev.scenario.none")),
     page.context.magic.map((row) =>
-      h("option", { value: row.scenario, selected: row.scenario === page.context.scenario }, `${row.scenario} · ${sentence(page, row)}`),
+      h("option", { value: row.scenario, selected: row.scenario === page.context.scenario }, `${sentence(page, row)} (${row.scenario})`),
     ),
   );
   select.addEventListener("change", async () => {
@@ -62,8 +62,10 @@ function scenarios(page) {
 
 /** A chosen scenario must not be forgotten: the ribbon names it. */
 export function markScenario(page) {
-  const mark = document.getElementById("scenario-mark");
-  mark.textContent = page.context.scenario ? ` · ${page.say("dev.scenario")}: ${page.context.scenario}` : "";
+  const row = page.context.magic.find(({ scenario }) => scenario === page.context.scenario);
+  document
+    .getElementById("scenario-mark")
+    .replaceChildren(...(row ? [`${sentence(page, row)} `, h("small", {}, row.scenario)] : []));
 }
 
 function cards(page, close) {

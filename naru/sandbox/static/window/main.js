@@ -28,6 +28,8 @@ function showOrder(page) {
   }
   document.getElementById("amount").textContent = page.money();
   const cancel = document.getElementById("cancel");
+  // A layer has a cross of its own, which also works while we do not.
+  cancel.hidden = window.parent !== window;
   cancel.setAttribute("aria-label", page.say("cancel"));
   cancel.replaceChildren(icon("close"));
   const taxFree = document.getElementById("tax-free");
@@ -45,6 +47,13 @@ function languageChoice(page, change) {
     ),
   );
   select.onchange = () => change(select.value);
+}
+
+function whenPressed(id, act) {
+  const button = document.getElementById(id);
+  if (!button) return;
+  button.addEventListener("click", act);
+  button.disabled = false;
 }
 
 /** Show where the order stands; a finished one never shows a form again. */
@@ -70,9 +79,9 @@ async function open() {
   };
   showOrder(page);
   languageChoice(page, speak);
-  document.getElementById("cancel").addEventListener("click", () => page.askToCancel());
-  // The button is on the ribbon of a test order only.
-  document.getElementById("developer")?.addEventListener("click", () => {
+  // A press before now would have been lost. The developer's button is on the ribbon of a test order only.
+  whenPressed("cancel", () => page.askToCancel());
+  whenPressed("developer", () => {
     if (!page.leaving) openDrawer(page);
   });
   document.addEventListener("keydown", (event) => {

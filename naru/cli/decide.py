@@ -6,6 +6,7 @@ import dataclasses
 from datetime import datetime
 
 from naru.cli import database, find
+from naru.cli.payment import STEPS
 from naru.cli.trouble import CliError
 from naru.config import Settings
 
@@ -21,10 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", required=True, metavar="NAME", help="who looked")
     parser.add_argument("--note", required=True, metavar="TEXT", help="what was seen, and where")
     parser.epilog = (
-        "Only for what is unknown and cannot be under way any more; --tid and --at belong to\n"
-        "approved and cancelled. Where the console shows another amount, undo it there first.\n"
-        "for example:  naru decide imp_123456789012 not-approved --by kim"
-        ' --note "no such order in the console"'
+        "PG사 관리자에서 확인한 결과를 기록합니다. Only for what is unknown (`naru doubts`) and cannot be\n"
+        "under way any more. It counts like the PG's own answer: the order is paid or free again, the\n"
+        "cancel is booked or given up, webhooks leave, the task is closed with your name and note.\n"
+        "  approved, not-approved    the approval; look the PG's order number up (`naru payment IMP_UID`)\n"
+        "  cancelled, not-cancelled  the cancel\n"
+        "What has happened needs --tid and --at, as the console shows them. Where it shows another\n"
+        "amount, undo it there and say not-approved.\n"
+        "for example:  naru decide imp_123456789012 not-approved --by kim \\\n"
+        '                --note "no such order in the console"\n'
+        "              naru decide imp_123456789012 approved --by kim --tid T2026010212345 \\\n"
+        '                --at 2026-01-02T12:04:05+09:00 --note "row 7 of today\'s approvals"'
     )
 
 
@@ -58,4 +66,6 @@ async def _decide(arguments: argparse.Namespace, settings: Settings) -> None:
         raise CliError(str(error)) from error
     except StoreUnavailable as error:
         raise CliError(f"{error}.") from error
-    print(f"{payment.imp_uid} is {payment.step}, left {payment.balance.text()}")
+    left = f"left {payment.balance.text()}" if payment.paid_at else "its order is free again"
+    print(f"{payment.imp_uid} is {payment.step} {STEPS[payment.step]}, {left}")
+    print(f"naru payment {payment.imp_uid} tells what was written and announced")

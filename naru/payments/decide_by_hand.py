@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from naru.domain.channel import Channel
+from naru.domain.deadline import KST
 from naru.domain.errors import Refused
 from naru.domain.outcome import Approved, Cancelled, Declined, Undone
 from naru.domain.payment import Payment
@@ -99,10 +100,16 @@ async def _take(
     """The doubt, leased like one more try: who was asking before holds an old number from here on."""
     asked = await tx.intents.of_payment(payment.imp_uid)
     if asked is None:
-        raise NotForAPerson("Nothing about this payment is unknown.")
+        raise NotForAPerson(
+            f"Nothing about this payment is unknown: it is {payment.step}"
+            f" (`naru payment {payment.imp_uid}`)."
+        )
     if asked.state == "open" or now <= (end := limit(gateway.connector_of(channel), asked)):
-        when = "" if asked.state == "open" else f" until {end:%Y-%m-%d %H:%M:%S}Z"
-        raise NotForAPerson(f"It may still be under way{when}: decide after that.")
+        raise NotForAPerson(
+            "The PG is being asked right now: look again in a minute."
+            if asked.state == "open"
+            else f"It may still be under way: decide after {_time(end)}."
+        )
     await tx.intents.hasten(payment.imp_uid, now, now - LEASE)
     intent = await tx.intents.lease(payment.imp_uid, now + LEASE, now)
     if intent is None:
@@ -134,7 +141,7 @@ async def _check(
     assert decision.at is not None
     if not intent.opened_at - STILL_UNDER_WAY <= decision.at <= now:
         raise NotForAPerson(
-            f"The PG was asked at {intent.opened_at:%Y-%m-%d %H:%M:%S}Z: it did this after that, "
+            f"The PG was asked at {_time(intent.opened_at)}: what it did, it did after that, "
             "and not in the future."
         )
     if seen is Seen.APPROVED and (
@@ -152,7 +159,8 @@ def _check_words(decision: Decision) -> None:
         len(each.strip()) > 0 and len(each) <= WORDS_CHARACTERS_MAX for each in words
     ):
         raise NotForAPerson(
-            f"Say who looked and what they saw, in at most {WORDS_CHARACTERS_MAX} letters each."
+            "Say who looked and what they saw (--by, --note), "
+            f"in at most {WORDS_CHARACTERS_MAX} letters each."
         )
     tid, at = decision.pg_tid, decision.at
     if decision.seen not in HAPPENED:
@@ -163,9 +171,14 @@ def _check_words(decision: Decision) -> None:
         tid is not None and tid.isascii() and tid.isprintable() and tid.strip() == tid
     )  # the console's own number, as it stands there
     if tid is None or not plain or not 0 < len(tid) <= TID_CHARACTERS_MAX:
-        raise NotForAPerson("Say the PG's number of it, as its console shows it.")
+        raise NotForAPerson("Say the PG's number of it, as its console shows it: --tid TID.")
     if at is None or at.tzinfo is None:
-        raise NotForAPerson("Say when, with a time zone: 2026-01-02T03:04:05+09:00.")
+        raise NotForAPerson("Say when, with a time zone: --at 2026-01-02T03:04:05+09:00.")
+
+
+def _time(moment: datetime) -> str:
+    """As consoles in Korea show it, and as `--at` takes it."""
+    return moment.astimezone(KST).isoformat(" ", "seconds")
 
 
 async def _close_task(

@@ -58,7 +58,7 @@ async def _an_hour_ago(url: str) -> str:
 @pytest.mark.usefixtures("doubt")
 def test_not_approved_frees_the_order_and_is_in_the_log(say: Say) -> None:
     status, said, complaint = say("decide", IMP_UID, "not-approved", *KIM)
-    assert (status, "is failed" in said) == (0, True), complaint
+    assert (status, "is failed 결제실패, its order is free again" in said) == (0, True), complaint
     assert "closed by kim: not-approved: row 7" in say("payment", IMP_UID)[1]
     assert "naru decide not-approved" in say("log", "show", "imp12345678")[1]
     status, _, complaint = say("decide", IMP_UID, "not-approved", *KIM)
@@ -72,7 +72,7 @@ def test_approved_wants_the_pgs_number_and_a_time_with_a_zone(say: Say, cli_data
         status, _, complaint = say("decide", IMP_UID, "approved", *KIM, *words)
         assert (status, complaint.count("\n")) == (1, 1), words
     status, said, complaint = say("decide", IMP_UID, "approved", *KIM, *AT, at)
-    assert (status, "is paid, left 1,004" in said) == (0, True), complaint
+    assert (status, "is paid 결제완료, left 1,004원" in said) == (0, True), complaint
     assert "event 3: approved" in say("payment", IMP_UID)[1]
 
 

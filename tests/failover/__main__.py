@@ -26,13 +26,14 @@ CASES = (
     "etcd_gone",
     "primary_full",
     "clocks_apart",
+    "clock_back",
 )
 # The control goes through these, too.
 SPLITS = {"others_parted"}
 # These have the cluster's disks in memory.
 ON_SMALL_DISKS = {"primary_full"}
 # These have a clock for each machine.
-BY_OWN_CLOCKS = {"clocks_apart"}
+BY_OWN_CLOCKS = {"clocks_apart", "clock_back"}
 NOTHING_TRIED = 77
 
 

@@ -16,6 +16,10 @@ from naru.store import Store, StoreUnavailable
 CLERKS = 4
 REST_SECONDS = 0.01
 AGAIN_SECONDS = 0.05
+WRITTEN_AFTER = """
+SELECT count(*) FROM failover.notes
+ WHERE number = ANY($1::bigint[]) AND pg_xact_commit_timestamp(xmin) > to_timestamp($2)
+"""
 TABLE = "CREATE SCHEMA failover; CREATE TABLE failover.notes (number bigint PRIMARY KEY)"
 
 
@@ -61,13 +65,23 @@ class Clerks:
         return sum(at > moment for _, at in self.acknowledged)
 
     async def lost(self, url: str) -> int:
-        """How many acknowledged numbers are not to be found at `url`."""
+        """How many of the numbers acknowledged until now are not to be found at `url`."""
+        acknowledged = {number for number, _ in self.acknowledged}
         connection = await asyncpg.connect(url, timeout=10)
         try:
             rows = await connection.fetch("SELECT number FROM failover.notes")
         finally:
             await connection.close()
-        return len({number for number, _ in self.acknowledged} - {row["number"] for row in rows})
+        return len(acknowledged - {row["number"] for row in rows})
+
+    async def written_after(self, url: str, numbers: list[int], moment: float) -> int:
+        """How many of these were committed after a moment (UNIX seconds), by the server's own record."""
+        connection = await asyncpg.connect(url, timeout=10)
+        try:
+            found = await connection.fetchval(WRITTEN_AFTER, numbers, moment)
+        finally:
+            await connection.close()
+        return int(found)
 
     async def _write(self) -> None:
         assert self._store is not None

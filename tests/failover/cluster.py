@@ -44,6 +44,7 @@ SETTLE_SECONDS = 150.0
 LOOK_SECONDS = 0.1
 DISK_MEGABYTES = 1_500
 REAP_SECONDS = 0.3
+RESTART_SECONDS = 60.0
 ADMIN_PASSWORD = "CHANGE-ME-1"  # as the page says: nobody but this machine reaches it here
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -93,10 +94,7 @@ class Machine:
     def start(self) -> None:
         """Switch it on."""
         self.plug.put_in()
-        patroni, clock = ["patroni", str(self.folder / "patroni.yml")], {}
-        if (library := self._cluster.clock) is not None:
-            clock = {"LD_PRELOAD": str(library), "DRILL_CLOCK": str(self._clock)}
-        self._processes = [self._etcd(), self._cluster.run(self.name, patroni, clock, self.plug)]
+        self._processes = [self._etcd(), self._patroni()]
 
     def set_clock(self, seconds: int) -> None:
         """Its wall clock goes so many seconds ahead of the real one, from now on.
@@ -159,6 +157,21 @@ class Machine:
     def start_etcd(self) -> None:
         """Its etcd comes back."""
         self._processes = [self._etcd(), self._processes[1]]
+
+    async def restart_patroni(self) -> None:
+        """What its operator does with `systemctl restart patroni`. Raises TimeoutError."""
+        etcd, patroni = self._processes
+        patroni.terminate()
+        async with asyncio.timeout(RESTART_SECONDS):
+            while patroni.poll() is None:
+                await asyncio.sleep(LOOK_SECONDS)
+        self._processes = [etcd, self._patroni()]
+
+    def _patroni(self) -> subprocess.Popen[bytes]:
+        command, clock = ["patroni", str(self.folder / "patroni.yml")], {}
+        if (library := self._cluster.clock) is not None:
+            clock = {"LD_PRELOAD": str(library), "DRILL_CLOCK": str(self._clock)}
+        return self._cluster.run(self.name, command, clock, self.plug)
 
     def _etcd(self) -> subprocess.Popen[bytes]:
         text = self._cluster.put_in(snippet("ETCD_"), self)

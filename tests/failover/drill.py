@@ -217,24 +217,41 @@ class Drill:
         self.others.append(gap)
 
     async def clocks_apart(self) -> None:
-        """One standby's clock is an hour ahead, the other's an hour behind; both become primary.
+        """One standby's clock is an hour ahead, the other's an hour behind, and both become primary.
 
-        Then the clock of whoever is primary is set right while it works.
+        Then the clock of whoever is primary jumps an hour ahead while it works.
         """
         primary = await self._ready()
-        for machine, seconds in zip(
-            (each for each in self.cluster.machines if each is not primary),
-            (APART_SECONDS, -APART_SECONDS),
-            strict=True,
-        ):
+        others = [each for each in self.cluster.machines if each is not primary]
+        for machine, seconds in zip(others, (APART_SECONDS, -APART_SECONDS), strict=True):
             machine.set_clock(seconds)
         await self.machine_lost()
-        primary = await self._ready()
-        primary.set_clock(0)
         await self.machine_lost()
-        for machine in self.cluster.machines:
-            machine.set_clock(0)
-        await self._ready()
+        primary = await self._ready()
+        began = time.monotonic()
+        primary.set_clock(2 * APART_SECONDS)
+        await asyncio.sleep(GAP_SECONDS_MAX)
+        gap = self.clerks.silence(began)
+        self.say(f"{primary.name}'s clock jumped ahead while it was primary: {gap:.1f} s no writes")
+        await self.machine_lost()
+
+    async def clock_back(self) -> None:
+        """The primary's clock is set an hour back: its Patroni sleeps for so long, until it is restarted."""
+        primary = await self._ready()
+        began = time.monotonic()
+        primary.set_clock(-APART_SECONDS)
+        await asyncio.sleep(2 * GAP_SECONDS_MAX)
+        stopped = self.clerks.silence(began)
+        again = time.monotonic()
+        await primary.restart_patroni()
+        after = await self.clerks.after(again + SAME_SECONDS, BACK_SECONDS_MAX)
+        assert after is not None, "nothing is written although Patroni was restarted"
+        self.say(
+            f"{primary.name}'s clock set back while it was primary: {stopped:.1f} s of"
+            f" {2 * GAP_SECONDS_MAX:.0f} s without writes; {after + SAME_SECONDS:.1f} s after its"
+            " Patroni was restarted"
+        )
+        self.others.append(self.clerks.silence(began))
 
     async def _fall(self, primary: Machine) -> float:
         """Write until nothing can be written any more; since when."""
@@ -286,9 +303,9 @@ class Drill:
         others = [each for each in self.cluster.machines if each is not primary]
         for each in others:
             each.lose()
-        gone = time.monotonic()
+        gone, gone_by_clock = time.monotonic(), time.time()
         await asyncio.sleep(STANDBYS_GONE_SECONDS)
-        told = [at - gone for _, at in self.clerks.acknowledged if at > gone]
+        told = {number: at - gone for number, at in self.clerks.acknowledged if at > gone}
         primary.lose()
         began = time.monotonic()
         for each in others:
@@ -296,10 +313,11 @@ class Drill:
         after = await self.clerks.after(began, BACK_SECONDS_MAX)
         assert after is not None, "the standbys do not go on alone"
         lost = await self.clerks.lost(self.cluster.url)
-        last = f", the last {max(told):.2f} s after the second was dead" if told else ""
+        late = await self.clerks.written_after(self.cluster.url, list(told), gone_by_clock)
+        last = f", the last {max(told.values()):.2f} s after the second was dead" if told else ""
         self.say(
             f"both standbys gone {STANDBYS_GONE_SECONDS:.0f} s: {len(told)} commits acknowledged"
-            f" meanwhile{last}; the primary lost, too: {lost} lost of all that was acknowledged,"
+            f" meanwhile, {late} of them written meanwhile{last}; the primary lost, too: {lost} lost of all that was acknowledged,"
             f" writes {after:.1f} s after the standbys were switched on"
         )
         self.others.append(self.clerks.silence(gone))

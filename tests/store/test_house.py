@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import subprocess
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +13,13 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
+from naru.cli.postgres import Postgres
 from naru.store import Fenced, Guard, Store, StoreUnavailable, house
 from naru.store.house import Memory, NotVouched, Standing, why_fence
+from naru.store.migrate import migrate
 from tests.support.copies import dump, restore
 from tests.support.gateway import ROOT_KEY
+from tests.support.postgres import postgres_server
 from tests.support.scale import often
 
 if TYPE_CHECKING:
@@ -268,3 +273,62 @@ async def test_a_home_that_cannot_be_written_or_understood_stops_nobody(
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     await enter(database_url, blocked)
+
+
+@pytest.mark.skipif(not often(0, 1), reason="NIGHTLY: four servers, one after the other")
+async def test_copies_of_a_servers_files_and_a_copy_that_is_rolled_forward(tmp_path: Path) -> None:
+    """What docs/how-to/backup.md says is found, and what it says is not."""
+    ours, other = tmp_path / "ours", tmp_path / "other"
+
+    async def start(server: Postgres) -> str:
+        await asyncio.to_thread(server.start)
+        connection = await asyncpg.connect(server.url())
+        async with asyncio.timeout(30):
+            while await connection.fetchval("SELECT pg_is_in_recovery()"):
+                await asyncio.sleep(0.05)
+        await connection.close()
+        return server.url()
+
+    def copy_files(kind: str, *, roll_forward: bool = False) -> Postgres:
+        home = server.home.with_name(f"{server.home.name}-{kind}")
+        home.mkdir(mode=0o711)
+        subprocess.run(["cp", "-a", f"{server.folder}", f"{home}/postgres"], check=True)
+        copied = Postgres(home)
+        if roll_forward:
+            signal = copied.data / "recovery.signal"
+            subprocess.run(["cp", "-a", f"{copied.data}/PG_VERSION", f"{signal}"], check=True)
+            with (copied.data / "postgresql.auto.conf").open("a") as settings:
+                settings.write("restore_command = 'false'\n")
+        return copied
+
+    with postgres_server(durable=True) as server:
+        await asyncio.to_thread(server.create_database, "naru")
+        await migrate(server.url())
+        await enter(server.url(), ours)
+        await asyncio.to_thread(server.stop)
+        files = copy_files("files")
+        rolled = copy_files("rolled", roll_forward=True)
+        copies = [files, rolled]
+        try:
+            # Nothing happened since, so whoever was there may go on with either.
+            url = await start(rolled)
+            with pytest.raises(NotVouched):
+                await enter(url, other)
+            await asyncio.to_thread(rolled.stop)
+            # The original goes on: from here on they are copies.
+            await enter(await start(server), ours)
+            for copied in copies:
+                url = await start(copied)
+                if copied is files:
+                    # Not found by who remembers nothing: hence `naru fence`.
+                    await enter(url, other)
+                with pytest.raises(Fenced, match="went back"):
+                    await enter(url, ours)
+                with pytest.raises(Fenced, match="went back"):
+                    await enter(url, other)
+                await asyncio.to_thread(copied.stop)
+            await enter(server.url(), ours)
+        finally:
+            for copied in copies:
+                await asyncio.to_thread(copied.stop)
+                shutil.rmtree(copied.home, ignore_errors=True)

@@ -108,18 +108,18 @@ UPDATE intents SET next_try_at = $1
                ORDER BY p.channel_id, i.opened_at)
 RETURNING imp_uid;
 
--- oldest_unknown --
--- Since when the oldest doubt is one.
-SELECT min(opened_at) FROM intents WHERE state IN ('unknown', 'undoing');
-
--- tried --
--- One line in the history of a doubt: what was asked, or what came back and when the next try is.
 -- doubts --
 -- What nobody here knows: said so, or asked and not answered in time. Oldest first.
 SELECT * FROM intents
  WHERE state IN ('unknown', 'undoing') OR (state = 'open' AND next_try_at <= $1)
  ORDER BY opened_at, id LIMIT $2;
 
+-- oldest_unknown --
+-- Since when the oldest doubt is one.
+SELECT min(opened_at) FROM intents WHERE state IN ('unknown', 'undoing');
+
+-- tried --
+-- One line in the history of a doubt: what was asked, or what came back and when the next try is.
 INSERT INTO intent_tries (intent_id, number, at, what, sentence, next_try_at)
 VALUES ($1, $2, $3, $4, $5, (SELECT CASE WHEN $4 = 'answered' AND state IN ('unknown', 'undoing')
                                          THEN next_try_at END FROM intents WHERE id = $1))

@@ -6,8 +6,10 @@ and commit, ask the PG with no transaction open, write the outcome down.
 
 from __future__ import annotations
 
-from naru.domain.errors import AlreadyPaid, PreparedDiffers
-from naru.domain.outcome import Abandoned, Outcome, Ticket, Unknown
+from naru.domain.channel import Channel
+from naru.domain.errors import AlreadyPaid, PgBusy, PreparedDiffers
+from naru.domain.merchant import Merchant
+from naru.domain.outcome import Abandoned, Authenticated, Outcome, Ticket, Unknown
 from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
 from naru.payments.abandon import abandon
@@ -42,6 +44,19 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
         return payment
     if isinstance(back, Abandoned):
         return await abandon(gateway, imp_uid, back.code, back.message)
+    try:
+        with gateway.pg_load.asking(channel.id):
+            return await _take(gateway, payment, channel, merchant, back)
+    except PgBusy as busy:
+        # The PG was not asked and the order is free: better than one more doubt.
+        return await abandon(gateway, imp_uid, "F500", busy.sentence)
+
+
+async def _take(
+    gateway: Gateway, payment: Payment, channel: Channel, merchant: Merchant, back: Authenticated
+) -> Payment | None:
+    """The rest of `approve`, when this PG may be asked one question more."""
+    imp_uid, connector = payment.imp_uid, gateway.connector_of(channel)
     # The merchant's own setting wins: the buyer's browser cannot switch the question off (P18).
     confirm_url = merchant.confirm_url or payment.confirm_url
     if confirm_url is not None:
@@ -78,6 +93,7 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
         outcome = Unknown("the process slept before it asked")
     else:
         outcome = await connector.approve(channel, ticket)
+        gateway.pg_load.heard(channel.id, outcome)
     reach("approve.after_pg")
 
     return await settle_approval(gateway, claimed, channel, outcome)

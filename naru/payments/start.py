@@ -13,6 +13,7 @@ from naru.domain.errors import (
     AlreadyPaid,
     BadAmount,
     BadRequest,
+    PgBusy,
     PgRefused,
     TestChannelRefused,
 )
@@ -67,12 +68,14 @@ class Opening:
 async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
     """Write the payment as opened. Returns it with the secret of its window (only its hash is kept).
 
-    No PG is called. Raises BadAmount, BadRequest, TestChannelRefused, AlreadyPaid (F1002) and
-    PreparedDiffers; then no payment exists.
+    No PG is called. Raises BadAmount, BadRequest, TestChannelRefused, PgBusy, AlreadyPaid (F1002)
+    and PreparedDiffers; then no payment exists.
     """
     merchant, channel = opening.merchant, opening.channel
     if channel.test and not merchant.allow_test_channels:
         raise TestChannelRefused
+    if not gateway.pg_load.has_room(channel.id):
+        raise PgBusy
     zero = Money(0, opening.amount.currency)
     tax_free = opening.tax_free or zero
     if not opening.amount or tax_free > opening.amount:
@@ -153,8 +156,8 @@ async def enter_window(
     """Ask the PG where this payment's window is. May be asked again: the PG answers the same.
 
     The payment's channel is read unless the caller has it at hand.
-    Raises AlreadyClaimed when the window has been used, PgRefused when the PG cannot open one (the
-    payment is failed then, with the PG's words).
+    Raises AlreadyClaimed when the window has been used, PgBusy, and PgRefused when the PG cannot open
+    one (the payment is failed then, with the PG's words).
     """
     if payment.step is not Step.OPENED:
         raise AlreadyClaimed
@@ -173,7 +176,8 @@ async def enter_window(
         if payment.pay_method == "vbank"
         else None,
     )
-    plan = await gateway.connector_of(channel).prepare(channel, order)
+    with gateway.pg_load.asking(channel.id):
+        plan = await gateway.connector_of(channel).prepare(channel, order)
     reach("window.after_pg")
     if isinstance(plan, Declined):
         await abandon(gateway, payment.imp_uid, plan.code, plan.message)

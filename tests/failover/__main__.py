@@ -96,7 +96,7 @@ def _main() -> int:
         print(f"  {result.line()}", flush=True)
         if slow := [gap for gap in result.gaps if gap > GAP_SECONDS_MAX]:
             print(f"  LONGER THAN {GAP_SECONDS_MAX:.0f} s: {len(slow)} of {len(result.gaps)}")
-        if result.lost or not result.report.clean:
+        if result.lost or result.alone or not result.report.clean:
             print(result.report.story())
             failed = 1
     if given.control:

@@ -72,6 +72,8 @@ class Drill:
     # Seconds without writes: when one machine was lost, and in all other drills.
     gaps: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
+    # Commits acknowledged while nobody could have confirmed them: in strict mode there are none.
+    alone: int = 0
     lines: list[str] = field(default_factory=list)
 
     def say(self, line: str) -> None:
@@ -83,7 +85,7 @@ class Drill:
         """Receivers stalled, the primary's machine gone at once; it comes back as a standby."""
         primary = await self._ready()
         async with Timeline(self.cluster, primary).watch() as steps:
-            began = await self._lose(primary)
+            began = await self._stalled(primary, primary.lose)
             gap = await self._back("machine lost", primary, began)
             self.say(f"  {await steps.parts(began, began + gap)}")
         self.gaps.append(gap)
@@ -93,7 +95,7 @@ class Drill:
         """The next machine is lost, too, as soon as it is primary; then both come back."""
         primary = await self._ready()
         async with Timeline(self.cluster, primary).watch() as steps:
-            began = await self._lose(primary)
+            began = await self._stalled(primary, primary.lose)
             await steps.until(step, BACK_SECONDS_MAX)
             [second] = [each for each in self.cluster.machines if each.name == steps.holder]
             second.lose()
@@ -101,7 +103,7 @@ class Drill:
         await asyncio.sleep(SAME_SECONDS)
         only_one = time.monotonic()
         await asyncio.sleep(LONGER_SECONDS)
-        told = self.clerks.since(only_one)
+        told = self._count_alone(only_one)
         again = time.monotonic()
         second.start()
         primary.start()
@@ -161,16 +163,16 @@ class Drill:
         """Both standbys are parted from the primary, whom Naru goes on asking; they choose another."""
         primary = await self._ready()
         others = [each for each in self.cluster.machines if each is not primary]
-        stopped = stall(others)
-        await asyncio.sleep(self.stall_seconds)
-        began = time.monotonic()
-        for each in others:
-            each.plug.put_in(OTHER_SWITCH)
-        go_on(stopped)
+
+        def part() -> None:
+            for each in others:
+                each.plug.put_in(OTHER_SWITCH)
+
+        began = await self._stalled(primary, part)
         await asyncio.sleep(SAME_SECONDS)
         parted = time.monotonic()
         await asyncio.sleep(GAP_SECONDS_MAX)
-        told = self.clerks.since(parted)
+        told = self._count_alone(parted)
         again = time.monotonic()
         for each in others:
             each.plug.put_in()
@@ -191,7 +193,7 @@ class Drill:
         await asyncio.sleep(SAME_SECONDS)
         parted = time.monotonic()
         await asyncio.sleep(GAP_SECONDS_MAX)
-        told = self.clerks.since(parted)
+        told = self._count_alone(parted)
         again = time.monotonic()
         join_switch(True)
         after = await self.clerks.after(again, BACK_SECONDS_MAX)
@@ -253,36 +255,10 @@ class Drill:
         )
         self.others.append(self.clerks.silence(began))
 
-    async def _fall(self, primary: Machine) -> float:
-        """Write until nothing can be written any more; since when."""
-        writing = asyncpg.connect(self.cluster.url_of(primary), timeout=10)
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            connection = await writing
-            for _ in range(ROOM_MEGABYTES):
-                await connection.execute(FILL, timeout=10)
-        return time.monotonic()
-
-    async def _lose(self, primary: Machine) -> float:
-        """The others' receivers stalled, then the machine gone; since when."""
-        stopped = stall([each for each in self.cluster.machines if each is not primary])
-        try:
-            await asyncio.sleep(self.stall_seconds)
-            began = time.monotonic()
-            primary.lose()
-        finally:
-            go_on(stopped)
-        return began
-
     async def postgres_killed(self) -> None:
         """The same for PostgreSQL alone, while its Patroni looks on."""
         primary = await self._ready()
-        stopped = stall([each for each in self.cluster.machines if each is not primary])
-        try:
-            await asyncio.sleep(self.stall_seconds)
-            began = time.monotonic()
-            primary.kill_postgres()
-        finally:
-            go_on(stopped)
+        began = await self._stalled(primary, primary.kill_postgres)
         gap = await self._back("postgres killed", primary, began, moves=False)
         self.others.append(gap)
 
@@ -313,12 +289,14 @@ class Drill:
         after = await self.clerks.after(began, BACK_SECONDS_MAX)
         assert after is not None, "the standbys do not go on alone"
         lost = await self.clerks.lost(self.cluster.url)
-        late = await self.clerks.written_after(self.cluster.url, list(told), gone_by_clock)
+        written = await self.clerks.written_after(self.cluster.url, list(told), gone_by_clock)
+        self.alone += written
         last = f", the last {max(told.values()):.2f} s after the second was dead" if told else ""
         self.say(
             f"both standbys gone {STANDBYS_GONE_SECONDS:.0f} s: {len(told)} commits acknowledged"
-            f" meanwhile, {late} of them written meanwhile{last}; the primary lost, too: {lost} lost of all that was acknowledged,"
-            f" writes {after:.1f} s after the standbys were switched on"
+            f" meanwhile, {written} of them written meanwhile{last}; the primary lost, too:"
+            f" {lost} lost of all that was acknowledged, writes {after:.1f} s after the standbys"
+            " were switched on"
         )
         self.others.append(self.clerks.silence(gone))
         primary.start()
@@ -369,6 +347,31 @@ class Drill:
         await asyncio.sleep(WARM_SECONDS)
         return primary
 
+    async def _fall(self, primary: Machine) -> float:
+        """Write until nothing can be written any more; since when."""
+        writing = asyncpg.connect(self.cluster.url_of(primary), timeout=10)
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection = await writing
+            for _ in range(ROOM_MEGABYTES):
+                await connection.execute(FILL, timeout=10)
+        return time.monotonic()
+
+    async def _stalled(self, primary: Machine, blow: Callable[[], None]) -> float:
+        """The others' receivers stopped for a moment, then the blow; when it fell."""
+        stopped = stall([each for each in self.cluster.machines if each is not primary])
+        try:
+            await asyncio.sleep(self.stall_seconds)
+            began = time.monotonic()
+            blow()
+        finally:
+            go_on(stopped)
+        return began
+
+    def _count_alone(self, since: float) -> int:
+        told = self.clerks.since(since)
+        self.alone += told
+        return told
+
     async def _back(
         self, what: str, primary: Machine, began: float, *, moves: bool = True
     ) -> float:
@@ -404,6 +407,7 @@ class Result:
     report: Report
     gaps: list[float]
     others: list[float]
+    alone: int
     acknowledged: int
     unknown: int
     lost: int
@@ -415,6 +419,7 @@ class Result:
         )
         return (
             f"{self.acknowledged} commits acknowledged, {self.lost} of them lost,"
+            f" {self.alone} by a machine that was alone,"
             f" {self.unknown} refused or unknown; s without writes, machine lost: {gaps};"
             f" other drills: {others}\n  {self.report.line()}"
         )
@@ -464,7 +469,13 @@ async def drill(
             report = Report(seed, kills=len(done.gaps) + len(done.others))
             report = await finish(house, load, report, time.monotonic(), quiet_seconds, hold=True)
             return Result(
-                report, done.gaps, done.others, len(clerks.acknowledged), clerks.unknown, lost
+                report=report,
+                gaps=done.gaps,
+                others=done.others,
+                alone=done.alone,
+                acknowledged=len(clerks.acknowledged),
+                unknown=clerks.unknown,
+                lost=lost,
             )
 
 

@@ -48,6 +48,7 @@ def main() -> int:
     parser.add_argument("what", choices=("power", "full"))
     parser.add_argument("--cuts", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=4.0, help="journeys per second")
     parser.add_argument("--forgetful", action="store_true", help="fsync off: the control")
     parser.add_argument("--log", action="store_true", help="it is the log that has no room")
     parser.add_argument("--planted", action="store_true", help="full: a defect that must be seen")
@@ -56,7 +57,9 @@ def main() -> int:
         own_namespace()
         with _home() as home:
             if given.what == "power":
-                report = asyncio.run(_power(home, given.seed, given.cuts, not given.forgetful))
+                report = asyncio.run(
+                    _power(home, given.seed, given.cuts, given.rate, not given.forgetful)
+                )
             else:
                 report = asyncio.run(_full(home, given.seed, given.log, given.planted))
     except NoDisk as why:
@@ -75,7 +78,7 @@ def _home() -> Iterator[Path]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-async def _power(home: Path, seed: int, cuts: int, durable: bool) -> Report:
+async def _power(home: Path, seed: int, cuts: int, rate: float, durable: bool) -> Report:
     chance = random.Random(seed)
     disk = PowerDisk(home / "postgres")
     disk.mount()
@@ -85,7 +88,7 @@ async def _power(home: Path, seed: int, cuts: int, durable: bool) -> Report:
             # What was there before the first payment is not what is asked about.
             disk.flush()
             stop = asyncio.Event()
-            buying = asyncio.create_task(load.run(house.public, house.sandbox_url, 4.0, stop))
+            buying = asyncio.create_task(load.run(house.public, house.sandbox_url, rate, stop))
             began = time.monotonic()
             try:
                 for _ in range(cuts):

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import subprocess
+import sys
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -209,11 +210,52 @@ async def test_a_process_that_runs_or_slept_meanwhile_loses_its_house_too(
     await store.close()
 
 
-@pytest.mark.fault("L5_CB", "L5_DB", "L5_NP", "L5_DF")
+ENTER = """
+import asyncio, sys
+from pathlib import Path
+from naru.store import Guard, Store
+
+async def main() -> None:
+    name = "00000000-0000-0000-0000-000000000001"
+    store = Store(sys.argv[1], 1, root_key=bytes(32), guard=Guard(Path(sys.argv[2]), name))
+    async with store.direct():
+        print("acts", flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.fault("L5_CB")
+async def test_a_process_that_is_killed_as_it_fences_has_done_nothing(
+    database_url: str, sql: asyncpg.Connection, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    await enter(database_url, home)
+    await sql.execute("UPDATE witnesses SET beat = 0")
+    await sql.execute("BEGIN; LOCK house IN SHARE MODE")  # it may look, and waits to write
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ENTER, database_url, str(home), stdout=asyncio.subprocess.PIPE
+    )
+    watching = await asyncpg.connect(database_url)
+    async with asyncio.timeout(30):
+        while not await watching.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.02)
+    process.kill()
+    said, _ = await process.communicate()
+    await sql.execute("ROLLBACK")
+    await watching.close()
+    assert said == b""
+    # Killed before or after its statement: whoever comes next is kept out, and nothing was done.
+    for _ in range(2):
+        with pytest.raises(Fenced, match="went back"):
+            await enter(database_url, home)
+
+
+@pytest.mark.fault("L5_DB", "L5_NP", "L5_DF")
 async def test_a_fence_that_cannot_be_written_is_a_fence(
     databases: Databases, database_url: str, sql: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    """The process dies before it has fenced, the database refuses to write, or is not there."""
+    """The database refuses to write, or is not there."""
     home = tmp_path / "home"
     await enter(database_url, home)
     await sql.execute("UPDATE witnesses SET beat = 0")

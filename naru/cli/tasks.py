@@ -33,6 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     close.add_argument("task", type=int, help="its number in `naru tasks list`")
     close.add_argument("--by", required=True, metavar="NAME", help="who looked")
     close.add_argument("--note", required=True, metavar="TEXT", help="what became of it")
+    close.add_argument(
+        "--returned",
+        action="store_true",
+        help="the deposit was given back in the PG's console: the books let it go",
+    )
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -87,21 +92,28 @@ def _times(task: "Task") -> list[str]:
 
 async def _close(arguments: argparse.Namespace, settings: Settings) -> None:
     from naru.domain.text import is_storable
+    from naru.payments.return_deposit import NotReturnable, return_deposit
 
     if not is_storable([arguments.by, arguments.note]):
         raise CliError("The name and the note must be text.")
+    if not arguments.by.strip() or not arguments.note.strip():
+        raise CliError("Say who looked and what became of it: --by NAME --note TEXT.")
+    now, returned = datetime.now(UTC), None
     async with database.open_store(settings) as store, store.begin() as session:
-        try:
-            closed = await session.tasks.close(
-                _number(arguments.task), arguments.by, arguments.note, datetime.now(UTC)
-            )
-        except ValueError as error:
-            raise CliError(
-                "Say who looked and what became of it: --by NAME --note TEXT."
-            ) from error
-    if not closed:
-        raise CliError(f"There is no open task number {arguments.task}.")
+        task = await session.tasks.get(_number(arguments.task))
+        if task is not None and arguments.returned:
+            try:
+                returned = await return_deposit(session, task, arguments.by, arguments.note, now)
+            except NotReturnable as error:
+                raise CliError(str(error)) from error
+        note = f"returned: {arguments.note}" if returned else arguments.note
+        closed = task and await session.tasks.close(task.id, arguments.by, note, now)
+        # A task that was closed before the money went back says so already.
+        if not closed and not returned:
+            raise CliError(f"There is no open task number {arguments.task}.")
     print(f"task {arguments.task} is closed")
+    if returned:
+        print(f"{returned.text()} are out of the books' suspense")
 
 
 def _number(number: int) -> int:

@@ -77,6 +77,21 @@ class Deposits:
         total = await self._connection.fetchval(Q["total"], *which)
         return int(total), await self._connection.fetchval(Q["newest"], *which)
 
+    async def give_back(
+        self, channel_id: int, notice_key: str, who: str, note: str, now: datetime
+    ) -> str:
+        """A person saw that the PG gave this deposit back: `returned`, `again`, or `paid`.
+
+        `paid`: a payment was paid with it. Then this transaction is lost.
+        """
+        try:
+            made = await self._connection.fetchval(
+                Q["give_back"], channel_id, notice_key, who, note, now
+            )
+        except asyncpg.IntegrityConstraintViolationError:
+            return "paid"
+        return "again" if made is None else "returned"
+
     async def early(self, imp_uid: str) -> list[str]:
         """The notices of deposits that came before their account was written here."""
         return [row["notice_key"] for row in await self._connection.fetch(Q["early"], imp_uid)]

@@ -54,6 +54,37 @@ def test_a_task_is_listed_told_and_closed_with_a_name_and_a_note(say: Say) -> No
     assert (status, complaint.count("\n")) == (1, 1)
 
 
+async def _deposit(url: str) -> None:
+    """A deposit for an order that is not ours, and the task about it."""
+    connection = await asyncpg.connect(url)
+    channel = await connection.fetchval("SELECT id FROM channels")
+    await connection.execute(
+        "INSERT INTO deposits VALUES ($1, 'k9', 'o', NULL, 't', 700, 'KRW', now(), now(), 'unknown_order')",
+        channel,
+    )
+    await connection.close()
+    store = await Store.open(url, 1)
+    async with store.begin() as tx:
+        kind = TaskKind.DEPOSIT_UNKNOWN_ORDER
+        await tx.tasks.open(kind, f"{channel}/k9", "700원", datetime.now(UTC))
+    await store.close()
+
+
+@pytest.mark.usefixtures("task")
+def test_a_deposit_that_was_given_back_leaves_the_books(say: Say, cli_database: str) -> None:
+    asyncio.run(_deposit(cli_database))
+    other, mine = (line.split()[0] for line in say("tasks")[1].splitlines())
+    close = ("--by", "kim", "--note", "row 7", "--returned")
+    status, said, complaint = say("tasks", "close", other, *close)
+    assert (status, said, "about no deposit" in complaint) == (1, "", True)
+    status, said, complaint = say("tasks", "close", mine, *close)
+    assert (status, "700원 are out of the books' suspense" in said) == (0, True), complaint
+    assert "returned: row 7" in say("tasks", "show", mine)[1]
+    assert "naru tasks close: insert returned_deposits k9" in say("log")[1]
+    status, _, complaint = say("tasks", "close", mine, *close)
+    assert (status, "returned before" in complaint) == (1, True)
+
+
 @pytest.mark.usefixtures("cli_database")
 @pytest.mark.parametrize("number", ["999999", "0", "-5", "9" * 40])
 def test_a_task_that_does_not_exist_is_one_sentence(say: Say, number: str) -> None:

@@ -165,7 +165,8 @@ WRITTEN_FROM = {
 }
 # What others prove: the books, the audit log, seals, keys, tasks' and webhooks' own rules.
 ELSEWHERE = {
-    *("book_deposit", "book_payment", "book_reservation", "compare_books", "compare_deposit"),
+    *("book_deposit", "book_payment", "book_reservation", "book_return"),
+    *("compare_books", "compare_deposit"),
     *("date_webhook_url", "keep_idempotency_rules", "keep_sealed", "keep_task_rules"),
     *("keep_webhook_rules", "refuse_hand_written", "write_audit_log"),
 }

@@ -86,6 +86,8 @@ PLANTS: list[tuple[str, str, str]] = [
     ("deposits_booked", BY_DEPOSIT, f"{ENTRY} ('{BY_DEPOSIT}', 'deposited', 5, 'KRW', 4), ('{BY_DEPOSIT}', 'suspense', -5, 'KRW', 4)"),
     ("deposits_booked", BY_DEPOSIT, f"{ENTRY} ('{BY_DEPOSIT}', 'deposited', 5, 'KRW', 4), ('{BY_DEPOSIT}', 'suspense', -5, 'KRW', 4),"
                                     f" ('{BY_DEPOSIT}', 'deposited', -5, 'KRW', 4), ('{BY_DEPOSIT}', 'suspense', 5, 'KRW', 4)"),
+    ("deposits_booked", BY_DEPOSIT, "INSERT INTO returned_deposits SELECT channel_id, notice_key, now(), 'kim', 'x' FROM deposits"
+                                    f" WHERE imp_uid = '{BY_DEPOSIT}'"),
     ("deposits_booked", "no payment", "INSERT INTO deposits SELECT channel_id, 'k9', 'o', NULL, 't', 5, 'KRW', now(), now(),"
                                       f" 'unknown_order' FROM payments WHERE imp_uid = '{PAID}'"),
     ("deposits_paid", BY_DEPOSIT, f"DELETE FROM deposits WHERE imp_uid = '{BY_DEPOSIT}'"),

@@ -88,6 +88,28 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION book_return() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    given deposits;
+BEGIN
+    SELECT * INTO given FROM deposits WHERE channel_id = NEW.channel_id AND notice_key = NEW.notice_key;
+    -- Whoever pays from it waits for us, or we for them.
+    PERFORM 1 FROM payments WHERE imp_uid = given.imp_uid FOR NO KEY UPDATE;
+    -- What is left in the payment's account may be less than what came: it has paid.
+    IF given.meaning = 'exact' OR given.imp_uid IS NOT NULL AND given.amount > (
+        SELECT sum(amount) FROM entries
+         WHERE imp_uid = given.imp_uid AND currency = given.currency AND account = 'deposited') THEN
+        RAISE EXCEPTION 'deposit % has paid payment %', NEW.notice_key, given.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    INSERT INTO entries (imp_uid, account, amount, currency, channel_id, notice_key)
+    VALUES (given.imp_uid, 'deposited', -given.amount, given.currency, NEW.channel_id, NEW.notice_key),
+           (given.imp_uid, 'suspense', given.amount, given.currency, NEW.channel_id, NEW.notice_key);
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION compare_books() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -919,6 +941,16 @@ CREATE TABLE prepared (
     CONSTRAINT prepared_amount_check CHECK (((amount >= 0) AND (amount <= '1000000000000'::bigint)))
 );
 
+CREATE TABLE returned_deposits (
+    channel_id bigint NOT NULL,
+    notice_key text NOT NULL COLLATE pg_catalog."C",
+    returned_at timestamp with time zone NOT NULL,
+    returned_by text NOT NULL,
+    note text NOT NULL,
+    CONSTRAINT returned_deposits_note_check CHECK ((note !~ '^\s*$'::text)),
+    CONSTRAINT returned_deposits_returned_by_check CHECK ((returned_by !~ '^\s*$'::text))
+);
+
 CREATE TABLE undone_watches (
     imp_uid text NOT NULL COLLATE pg_catalog."C",
     looks integer DEFAULT 0 NOT NULL,
@@ -1089,6 +1121,9 @@ ALTER TABLE ONLY payments
 ALTER TABLE ONLY prepared
     ADD CONSTRAINT prepared_pkey PRIMARY KEY (merchant_id, merchant_uid);
 
+ALTER TABLE ONLY returned_deposits
+    ADD CONSTRAINT returned_deposits_pkey PRIMARY KEY (channel_id, notice_key);
+
 ALTER TABLE ONLY undone_watches
     ADD CONSTRAINT undone_watches_pkey PRIMARY KEY (imp_uid);
 
@@ -1187,6 +1222,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON intent_tries FOR EACH ROW 
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON payment_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON returned_deposits FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON webhook_attempts FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE ON webhook_deliveries FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -1213,6 +1250,8 @@ CREATE CONSTRAINT TRIGGER audited AFTER UPDATE ON operator_tasks DEFERRABLE INIT
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON prepared DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('merchant_uid');
 
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON returned_deposits DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('notice_key');
+
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON user_codes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('user_code');
 
 CREATE CONSTRAINT TRIGGER audited AFTER DELETE OR UPDATE ON webhook_deliveries DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('id');
@@ -1230,6 +1269,8 @@ CREATE CONSTRAINT TRIGGER audited_by_hand AFTER INSERT ON webhook_deliveries DEF
 CREATE TRIGGER books AFTER INSERT ON deposits FOR EACH ROW EXECUTE FUNCTION book_deposit();
 
 CREATE TRIGGER books AFTER UPDATE ON payments FOR EACH ROW WHEN (((new.step = ANY (ARRAY['paid'::text, 'cancelled'::text])) OR (old.step = ANY (ARRAY['paid'::text, 'cancelled'::text])))) EXECUTE FUNCTION book_payment();
+
+CREATE TRIGGER books AFTER INSERT ON returned_deposits FOR EACH ROW EXECUTE FUNCTION book_return();
 
 CREATE CONSTRAINT TRIGGER books_agree AFTER INSERT ON deposits DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.imp_uid IS NOT NULL)) EXECUTE FUNCTION compare_books();
 
@@ -1302,6 +1343,8 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON payment_secrets FOR EACH STATEME
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON payments FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON prepared FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON returned_deposits FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON user_codes FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -1404,6 +1447,9 @@ ALTER TABLE ONLY payments
 
 ALTER TABLE ONLY prepared
     ADD CONSTRAINT prepared_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
+
+ALTER TABLE ONLY returned_deposits
+    ADD CONSTRAINT returned_deposits_channel_id_notice_key_fkey FOREIGN KEY (channel_id, notice_key) REFERENCES deposits(channel_id, notice_key);
 
 ALTER TABLE ONLY undone_watches
     ADD CONSTRAINT undone_watches_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);

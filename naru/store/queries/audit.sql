@@ -226,11 +226,11 @@ SELECT imp_uid AS id, count(*) || ' open questions' AS why
   FROM intents WHERE state IN ('open', 'unknown', 'undoing') GROUP BY imp_uid HAVING count(*) > 1;
 
 -- deposits_booked --
--- P16: What the books have in virtual accounts is what was deposited, less what was paid with it, and they
--- moved no more than that.
+-- P16: What the books have in virtual accounts is what was deposited, less what was paid with it or given
+-- back, and they moved no more than that.
 -- Then: Compare the deposits of `naru payment IMP_UID` with the PG's console. If they agree, another hand wrote an entry: as with books_balance.
 SELECT COALESCE(b.imp_uid, d.imp_uid, 'no payment') AS id,
-       'deposited ' || COALESCE(d.arrived, 0) || ' ' || COALESCE(d.currency, b.currency) || ', spent '
+       'deposited ' || COALESCE(d.arrived, 0) || ' ' || COALESCE(d.currency, b.currency) || ', spent or given back '
        || COALESCE(d.spent, 0) || '; the books say ' || COALESCE(b.deposited, 0) || ' is left of '
        || COALESCE(b.moved, 0) || ' moved' AS why
   FROM (SELECT f.imp_uid, f.currency, sum(f.arrived) AS arrived, sum(f.spent) AS spent
@@ -238,7 +238,10 @@ SELECT COALESCE(b.imp_uid, d.imp_uid, 'no payment') AS id,
                  WHERE $1::text[] IS NULL OR imp_uid IS NULL OR imp_uid = ANY ($1)
                 UNION ALL
                 SELECT p.imp_uid, p.currency, 0, p.amount FROM payments p JOIN payment_events v USING (imp_uid)
-                 WHERE v.event = 'deposited' AND ($1::text[] IS NULL OR v.imp_uid = ANY ($1))) f
+                 WHERE v.event = 'deposited' AND ($1::text[] IS NULL OR v.imp_uid = ANY ($1))
+                UNION ALL
+                SELECT d.imp_uid, d.currency, 0, d.amount FROM returned_deposits r JOIN deposits d USING (channel_id, notice_key)
+                 WHERE $1::text[] IS NULL OR d.imp_uid IS NULL OR d.imp_uid = ANY ($1)) f
          GROUP BY f.imp_uid, f.currency) d
   FULL JOIN (SELECT imp_uid, currency, sum(amount) AS deposited, sum(abs(amount)) AS moved
                FROM entries WHERE account = 'deposited' AND ($1::text[] IS NULL OR imp_uid IS NULL OR imp_uid = ANY ($1))
@@ -262,7 +265,7 @@ SELECT v.imp_uid, 'was paid by a deposit that is not there'
 
 -- deposits_told --
 -- P16: A person was told of every deposit that paid nothing.
--- Then: Look the deposit up in the PG's console, and give it back or settle the order by hand.
+-- Then: Look the deposit up in the PG's console, and give it back (`naru tasks close NUMBER --returned`) or settle the order by hand.
 SELECT d.channel_id || '/' || d.notice_key AS id, d.amount || ' ' || d.currency || ' ' || d.meaning || ', nobody was told' AS why
   FROM deposits d
  WHERE d.meaning <> 'exact' AND ($1::text[] IS NULL OR d.imp_uid IS NULL OR d.imp_uid = ANY ($1))

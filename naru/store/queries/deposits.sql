@@ -17,14 +17,23 @@ SELECT notice_key FROM booked;
 SELECT * FROM deposits WHERE channel_id = ANY ($1) AND notice_key = $2 LIMIT 1;
 
 -- total --
--- What arrived in time in the account of this payment, in its own currency.
-SELECT COALESCE(sum(amount), 0)::bigint FROM deposits
- WHERE imp_uid = $1 AND pg_tid = $2 AND currency = $3 AND deposited_at <= $4 AND meaning <> 'other_account';
+-- What arrived in time in the account of this payment, in its own currency, and was not given back.
+SELECT COALESCE(sum(amount), 0)::bigint FROM deposits d
+ WHERE imp_uid = $1 AND pg_tid = $2 AND currency = $3 AND deposited_at <= $4 AND meaning <> 'other_account'
+   AND NOT EXISTS (SELECT 1 FROM returned_deposits r WHERE r.channel_id = d.channel_id AND r.notice_key = d.notice_key);
 
 -- newest --
 -- When the last of those deposits arrived, and nothing when there is none.
-SELECT max(deposited_at) FROM deposits
- WHERE imp_uid = $1 AND pg_tid = $2 AND currency = $3 AND deposited_at <= $4 AND meaning <> 'other_account';
+SELECT max(deposited_at) FROM deposits d
+ WHERE imp_uid = $1 AND pg_tid = $2 AND currency = $3 AND deposited_at <= $4 AND meaning <> 'other_account'
+   AND NOT EXISTS (SELECT 1 FROM returned_deposits r WHERE r.channel_id = d.channel_id AND r.notice_key = d.notice_key);
+
+-- give_back --
+-- A deposit was given back in the PG's console, once; no row comes back when that is written already.
+INSERT INTO returned_deposits (channel_id, notice_key, returned_at, returned_by, note)
+VALUES ($1, $2, $5, $3, $4)
+ON CONFLICT DO NOTHING
+RETURNING notice_key;
 
 -- of_payment --
 -- The deposits of one payment, oldest first.

@@ -52,6 +52,18 @@ class PgLoad:
         finally:
             share.running -= 1
 
+    @contextmanager
+    def looking(self, channel_id: int) -> Iterator[None]:
+        """The same for the worker, who asks on where buyers are turned away: its ladder is slow enough."""
+        share = self._shares[channel_id]
+        if share.running >= self.at_once:
+            raise PgBusy
+        share.running += 1
+        try:
+            yield
+        finally:
+            share.running -= 1
+
     def heard(self, channel_id: int, outcome: Outcome | CancelOutcome) -> None:
         """What came of a call: one answer makes a PG well."""
         share = self._shares[channel_id]

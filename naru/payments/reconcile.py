@@ -8,10 +8,12 @@ down before it is asked, and what came back after: `naru payment` shows it.
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 
 from naru.connectors import Can
 from naru.domain.channel import Channel
+from naru.domain.errors import PgBusy
 from naru.domain.money import Money
 from naru.domain.outcome import (
     CancelOrder,
@@ -70,18 +72,35 @@ async def reconcile(gateway: Gateway, imp_uid: str) -> Payment | None:
     """
     now = gateway.now()
     reach("reconcile.before_lease")
-    async with gateway.store.begin() as tx:
-        intent = await tx.intents.lease(imp_uid, now + LEASE, now)
-        if intent is None:
+    with ExitStack() as places:
+        try:
+            async with gateway.store.begin() as tx:
+                intent = await tx.intents.lease(imp_uid, now + LEASE, now)
+                if intent is None:
+                    return None
+                payment = await tx.payments.get(imp_uid)
+                assert payment is not None
+                channel = await tx.channels.get(payment.channel_id)
+                assert channel is not None
+                places.enter_context(gateway.pg_load.looking(channel.id))
+                how = way(gateway.connector_of(channel), intent, now)
+                if how is not Way.NET_CANCEL:  # which writes its own line, with its decision
+                    await tx.intents.tried(intent, now, "asked", _words(how))
+        except PgBusy:
+            # Webhooks and other PGs' doubts want places, too. It stays due, and nothing was leased.
             return None
-        payment = await tx.payments.get(imp_uid)
-        assert payment is not None
-        channel = await tx.channels.get(payment.channel_id)
-        assert channel is not None
-        how = way(gateway.connector_of(channel), intent, now)
-        if how is not Way.NET_CANCEL:  # which writes its own line, with its decision
-            await tx.intents.tried(intent, now, "asked", _words(how))
-    reach("reconcile.after_lease")
+        reach("reconcile.after_lease")
+        return await _look(gateway, payment, channel, intent, how, now)
+
+
+async def _look(
+    gateway: Gateway,
+    payment: Payment,
+    channel: Channel,
+    intent: Intent,
+    how: Way,
+    now: datetime,
+) -> Payment:
     match intent.kind:
         case "cancel":
             return await _finish_cancel(gateway, payment, channel, intent, how, now)

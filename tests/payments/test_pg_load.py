@@ -13,6 +13,7 @@ from naru.domain.outcome import Unknown
 from naru.domain.payment import Payment, Step
 from naru.payments.approve import approve
 from naru.payments.pg_load import AT_ONCE_WHEN_ILL, SILENCES_MAKE_ILL, PgLoad
+from naru.payments.reconcile import due, reconcile
 from naru.payments.start import enter_window
 from tests.payments.test_approve import back
 from tests.payments.test_confirm_deposit import issue
@@ -150,6 +151,33 @@ async def test_a_pg_that_falls_silent_is_asked_little_until_it_speaks(
     load = house.gateway.pg_load
     assert all(load.has_room(house.channel.id) for _ in range(3))
     assert (await pay(house, pg, payments[-1])).step is Step.PAID
+
+
+async def test_the_doubts_of_one_pg_do_not_take_every_place_of_a_worker(
+    house: House, pg: StandInPg
+) -> None:
+    doubts = [await house.open() for _ in range(4)]
+    for payment in doubts:
+        pg.hang_up("approvals", done=True)
+        assert (await pay(house, pg, payment)).step is Step.APPROVING
+    house.gateway.pg_load = PgLoad(3)
+    house.clock.advance(seconds=30)
+    held = [pg.hold("orders", done_first=False) for _ in range(3)]
+    looks = [
+        asyncio.create_task(reconcile(house.gateway, payment.imp_uid)) for payment in doubts[:3]
+    ]
+    for arrived, _ in held:
+        await asyncio.wait_for(arrived.wait(), 10)
+    # The fourth is not begun, and stays due for whoever has a place.
+    assert await reconcile(house.gateway, doubts[3].imp_uid) is None
+    assert await due(house.gateway) == [doubts[3].imp_uid]
+    for _, go_on in held:
+        go_on.set()
+    await asyncio.gather(*looks)
+    await reconcile(house.gateway, doubts[3].imp_uid)
+    for payment in doubts:
+        assert (await house.payment(payment.imp_uid)).step is Step.PAID
+    assert pg.count("orders") == 4
 
 
 def test_places_are_given_back_whatever_happens() -> None:

@@ -23,7 +23,7 @@ KILLS = often(20, 1_000)
 KILLS_PER_STORM = 100
 DEATHS_PER_POINT = often(1, 10)
 POINTS_BY_DAY = 9
-# What happens once a day, or only when a deposit is faster than its account, has no turn by day.
+# What needs the PG's staff, and patience until a doubt has ended, has its turn by night.
 RARE = ("compare.", "deposit.early")
 
 # What dying there proves (fault-matrix.tsv): before a step's effect (CB), after it (CA).

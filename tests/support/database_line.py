@@ -50,6 +50,7 @@ class Line:
 
     cut: str | None = None
     cuts: int = 0
+    words: bytes | None = None
     open: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -58,6 +59,11 @@ class Line:
     def next_commit(self, *, done: bool) -> None:
         """The next COMMIT never arrives, or is `done` and its answer lost."""
         self.cut = "answer" if done else "question"
+
+    def next_that_says(self, words: bytes, *, done: bool) -> None:
+        """The next message with these bytes never arrives, or is `done` and its answer lost."""
+        self.words = words
+        self.next_commit(done=done)
 
     async def carry(
         self,
@@ -73,11 +79,13 @@ class Line:
             while said := await reader.read(65_536):
                 await self.open.wait()
                 commits = talk.commits(said)
+                if self.words is not None:
+                    commits = self.words in said
                 if self.cut is None or not commits:
                     back.write(said)
                     await back.drain()
                     continue
-                done, self.cut = self.cut == "answer", None
+                done, self.cut, self.words = self.cut == "answer", None, None
                 self.cuts += 1
                 answering.cancel()
                 with suppress(asyncio.CancelledError):

@@ -49,6 +49,8 @@ async def _show(arguments: argparse.Namespace, settings: Settings) -> int:
             )
             for name in sorted({*(entry.before or {}), *(entry.after or {})}):
                 before, after = ((side or {}).get(name) for side in (entry.before, entry.after))
+                if before is None and after is None:
+                    continue  # a new row's empty column
                 print(f"        {name}: {_shown(before)} → {_shown(after)}")
     return 0
 

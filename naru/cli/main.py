@@ -86,12 +86,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             # The other commands' modules stay on the disk: `naru --help` is to be instant.
             module = importlib.import_module(f"naru.cli.{name}")
             module.add_arguments(command)
-            if words[-1] == name and hasattr(module, "ALONE"):
+            place = words.index(name) + 1
+            bare = words[place:][:1] in ([], ["--all"], ["--most"])
+            if bare and hasattr(module, "ALONE"):
                 # Without a verb: what is harmless, or how to say it.
                 if module.ALONE is None:
                     command.print_help(sys.stderr)
                     return 2
-                words.append(module.ALONE)
+                words.insert(place, module.ALONE)
     arguments = parser.parse_args(words)
     assert module is not None
     for sentence in unknown_settings(os.environ):

@@ -74,6 +74,10 @@ async def _show(arguments: argparse.Namespace, settings: Settings) -> None:
     print(f"task {task.id}: {task.kind}, about {lines.plain(task.subject)}")
     print(f"  {said.happened}\n  {said.happened_ko}\n  {lines.plain(task.sentence)}")
     print(f"to do\n  {said.advice}\n  {said.advice_ko}")
+    if task.kind.startswith("deposit_"):
+        print(
+            f"  given back in the PG's console: naru tasks close {task.id} --returned --by NAME --note TEXT"
+        )
     if task.imp_uid is not None:
         print(f"  naru payment {task.imp_uid}")
     for line in _times(task):

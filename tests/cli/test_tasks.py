@@ -160,6 +160,8 @@ def test_a_command_without_its_verb_does_what_is_harmless(say: Say, command: str
     verb = "show" if command == "log" else "list"
     assert say(command) == say(command, verb)
     assert say(command)[0] == 0
+    if command in ("tasks", "log", "books"):
+        assert say(command, "--most", "1") == say(command, verb, "--most", "1")
 
 
 @pytest.mark.usefixtures("cli_database")

@@ -35,7 +35,7 @@ from tests.planted.page import (
     rows_of,
     write_page,
 )
-from tests.planted.run import ROOT, Ended, Planted, copy_house, mark, plant, run, run_controls
+from tests.planted.run import ROOT, Ended, Lane, Planted, copy_house, mark, plant, run, run_controls
 
 CATALOGUE = (*CATALOGUE_OF_FILES, *ELSEWHERE)
 
@@ -86,10 +86,7 @@ class Record:
 
 
 class Session:
-    """One run: the healthy tree, the controls, then the defects, as many at once as there are servers.
-
-    Starting a PostgreSQL would be most of what a short test costs: whoever runs borrows one.
-    """
+    """One run: the healthy tree, the controls, then the defects, as many at once as there are lanes."""
 
     def __init__(
         self,
@@ -97,41 +94,46 @@ class Session:
         chosen: Sequence[Planted],
         record: Record,
         minutes: float,
-        servers: Sequence[Postgres],
+        lanes: Sequence[Lane],
     ) -> None:
         self._folder, self._chosen, self._record = folder, chosen, record
         self._base = copy_house(folder)
         self._controls: dict[str, Ended] = {}
         self._ends = time.monotonic() + minutes * 60
-        self._free: SimpleQueue[Path] = SimpleQueue()
-        for server in servers:
-            self._free.put(Path(unquote(server.url("").partition("?host=")[2])))
+        self._free: SimpleQueue[Lane] = SimpleQueue()
+        for lane in lanes:
+            self._free.put(lane)
         self.ran: list[Row] = []
 
     @contextmanager
-    def _server(self) -> Iterator[Path]:
-        server = self._free.get()
+    def _lane(self) -> Iterator[Lane]:
+        lane = self._free.get()
         try:
-            yield server
+            yield lane
         finally:
-            self._free.put(server)
+            self._free.put(lane)
 
-    def control(self, parts: Sequence[str]) -> None:
-        """These tests of one file, over the healthy tree."""
-        with self._server() as server:
-            controls = list(run_controls(parts, self._base, server))
-        for part, ended in controls:
-            self._controls[part] = ended
-            how = ended.failed or ended.trouble or "passes"
-            print(f"control {ended.seconds:6.1f} s  {part}: {how}", flush=True)
+    def group(self, planted: Sequence[tuple[int, Planted]]) -> None:
+        """Defects that share their controls: these first, over the healthy tree, then each defect."""
+        with self._lane() as lane:
+            parts = sorted({part for _, each in planted for part in each.controls})
+            for file in sorted({part.partition("::")[0] for part in parts}):
+                if time.monotonic() > self._ends:
+                    return
+                same = [part for part in parts if part.partition("::")[0] == file]
+                for part, ended in run_controls(same, self._base, lane):
+                    self._controls[part] = ended
+                    how = ended.failed or ended.trouble or "passes"
+                    print(f"control {ended.seconds:6.1f} s  {part}: {how}", flush=True)
+            for number, each in planted:
+                self.one(number, each, lane)
 
-    def one(self, number: int, planted: Planted) -> None:
+    def one(self, number: int, planted: Planted, lane: Lane) -> None:
         """Plant it, run its tests, keep the verdict. Nothing is begun when the time is over."""
         if time.monotonic() > self._ends:
             return
         tree = plant(planted, self._base, self._folder / str(number))
-        with self._server() as server:
-            ended = run(planted.by, tree, server)
+        ended = run(planted.by, tree, lane)
         row = judge(planted, ended, [self._controls[part] for part in planted.controls], self._base)
         self._record.add(row)
         self.ran.append(row)
@@ -143,14 +145,15 @@ class Session:
         )
 
     def run(self) -> None:
-        """Controls first: what they compile need not be compiled again."""
-        files: dict[str, list[str]] = defaultdict(list)
-        for part in sorted({part for each in self._chosen for part in each.controls}):
-            files[part.partition("::")[0]].append(part)
+        """All of them. Groups go side by side, within a group one follows the other."""
+        groups: dict[str, list[tuple[int, Planted]]] = defaultdict(list)
+        for number, each in enumerate(self._chosen):
+            groups[" ".join(sorted({part.partition("::")[0] for part in each.controls}))].append(
+                (number, each)
+            )
         with ThreadPoolExecutor(self._free.qsize()) as pool:
             try:
-                list(pool.map(self.control, files.values()))
-                list(pool.map(self.one, range(len(self._chosen)), self._chosen))
+                list(pool.map(self.group, groups.values()))
             except BaseException:
                 self._ends = 0.0  # Whoever stops us waits for what is under way, and for no more.
                 raise
@@ -186,12 +189,14 @@ def main() -> int:
         folder = Path(name)
         # Servers of the tests run as another user, who must be able to pass through.
         folder.chmod(0o711)
-        servers = []
+        lanes = []
         for number in range(given.processes):
             home = folder / f"server-{number}"
             home.mkdir(0o711)
-            servers.append(started.enter_context(Postgres(home, durable=False)))
-        session = Session(folder, chosen, record, given.minutes, servers)
+            server = started.enter_context(Postgres(home, durable=False))
+            socket = Path(unquote(server.url("").partition("?host=")[2]))
+            lanes.append(started.enter_context(Lane(socket)))
+        session = Session(folder, chosen, record, given.minutes, lanes)
         session.run()
     for row in session.ran:
         if row.verdict != FOUND:

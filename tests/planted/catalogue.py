@@ -323,7 +323,7 @@ PAYMENTS = (
         _DEPOSIT,
         "if found is not None and found.channel_id == channel.id:",
         "if found is not None:",
-        f"{ACCOUNT}::test_a_deposit_that_does_not_fit_is_booked_told_and_pays_nothing",
+        f"{NOTICES}::test_another_merchants_pg_secret_does_not_open_this_channel",
     ),
     Planted(
         "a short deposit is no task",
@@ -446,7 +446,7 @@ STORE = (
         _CONNECTION,
         "if place.done() and not place.cancelled():",
         "if place.done() and not error:",
-        f"{CONNECTION}::test_waiters_that_are_cancelled_do_not_take_a_place_with_them",
+        f"{CONNECTION}::test_who_is_cancelled_in_the_moment_of_its_turn_hands_the_place_on",
     ),
     Planted(
         "cancels of another merchant's payment",
@@ -622,7 +622,7 @@ STORE = (
         _MIGRATIONS + "0001_first.sql",
         "CREATE UNIQUE INDEX one_open_intent",
         "CREATE INDEX one_open_intent",
-        f"{RULES}::test_one_payment_has_one_open_question",
+        f"{ATTACKS}::test_every_attack_is_refused_for_its_reason",
     ),
     Planted(
         "deposits may be rewritten by hand",

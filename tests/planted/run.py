@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from tests.support.postgres import SHARED
 
@@ -82,6 +85,49 @@ class Ended:
     trouble: str | None = None
 
 
+class Lane:
+    """Where runs follow one another: a warm pytest, and a PostgreSQL that nobody else uses meanwhile.
+
+    `server` is its socket folder. As a context manager it ends with the block.
+    """
+
+    def __init__(self, server: Path) -> None:
+        self.server = server
+        self._log = Path(tempfile.mkstemp(prefix="naru-planted-", suffix=".log")[1])
+        self._warm = subprocess.Popen(
+            [sys.executable, "-P", str(Path(__file__).with_name("warm.py"))],
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._warm.communicate()
+        self._log.unlink()
+
+    def pytest(
+        self, arguments: Sequence[str], tree: Path, environment: Mapping[str, str]
+    ) -> tuple[str, int]:
+        """What a pytest in this tree said, and its status."""
+        asked = {
+            "tree": str(tree),
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "log": str(self._log),
+            "seconds": SECONDS_MAX,
+        }
+        assert self._warm.stdin is not None
+        assert self._warm.stdout is not None
+        self._warm.stdin.write(json.dumps(asked) + "\n")
+        self._warm.stdin.flush()
+        status = int(self._warm.stdout.readline())
+        return self._log.read_text("utf-8", "replace"), status
+
+
 def patched(planted: Planted, root: Path = ROOT) -> str:
     """The text of the file with the defect in it. Raises ValueError when its place has moved."""
     text = (root / planted.file).read_text("utf-8")
@@ -138,30 +184,27 @@ def plant(planted: Planted, base: Path, folder: Path) -> Path:
     return folder
 
 
-def run(by: str, tree: Path, server: Path | None = None) -> Ended:
-    """Run the tests `by` in this tree, and tell which failed first.
-
-    `server` is the socket folder of a PostgreSQL that nobody else uses meanwhile.
-    """
+def run(by: str, tree: Path, lane: Lane | None = None) -> Ended:
+    """Run the tests `by` in this tree, and tell which failed first."""
     word, _, rest = by.partition(" ")
     if word in _OWN:
         arguments = ["-m", *_OWN[word], *([rest] if rest else [])]
     else:
         arguments = [*_PYTEST, "-x", *by.split()]
-    said, status, seconds = _call(arguments, tree, server)
+    said, status, seconds = _call(arguments, tree, lane)
     if status is None:
         return Ended(seconds, trouble=f"not ended after {SECONDS_MAX} s")
     return _read(said, status, seconds)
 
 
 def run_controls(
-    parts: Sequence[str], tree: Path, server: Path | None = None
+    parts: Sequence[str], tree: Path, lane: Lane | None = None
 ) -> Iterator[tuple[str, Ended]]:
     """Each of these tests of one file over a healthy tree; whichever fails has one more try alone."""
     if len(parts) == 1 and parts[0].partition(" ")[0] in _OWN:
-        yield parts[0], run(parts[0], tree)
+        yield parts[0], run(parts[0], tree, lane)
         return
-    said, status, seconds = _call([*_PYTEST, "-rfEp", *parts], tree, server)
+    said, status, seconds = _call([*_PYTEST, "-rfEp", *parts], tree, lane)
     for part in parts:
         ended = _control(part, said, seconds)
         if status is None or ended.failed or ended.trouble:
@@ -185,16 +228,21 @@ def _control(part: str, said: str, seconds: float) -> Ended:
 
 
 def _call(
-    arguments: Sequence[str], tree: Path, server: Path | None = None
+    arguments: Sequence[str], tree: Path, lane: Lane | None = None
 ) -> tuple[str, int | None, float]:
     began = time.monotonic()
     environment = {name: value for name, value in os.environ.items() if name != "NARU_NIGHTLY"}
-    if server is not None and not any(_rules_its_server(each, tree) for each in arguments):
-        environment[SHARED] = str(server)
+    environment["PYTHONPATH"] = str(tree)
+    if lane is not None and arguments[:2] == ["-m", "pytest"]:
+        if not any(_rules_its_server(each, tree) for each in arguments):
+            environment[SHARED] = str(lane.server)
+        said, status = lane.pytest(arguments[2:], tree, environment)
+        seconds = time.monotonic() - began
+        return said, None if seconds > SECONDS_MAX else status, seconds
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=tree,
-        env={**environment, "PYTHONPATH": str(tree)},
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

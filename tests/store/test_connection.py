@@ -184,6 +184,24 @@ async def test_waiters_that_are_cancelled_do_not_take_a_place_with_them(database
     await store.close()
 
 
+@pytest.mark.promise("P25")
+async def test_who_is_cancelled_in_the_moment_of_its_turn_hands_the_place_on(
+    database_url: str,
+) -> None:
+    """The place is given to it already, and it does not run any more: the next one must get it."""
+    store = await Store.open(database_url, size=1)
+    connection = await store.take()
+    late = asyncio.create_task(store.take())
+    while not store._waiting:
+        await asyncio.sleep(0)
+    store.give_back(connection)
+    late.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await late
+    store.give_back(await asyncio.wait_for(store.take(), 5))
+    await store.close()
+
+
 async def test_an_address_without_a_database_is_told_at_once(tmp_path: object) -> None:
     with pytest.raises(StoreUnavailable):
         await Store.open(f"postgresql://nobody@/nothing?host={tmp_path}")

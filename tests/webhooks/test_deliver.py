@@ -13,6 +13,7 @@ from standardwebhooks import Webhook
 
 from naru.domain.merchant import Merchant
 from naru.domain.payment import Payment, Step
+from naru.domain.task import TaskKind
 from naru.store import Store
 from naru.store.outbox import Attempt, Delivery
 from naru.webhooks.announce import announce
@@ -43,6 +44,16 @@ async def look(store: Store, delivery_id: int) -> tuple[Delivery, list[Attempt]]
         delivery = await session.outbox.get(delivery_id)
         assert delivery is not None
         return delivery, await session.outbox.attempts_of(delivery_id)
+
+
+async def open_tasks(store: Store, delivery_id: int) -> list[TaskKind]:
+    """What lies before a person about this webhook."""
+    delivery, _ = await look(store, delivery_id)
+    async with store.direct() as session:
+        tasks = await session.tasks.of_payment(delivery.imp_uid)
+    return [
+        task.kind for task in tasks if task.subject == str(delivery_id) and task.closed_at is None
+    ]
 
 
 async def make_due(database_url: str) -> None:
@@ -126,10 +137,20 @@ async def test_at_the_end_of_its_ladder_a_webhook_is_parked(
     receiver.then = 500
     delivery_id = await laid(store, receiver, webhook_mode=mode)
     for _ in range(12):
+        assert await open_tasks(store, delivery_id) == (
+            [TaskKind.WEBHOOK_PARKED] if len(receiver.told) == attempts else []
+        ), f"after {len(receiver.told)} attempts"
         await deliverer.deliver(delivery_id)
         await make_due(database_url)
     assert len(receiver.told) == attempts
-    assert (await look(store, delivery_id))[0].state == "parked"
+    delivery, _ = await look(store, delivery_id)
+    assert delivery.state == "parked"
+
+    # Whoever sends it again with success has ended what people were told of.
+    receiver.then = 200
+    assert await resend(store, delivery_id, delivery.merchant_id)
+    await deliverer.deliver(delivery_id)
+    assert await open_tasks(store, delivery_id) == []
 
 
 @pytest.mark.fault("D2_WD")

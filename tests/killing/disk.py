@@ -118,8 +118,23 @@ def _unmount(place: Path) -> None:
             _run("umount", str(place))
             return
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{place} stays busy")
+            raise TimeoutError(f"{place} stays busy: {_holders(place)}")
         time.sleep(0.1)
+
+
+def _holders(place: Path) -> list[str]:
+    """Who has a file open there: process number and command."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            links = [
+                process / "cwd",
+                *(process / "fd").iterdir(),
+                *(process / "map_files").iterdir(),
+            ]
+            if any(os.readlink(link).startswith(f"{place}/") for link in links):
+                found.append(f"{process.name} {(process / 'cmdline').read_bytes()[:60]!r}")
+    return found
 
 
 def _run(*command: str) -> None:

@@ -288,8 +288,11 @@ class Database:
     async def lose_power(self, disk: PowerDisk) -> None:
         """The plug is pulled, the machine comes back, the server recovers from what was on the disk."""
         async with self._busy:
+            family = _family(self.server.pid)
             disk.cut()
             began = time.monotonic()
+            # All of them at once: a session that outlives its server holds the disk for minutes.
+            _send_all(family, signal.SIGKILL)
             await self._do(self.server.kill)
             self.kills += 1
             await self._do(disk.unmount)

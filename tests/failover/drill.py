@@ -88,6 +88,7 @@ class Drill:
             began = await self._stalled(primary, primary.lose)
             gap = await self._back("machine lost", primary, began)
             self.say(f"  {await steps.parts(began, began + gap)}")
+            self.say(f"  a merchant hears of a payment again {await self._heard(began + gap)}")
         self.gaps.append(gap)
         primary.start()
 
@@ -366,6 +367,15 @@ class Drill:
         finally:
             go_on(stopped)
         return began
+
+    async def _heard(self, again: float) -> str:
+        """How long after the clerks' first commit the whole house acknowledges something, too."""
+        told = self.load.book.told
+        while time.monotonic() < again + BACK_SECONDS_MAX:
+            if told and told[-1].at > again:
+                return f"{min(each.at for each in told if each.at > again) - again:.1f} s later"
+            await asyncio.sleep(AGAIN_SECONDS)
+        return "not at all"
 
     def _count_alone(self, since: float) -> int:
         told = self.clerks.since(since)

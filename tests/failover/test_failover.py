@@ -34,9 +34,9 @@ def _drill(*, kills: int = 0, control: int = 0, cases: str = "") -> None:
 
 
 @pytest.mark.fault("L3_DU")
-@pytest.mark.promise("P11")
+@pytest.mark.promise("P11", "L6")
 def test_a_machine_is_lost_and_nothing_that_was_acknowledged() -> None:
-    """Half of all that is posted meanwhile is posted twice at once."""
+    """Half of all that is posted meanwhile is posted twice at once; writes again within 30 s."""
     _drill(kills=2)
 
 

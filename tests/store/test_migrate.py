@@ -26,6 +26,7 @@ async def test_a_database_is_migrated_once(empty_database_url: str) -> None:
     await store.close()
 
 
+@pytest.mark.fault("L2_DU")
 async def test_many_that_migrate_at_once_do_it_once_together(empty_database_url: str) -> None:
     ends = await asyncio.gather(*(migrate(empty_database_url) for _ in range(4)))
     assert sorted(map(len, ends)) == [0, 0, 0, len(files())]

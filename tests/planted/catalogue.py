@@ -580,9 +580,9 @@ STORE = (
         "sealing anew overwrites what changed meanwhile",
         "P19",
         _QUERIES + "keys.sql",
-        "WHERE t.imp_uid = n.row AND t.sealed = n.old",
-        "WHERE t.imp_uid = n.row",
-        f"{SEAL}::test_keys_are_rotated_under_load_and_nobody_notices",
+        "WHERE t.channel_key = n.row AND t.settings = n.old",
+        "WHERE t.channel_key = n.row",
+        f"{SEAL}::test_resealing_does_not_put_back_what_was_changed_meanwhile",
     ),
     Planted(
         "the row is not part of what is sealed",
@@ -646,7 +646,7 @@ STORE = (
         _MIGRATIONS + "0003_guards.sql",
         "        ('failed', 'paid', 'approved_late'),",
         "        ('failed', 'paid', 'approved_late'), ('failed', 'cancelled', 'fully_cancelled'),",
-        f"{RULES}::test_every_attack_by_hand_is_refused",
+        f"{ATTACKS}::test_every_attack_is_refused_for_its_reason",
     ),
     Planted(
         "history may be written by hand",

@@ -82,6 +82,7 @@ ATTACKS: list[tuple[str, str, str, str]] = [
     ("o", f"{NEXT} step = 'paid', event = 'approved', {PAID} {WHO}", "approved cannot happen", ""),
     ("f", f"{NEXT} step = 'paid', event = 'approved_late', {PAID}, failed_at = NULL {WHO}", "no PG was ever asked", ""),
     ("p", f"{NEXT} step = 'failed', event = 'undone', failed_at = now(), fail_reason = 'x' {WHO}", "undone cannot happen", "payments_check3"),
+    ("f", f"{NEXT} step = 'cancelled', event = 'fully_cancelled', cancelled = amount, cancelled_at = now(), {PAID} {WHO}; " + CANCELLED_ROW.format(amount=1004), "fully_cancelled cannot happen", ""),
     ("p", f"{NEXT} event = 'partly_cancelled', cancelled = 401, cancelled_at = paid_at - interval '1 s' {WHO}; " + CANCELLED_ROW.format(amount=1), "given back before it is paid", ""),
     ("p", f"{NEXT} event = 'partly_cancelled', cancelled = 401, paid_at = paid_at - interval '1 s' {WHO}; " + CANCELLED_ROW.format(amount=1), "was paid never changes", ""),
     ("p", f"DELETE FROM payments {WHO}", "payments are never deleted", ""),

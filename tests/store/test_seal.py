@@ -561,6 +561,36 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.promise("P19")
+async def test_resealing_does_not_put_back_what_was_changed_meanwhile(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    """It has read a channel's settings and waits to write them anew, while an operator changes them."""
+    merchant = await make_merchant(store)
+    async with store.direct() as session:
+        [channel] = await session.channels.of_merchant(merchant.id)
+        await session.keys.rotate()
+    changed = {**channel.settings, "secret": "another"}
+
+    async def seal_anew() -> int:
+        async with store.direct() as session:
+            return (await session.keys.reseal_some("channels", "", 100)).moved
+
+    async with store.begin() as tx:
+        await tx.channels.change_settings(channel.id, changed)
+        sealing = asyncio.create_task(seal_anew())
+        async with asyncio.timeout(30):
+            while not await sql.fetchval(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            ):
+                await asyncio.sleep(0.01)
+    assert await sealing == 0
+    async with store.direct() as session:
+        [found] = await session.channels.of_merchant(merchant.id)
+    assert found.settings == changed
+
+
 @pytest.mark.fault("L4_CA")
 async def test_resealing_that_was_killed_goes_on(
     store: Store, database_url: str, sql: asyncpg.Connection

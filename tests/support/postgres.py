@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +114,10 @@ def _sweep() -> None:
         try:
             os.kill(int(pid), 0)
         except ProcessLookupError:
-            if folder.lstat().st_uid == os.geteuid() and not folder.is_symlink():
-                shutil.rmtree(folder, ignore_errors=True)
+            # Another run may be sweeping, too.
+            with suppress(FileNotFoundError):
+                if folder.lstat().st_uid == os.geteuid() and not folder.is_symlink():
+                    shutil.rmtree(folder, ignore_errors=True)
         except (ValueError, PermissionError):
             continue
 

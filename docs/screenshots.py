@@ -271,9 +271,15 @@ async def paid_done(visit: Visit) -> None:
     await done_page(visit, "paid")
 
 
-async def checking(visit: Visit) -> None:
-    """Approved, but the PG's answer was lost; the page is not told yet how it ended."""
+async def doubt(visit: Visit) -> None:
+    """However fast the worker finds it out, nobody's page hears of it."""
     await visit.page.context.route("**/result?**", hold)
+    await visit.page.context.route("**/state", lambda route: route.abort())
+
+
+async def checking(visit: Visit) -> None:
+    """Approved, but the PG's answer was lost; no page is told yet how it ended."""
+    await doubt(visit)
     await visit.open()
     await visit.at("#developer").click()
     await visit.at("#scenario").select_option("approve_silent_done")
@@ -286,7 +292,7 @@ async def checking(visit: Visit) -> None:
 
 async def checking_popup(visit: Visit) -> Page:
     """The same in a popup. It pays by one press, so the scenario is all that is chosen."""
-    await visit.page.context.route("**/result?**", hold)
+    await doubt(visit)
     shown = await popup(visit)
     await shown.locator("#developer").click()
     await shown.locator("#scenario").select_option("approve_silent_done")

@@ -30,6 +30,7 @@ STALL_SECONDS = 1.5
 BACK_SECONDS_MAX = 120.0
 # What is promised of a machine that is lost (L6).
 GAP_SECONDS_MAX = 30.0
+HEARD_SECONDS_MAX = 60.0
 WARM_SECONDS = 4.0
 LONGER_SECONDS = 15.0
 APART_SECONDS = 3600
@@ -371,7 +372,7 @@ class Drill:
     async def _heard(self, again: float) -> str:
         """How long after the clerks' first commit the whole house acknowledges something, too."""
         told = self.load.book.told
-        while time.monotonic() < again + BACK_SECONDS_MAX:
+        while time.monotonic() < again + HEARD_SECONDS_MAX:
             if told and told[-1].at > again:
                 return f"{min(each.at for each in told if each.at > again) - again:.1f} s later"
             await asyncio.sleep(AGAIN_SECONDS)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -134,7 +135,7 @@ async def watch(page: Page, attacker: str = "evil.test") -> Watched:
         "requestfailed",
         lambda request: (
             watched.ran.append(request.url)
-            if attacker in request.url and request.failure != "csp"
+            if attacker in urlsplit(request.url).netloc and request.failure != "csp"
             else None
         ),
     )

@@ -265,7 +265,7 @@ SELECT v.imp_uid, 'was paid by a deposit that is not there'
 
 -- deposits_told --
 -- P16: A person was told of every deposit that paid nothing.
--- Then: Look the deposit up in the PG's console, and give it back (`naru tasks close NUMBER --returned`) or settle the order by hand.
+-- Then: Look the deposit up in the PG's console, and give it back (`naru tasks close --returned`) or settle the order by hand.
 SELECT d.channel_id || '/' || d.notice_key AS id, d.amount || ' ' || d.currency || ' ' || d.meaning || ', nobody was told' AS why
   FROM deposits d
  WHERE d.meaning <> 'exact' AND ($1::text[] IS NULL OR d.imp_uid IS NULL OR d.imp_uid = ANY ($1))

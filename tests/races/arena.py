@@ -1,7 +1,8 @@
 """Two gateways over one database, a PG with a book of its own, and many callers at once.
 
 The gateways are two whole applications of `naru.app`, each with its own connections, lines out and
-port, in this process: what they share is PostgreSQL alone, as two machines do.
+port: what they share is PostgreSQL alone, as two machines do. By day they live in this process; by
+night they are two `naru serve`. A guard can only be taken away in this process.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count, cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import aiohttp
@@ -27,6 +30,8 @@ from naru.payments.issue_virtual_account import issue_virtual_account
 from naru.store.audit import audit
 from tests.rest.conftest import serving
 from tests.support.gateway import ROOT_KEY, House, open_house
+from tests.support.processes import SECRET as PROCESS_SECRET
+from tests.support.processes import naru
 from tests.support.stand_in_pg import SECRET, StandInPg, standing_in
 
 CROWD = 64
@@ -185,26 +190,52 @@ async def crowd(call: Callable[[int], Awaitable[Each]], size: int = CROWD) -> li
 
 
 @asynccontextmanager
-async def open_arena(dsn: str) -> AsyncIterator[Arena]:
-    """Two gateways on this (migrated) database, signed in at; closed at the end."""
+async def _here(dsn: str) -> AsyncIterator[tuple[str, str]]:
+    """Two applications in this process."""
     settings = Settings(
         database_url=dsn,
         public_url="http://gateway.localhost",
         secret=ROOT_KEY,
         allow_private_addresses=True,
     )
-    number = next(_NUMBERS)
-    key, secret = f"race-key-{number}", f"race-secret-{number}"
     async with (
-        standing_in() as pg,
-        open_house(dsn, pg.url, secret=SECRET) as house,
         serving(lambda _: create_app(settings), "on") as one,
         serving(lambda _: create_app(settings), "on") as other,
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+    ):
+        yield one, other
+
+
+@asynccontextmanager
+async def _elsewhere(dsn: str) -> AsyncIterator[tuple[str, str]]:
+    """Two processes, as an operator starts them."""
+    with TemporaryDirectory(prefix="naru-races-") as home:
+        async with (
+            naru("serve", dsn, Path(home), NARU_PUBLIC_URL="http://gateway.localhost") as one,
+            naru("serve", dsn, Path(home), NARU_PUBLIC_URL="http://gateway.localhost") as other,
+        ):
+            await one.serves()
+            await other.serves()
+            yield one.url, other.url
+
+
+@asynccontextmanager
+async def open_arena(dsn: str, *, processes: bool = False) -> AsyncIterator[Arena]:
+    """Two gateways on this (migrated) database, signed in at; closed at the end."""
+    number = next(_NUMBERS)
+    key, secret = f"race-key-{number}", f"race-secret-{number}"
+    root_key = PROCESS_SECRET.encode() if processes else ROOT_KEY
+    async with (
+        standing_in() as pg,
+        open_house(dsn, pg.url, secret=SECRET, root_key=root_key) as house,
+        (_elsewhere if processes else _here)(dsn) as addresses,
+        # A server may hang up on an idle line in the moment in which a question leaves on it.
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=processes)
+        ) as http,
     ):
         async with house.gateway.store.begin() as tx:
             await tx.merchants.add_key(house.merchant.id, key, hash_secret(secret))
-        arena = Arena(house, pg, http, (one, other), key)
+        arena = Arena(house, pg, http, addresses, key)
         pair = {"imp_key": key, "imp_secret": secret}
         arena.token = (await arena.ask("POST", "/users/getToken", pair)).body["response"][
             "access_token"

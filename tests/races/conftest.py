@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.races.arena import Arena, open_arena
+from tests.support.scale import often
 
 if TYPE_CHECKING:
     from tests.support.postgres import Databases
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def arena(databases: Databases) -> AsyncIterator[Arena]:
-    """Shared by the races: every race begins with payments of its own."""
+    """Shared by the races: every race begins with payments of its own. By night two processes."""
     dsn = databases.new()
-    async with open_arena(dsn) as opened:
+    async with open_arena(dsn, processes=bool(often(0, 1))) as opened:
         yield opened
     databases.drop(dsn)
 
@@ -33,6 +34,4 @@ async def broken(database_url: str) -> AsyncIterator[Arena]:
 @pytest.fixture
 def rounds() -> int:
     """How often each race is run."""
-    from tests.support.scale import often
-
     return often(2, 20)

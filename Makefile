@@ -57,7 +57,8 @@ nightly: setup  ## the same promises a thousand times: simulation, kills, races,
 	export NARU_CHROMIUM=$$chromium NARU_NIGHTLY=1; \
 	$(BIN)/pytest -n 2 --dist loadfile -q -rs tests/attacks tests/races tests/model tests/migrations tests/store \
 		tests/payments tests/jobs tests/sandbox && \
-	$(BIN)/pytest -q -rs tests/simulation && $(BIN)/pytest -q -rs tests/killing
+	$(BIN)/pytest -q -rs tests/simulation && $(BIN)/pytest -q -rs tests/killing && \
+	$(BIN)/pytest -q -rs tests/failover
 
 planted: setup  ## plant every defect of the catalogue in a copy of the code, and see each one found
 	@exec $(BIN)/python -m tests.planted --processes 2 --write

@@ -413,7 +413,9 @@ class House:
 
     async def look(self, sql: str, *values: object) -> list[asyncpg.Record] | None:
         """Rows of this house's database; None while it is away."""
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        # A server that falls in the middle of an answer confuses the library, too.
+        trouble = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+        with contextlib.suppress(OSError, *trouble):
             connection = await asyncpg.connect(self.database.url, timeout=10)
             try:
                 return list(await connection.fetch(sql, *values, timeout=10))

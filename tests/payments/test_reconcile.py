@@ -49,6 +49,22 @@ async def test_nothing_is_due_while_the_answer_may_still_come(house: House, pg: 
     assert pg.count("orders") == 0
 
 
+@pytest.mark.promise("L1")
+async def test_a_question_whose_asker_says_nothing_more_is_due(house: House, pg: StandInPg) -> None:
+    """It was asked and nobody wrote anything since: the asker is dead, or sleeps."""
+    payment = await house.open()
+    arrived, go_on = pg.hold("approvals", done_first=True)
+    asker = asyncio.create_task(approve(house.gateway, payment.imp_uid, back(pg, payment)))
+    await arrived.wait()
+    assert await intents(house, payment.imp_uid) == ["open"]
+    assert await due(house.gateway) == []
+    house.clock.advance(seconds=30)
+    assert await due(house.gateway) == [payment.imp_uid]
+    go_on.set()
+    await asker
+    assert await due(house.gateway) == []
+
+
 @pytest.mark.fault("C2_LR")
 @pytest.mark.promise("P3")
 async def test_an_approval_whose_answer_was_lost_is_found_and_paid(

@@ -113,10 +113,11 @@ class Session:
         finally:
             self._free.put(lane)
 
-    def group(self, planted: Sequence[tuple[int, Planted]]) -> None:
+    def group(self, planted: Sequence[tuple[int, Planted]], more: Sequence[str] = ()) -> None:
         """Defects that share their controls: these first, over the healthy tree, then each defect."""
         with self._lane() as lane:
-            parts = sorted({part for _, each in planted for part in each.controls})
+            parts = sorted({*more, *(part for _, each in planted for part in each.controls)})
+            parts = [part for part in parts if part not in self._controls]
             for file in sorted({part.partition("::")[0] for part in parts}):
                 if time.monotonic() > self._ends:
                     return
@@ -147,13 +148,21 @@ class Session:
     def run(self) -> None:
         """All of them. Groups go side by side, within a group one follows the other."""
         groups: dict[str, list[tuple[int, Planted]]] = defaultdict(list)
+        alone: list[list[tuple[int, Planted]]] = []
         for number, each in enumerate(self._chosen):
-            groups[" ".join(sorted({part.partition("::")[0] for part in each.controls}))].append(
-                (number, each)
-            )
+            if each.tier == "pytest":
+                key = " ".join(sorted({part.partition("::")[0] for part in each.controls}))
+                groups[key].append((number, each))
+            else:
+                alone.append([(number, each)])
+        # Simulations and storms share a control that takes minutes: once, before all of them.
+        shared = sorted({part for [(_, each)] in alone for part in each.controls})
         with ThreadPoolExecutor(self._free.qsize()) as pool:
             try:
+                controls = pool.map(lambda part: self.group([], [part]), shared)
                 list(pool.map(self.group, groups.values()))
+                list(controls)
+                list(pool.map(self.group, alone))
             except BaseException:
                 self._ends = 0.0  # Whoever stops us waits for what is under way, and for no more.
                 raise

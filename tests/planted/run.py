@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -23,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 # What the tests of a room read: never a whole checkout, which may hold gigabytes.
 PARTS = ("naru", "tests", "tools", "docs", "pyproject.toml", "Makefile", "ARCHITECTURE.md")
 SECONDS_MAX = 240
+# A simulation, a storm.
+LONG_SECONDS_MAX = 600
 # Who finds a defect: the first word of `by`, or else pytest.
 SIMULATION, SEEDS, STORM = "simulation", "seeds", "storm"
 _OWN = {
@@ -140,16 +143,26 @@ def patched(planted: Planted, root: Path = ROOT) -> str:
 
 def mark(planted: Planted, root: Path = ROOT) -> str:
     """Eight hex digits of the defect, its file and its tests: a verdict is about these and no others."""
-    if planted.tier == "pytest":
-        files = sorted({each.partition("::")[0] for each in planted.by.split()})
-    else:
-        files = sorted(
-            str(each.relative_to(root)) for each in (root / _ROOMS[planted.tier]).glob("*.py")
-        )
     whole = hashlib.sha256(repr((planted.before, planted.after, planted.by)).encode())
-    for file in (planted.file, *files):
-        whole.update((root / file).read_bytes())
+    whole.update((root / planted.file).read_bytes())
+    if planted.tier == "pytest":
+        for part in planted.by.split():
+            whole.update(_source(part, root).encode())
+    else:
+        for file in sorted((root / _ROOMS[planted.tier]).glob("*.py")):
+            whole.update(file.read_bytes())
     return whole.hexdigest()[:8]
+
+
+def _source(test: str, root: Path) -> str:
+    """The text of one test with its decorators; of a whole file when no test is named."""
+    file, _, name = test.partition("::")
+    text = (root / file).read_text("utf-8")
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+    return text
 
 
 def copy_house(folder: Path) -> Path:
@@ -193,7 +206,7 @@ def run(by: str, tree: Path, lane: Lane | None = None) -> Ended:
         arguments = [*_PYTEST, "-x", *by.split()]
     said, status, seconds = _call(arguments, tree, lane)
     if status is None:
-        return Ended(seconds, trouble=f"not ended after {SECONDS_MAX} s")
+        return Ended(seconds, trouble=f"not ended after {seconds:.0f} s")
     return _read(said, status, seconds)
 
 
@@ -249,7 +262,7 @@ def _call(
         start_new_session=True,
     )
     try:
-        said, _ = process.communicate(timeout=SECONDS_MAX)
+        said, _ = process.communicate(timeout=LONG_SECONDS_MAX)
     except subprocess.TimeoutExpired:
         _stop(process)
         return "", None, time.monotonic() - began

@@ -86,10 +86,11 @@ def test_a_row_is_about_its_defect_its_file_and_its_tests(tmp_path: Path) -> Non
     assert is_fresh(row, planted)
     assert not is_fresh(row._replace(verdict="survived"), planted)
     assert not is_fresh(row, replace(planted, after="pass"))
-    for file in (planted.file, planted.by.partition("::")[0]):
-        before = mark(planted, base)
-        (base / file).write_text((base / file).read_text("utf-8") + "\n", "utf-8")
-        assert mark(planted, base) != before, file
+    file, _, test = planted.by.partition("::")
+    for where, old, new in ((planted.file, "import", "import "), (file, f"def {test}(", "def x(")):
+        before, text = mark(planted, base), (base / where).read_text("utf-8")
+        (base / where).write_text(text.replace(old, new, 1), "utf-8")
+        assert mark(planted, base) != before, where
 
 
 def test_the_fastest_are_found(tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from naru.domain.ids import MerchantUid
+from naru.domain.money import Money
 from naru.domain.payment import Payment, Step
-from naru.domain.prepared import Prepared
+from naru.domain.prepared import check_prepared
 from naru.store.merchants import Merchants
+from naru.store.payments import Payments
 from naru.store.prepared import PreparedAmounts
 from tests.races.arena import CROWD, Arena, Said, crowd, together
 from tests.support.scale import often
@@ -87,12 +90,18 @@ async def test_an_amount_that_changes_during_the_approval_changes_before_it_or_n
 async def test_control_an_announced_amount_that_is_read_and_not_held_changes_meanwhile(
     broken: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def read(self: PreparedAmounts, merchant_id: int, uid: str) -> Prepared | None:
-        found = await self.get(merchant_id, uid)
-        await asyncio.sleep(0.05)
-        return found
+    claim = Payments.claim_for_approval
 
-    monkeypatch.setattr(PreparedAmounts, "hold", read)
+    async def read_then_claim(
+        self: Payments, *how: Any, order: tuple[int, MerchantUid] | None = None
+    ) -> Payment | None:
+        if order is not None:
+            found = await PreparedAmounts(self._connection).get(*order)
+            check_prepared(found, Money(1_000, "KRW"))
+            await asyncio.sleep(0.05)
+        return await claim(self, *how)
+
+    monkeypatch.setattr(Payments, "claim_for_approval", read_then_claim)
     assert await _announced(broken) == (900, 1_000)
 
 

@@ -33,7 +33,7 @@ class Shop:
         return web.Response(status=status, text=text)
 
     async def next(self) -> Json:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             _, body = await self.arrived.get()
         notice: Json = json.loads(body)
         return notice

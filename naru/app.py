@@ -25,6 +25,9 @@ from naru.wire import Wire
 
 log = logging.getLogger("naru.app")
 
+# Lines to PGs, of all channels together: more than the shares of the few that can be ill at once.
+PG_CALLS_MAX = 2_000
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -58,8 +61,11 @@ async def open_gateway(
     )
     async with (
         Wire(allow_private=open_to_all, ports=None if open_to_all else (80, 443)) as wire,
-        # A PG's address comes from the operator, not from a stranger.
-        Wire(allow_private=True, ports=None) as pg_wire,
+        # A PG's address comes from the operator, not from a stranger. Many channels share one host, so
+        # its share is counted by channel (naru/payments/pg_load.py) and not by host.
+        Wire(
+            allow_private=True, ports=None, at_once=PG_CALLS_MAX, at_once_per_host=PG_CALLS_MAX
+        ) as pg_wire,
     ):
         keeping: asyncio.Task[None] | None = None
         try:

@@ -233,6 +233,7 @@ class Wire:
 
     `allow_private` opens loopback and private networks (the demo, and PGs that the operator
     configured). `ports` are the ports called, None for all. `ca_file` is an own bundle of trusted roots.
+    `at_once` and `at_once_per_host` limit the connections; who waits for one is given up as not sent.
     """
 
     def __init__(
@@ -242,11 +243,14 @@ class Wire:
         ports: Collection[int] | None = (80, 443),
         user_agent: str = "naru",
         ca_file: str | None = None,
+        at_once: int = CONNECTIONS_MAX,
+        at_once_per_host: int = CONNECTIONS_PER_HOST_MAX,
     ) -> None:
         self._allow_private = allow_private
         self._ports = frozenset(ports) if ports is not None else None
         self._user_agent = user_agent
         self._ca_file = ca_file
+        self._at_once, self._at_once_per_host = at_once, at_once_per_host
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Wire:
@@ -403,8 +407,8 @@ class Wire:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             limits: dict[str, Any] = {
-                "limit": CONNECTIONS_MAX,
-                "limit_per_host": CONNECTIONS_PER_HOST_MAX,
+                "limit": self._at_once,
+                "limit_per_host": self._at_once_per_host,
                 "keepalive_timeout": KEEPALIVE_SECONDS,
             }
             if not self._allow_private:

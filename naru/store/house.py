@@ -20,7 +20,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,8 @@ class NotVouched(StoreUnavailable):
 class Standing:
     """Where a house stands by its own record (`recorded`) and where it is (`found`).
 
-    Both are cluster, timeline, database, table. `beat` is how far the witness that asked had come.
+    Both are cluster, timeline, database, table. `beat` is how far the witness that asked had come,
+    `unfenced` when a person last took a fence away, in microseconds, 0 for never.
     """
 
     id: str
@@ -65,15 +66,18 @@ class Standing:
     fenced_at: datetime | None
     because: str | None
     beat: int | None
+    unfenced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a process remembers of a house: the number that it, or one before it here, has raised."""
+    """What a process remembers of a house: the number that it, or one before it here, has raised,
+    and which taking away of a fence (`Standing.unfenced`) that was after."""
 
     house: str
     name: str
     beat: int
+    unfenced: int = 0
 
 
 def why_fence(standing: Standing, memory: Memory | None) -> str | None:
@@ -87,6 +91,11 @@ def why_fence(standing: Standing, memory: Memory | None) -> str | None:
         if what != "timeline" and recorded != found:
             return f"this is a copy: its {what} is {found}, and the house stood in {recorded}"
     if memory is None or memory.house != standing.id:
+        return None
+    if standing.unfenced < memory.unfenced:
+        return "the database went back to before the last `naru unfence`"
+    if standing.unfenced > memory.unfenced:
+        # A person compared it since: what was remembered before that is not held against it.
         return None
     if standing.beat is None or standing.beat < memory.beat:
         return (
@@ -116,6 +125,7 @@ class House:
             row["fenced_at"],
             row["fenced_because"],
             row["beat"],
+            row["unfenced"],
         )
 
     async def adopt(self) -> None:
@@ -206,7 +216,10 @@ class Guard:
         because = why_fence(standing, memory)
         (_, before, _, _), (_, now, _, _) = standing.recorded, standing.found
         if because is None and before != now:
-            if memory is not None and memory.house == standing.id:
+            if memory is not None and (memory.house, memory.unfenced) == (
+                standing.id,
+                standing.unfenced,
+            ):
                 log.warning("timeline %d follows %d, and nothing was lost", now, before)
                 await house.vouch(before, now)
             elif self._waited(VOUCHING_SECONDS):
@@ -223,8 +236,18 @@ class Guard:
             await house.fence(because)
             return Fenced(_sentence(because))
         self._waiting_since = None
-        if memory is None or memory.house != standing.id or memory.name != self._name:
-            self._memory = Memory(standing.id, self._name, 0)
+        mine = memory is not None and memory.name == self._name
+        beat = (standing.beat or 0) if mine else 0  # What was asked about is what we had raised.
+        if (
+            memory is None
+            or not mine
+            or (memory.house, memory.unfenced)
+            != (
+                standing.id,
+                standing.unfenced,
+            )
+        ):
+            self._memory = Memory(standing.id, self._name, beat, standing.unfenced)
             await self._raise(house)
         return None
 
@@ -232,7 +255,7 @@ class Guard:
         """Raise our number, and remember it once it is committed."""
         memory = self._memory
         assert memory is not None
-        higher = Memory(memory.house, memory.name, memory.beat + 1)
+        higher = replace(memory, beat=memory.beat + 1)
         await house.beat(higher)
         self._memory = higher
         self._write(higher)
@@ -274,17 +297,20 @@ class Guard:
             log.warning("%s cannot be read: %s", self._file, type(error).__name__)
             return None
         match kept:
-            case {"house": str(house), "name": str(name), "beat": int(beat)} if _NAME.fullmatch(
-                name
-            ):
-                return Memory(house, name, beat)
+            case {
+                "house": str(house),
+                "name": str(name),
+                "beat": int(beat),
+                "unfenced": int(unfenced),
+            } if _NAME.fullmatch(name):
+                return Memory(house, name, beat, unfenced)
         log.warning("%s is not understood", self._file)
         return None
 
     def _write(self, memory: Memory) -> None:
         if self._file is None:
             return
-        text = json.dumps({"house": memory.house, "name": memory.name, "beat": memory.beat})
+        text = json.dumps(asdict(memory))
         half = self._file.with_suffix(f".{os.getpid()}")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o711)

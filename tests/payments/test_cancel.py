@@ -118,6 +118,21 @@ async def test_one_checksum_is_spent_once(house: House, pg: StandInPg) -> None:
     assert (await house.payment(payment.imp_uid)).cancelled == Money(100)
 
 
+@pytest.mark.promise("P14")
+async def test_a_cancel_waits_for_the_one_that_is_under_way(house: House, pg: StandInPg) -> None:
+    """It is not refused: nobody told its sender of the other one."""
+    payment = await paid_payment(house, pg)
+    at_pg, go_on = pg.hold("cancels", done_first=False)
+    first = asyncio.create_task(give_back(house, payment, 100))
+    await at_pg.wait()
+    second = asyncio.create_task(give_back(house, payment, 200))
+    done, _ = await asyncio.wait({second}, timeout=0.5)
+    assert not done
+    go_on.set()
+    await first
+    assert (await second).balance == Money(704)
+
+
 @pytest.mark.fault("F1_DU", "F2_DU")
 @pytest.mark.promise("P1", "P14")
 async def test_sixty_four_cancels_at_once_never_give_back_more_than_was_taken(

@@ -10,7 +10,6 @@ from tests.planted.run import Planted
 
 APPROVE, CANCEL = "tests/payments/test_approve.py", "tests/payments/test_cancel.py"
 CLAIM, RECOVERY = "tests/payments/test_claim.py", "tests/payments/test_recovery.py"
-FAULTS_APPROVE = "tests/payments/test_faults_approve.py"
 FAULTS_CANCEL = "tests/payments/test_faults_cancel.py"
 DEPOSIT, ACCOUNT = (
     "tests/payments/test_confirm_deposit.py",
@@ -259,7 +258,7 @@ PAYMENTS = (
         _CANCEL,
         "            if busy is None:\n",
         "            if busy is None or busy.state:\n",
-        f"{CANCEL}::test_one_checksum_is_spent_once",
+        f"{CANCEL}::test_a_cancel_waits_for_the_one_that_is_under_way",
     ),
     Planted(
         "a PG may cancel more than there is",
@@ -510,7 +509,7 @@ STORE = (
         _QUERIES + "intents.sql",
         "AND next_try_at <= $1\n ORDER BY next_try_at LIMIT $2;",
         "AND next_try_at <= $1 AND state <> 'open'\n ORDER BY next_try_at LIMIT $2;",
-        f"{FAULTS_APPROVE}::test_a_claim_that_was_committed_when_we_died_is_held_and_then_undone",
+        f"{RECONCILE}::test_a_question_whose_asker_says_nothing_more_is_due",
     ),
     Planted(
         "an old try overwrites a newer one's doubt",
@@ -665,7 +664,7 @@ STORE = (
         f"{ATTACKS}::test_every_attack_is_refused_for_its_reason",
     ),
     Planted(
-        "an ended question may be opened again",
+        "an ended question may end otherwise",
         "P3",
         _MIGRATIONS + "0003_guards.sql",
         "IF OLD.state IN ('done', 'refused', 'undone')\n",
@@ -726,7 +725,7 @@ STORE = (
         _MIGRATIONS + "0009_sealing.sql",
         "(data_key_of(settings)) STORED REFERENCES data_keys,",
         "(data_key_of(settings)) STORED,",
-        f"{SEAL}::test_plain_text_and_lost_blobs_are_refused_by_the_database",
+        f"{SEAL}::test_a_data_key_stays_while_it_seals_nothing_but_a_channel",
     ),
     Planted(
         "a hash does not cover the row before",

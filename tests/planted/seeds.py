@@ -14,7 +14,7 @@ from tests.simulation.planted import CATALOGUE
 from tests.simulation.run import simulate
 from tests.simulation.world import Plan
 
-SEEDS, BUYERS = 30, 60
+SEEDS, BUYERS = 30, 300
 
 
 def main(names: list[str]) -> int:

@@ -25,7 +25,6 @@ def main(names: list[str]) -> int:
             kills=KILLS,
             points=DEATHS_PER_POINT * POINTS,
             seconds=SECONDS,
-            each=1,
             rate=6.0,
             quiet_seconds=QUIET_SECONDS,
             hold=True,

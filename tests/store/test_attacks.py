@@ -94,6 +94,7 @@ ATTACKS: list[tuple[str, str, str, str]] = [
     ("r", f"{NEW_INTENT} VALUES ('{{}}', 'cancel', 'n', 1, 1004, now())", "one_open_intent", "one_open_intent"),
     ("a", f"DELETE FROM intents {WHO}", "the journal is never deleted", ""),
     ("p", f"UPDATE intents SET state = 'open', closed_at = NULL {WHO} AND kind = 'approve'", "does not become", ""),
+    ("p", f"UPDATE intents SET state = 'undone' {WHO} AND kind = 'approve'", "does not become", ""),
     ("o", f"{NEW_INTENT} VALUES ('{{}}', 'cancel', 'n', 1, 1004, now())", "is not asked to cancel", ""),
     # P16: deposits.
     ("w", f"{NEXT} step = 'paid', event = 'deposited', paid_at = now() {WHO}", "lack the deposit that paid it", ""),

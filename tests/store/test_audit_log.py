@@ -168,6 +168,9 @@ TAMPERINGS = {
     " WHERE chain = $1 AND place = 5",
     "change the newest": "UPDATE audit_log SET who = 'lee' WHERE chain = $1 AND place = 8",
     "change a hash": "UPDATE audit_log SET hash = sha256('x') WHERE chain = $1 AND place = 5",
+    "change who and the row's own hash": "UPDATE audit_log SET who = 'lee' WHERE chain = $1 AND place = 5;"
+    " UPDATE audit_log l SET hash = audit_hash((SELECT hash FROM audit_log WHERE chain = $1 AND place = 4), l)"
+    " WHERE chain = $1 AND place = 5",
     "swap two": "UPDATE audit_log SET place = CASE place WHEN 5 THEN 6 ELSE 5 END"
     " WHERE chain = $1 AND place IN (5, 6)",
     "give a row to another chain": "UPDATE audit_log SET chain = $1 + 1000 WHERE chain = $1 AND place = 8",

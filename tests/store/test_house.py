@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import uuid
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,9 @@ async def standing(url: str) -> Standing:
         # A fail-over: who was there judges.
         (("7000", 2, 16384, 17000), 5, Memory("h", "w", 5), None),
         (("7000", 2, 16384, 17000), 4, Memory("h", "w", 5), "went back"),
+        # Somebody compared it since, or what somebody compared is not in it.
+        (HERE, 4, Memory("h", "w", 5, -1), None),
+        (HERE, 6, Memory("h", "w", 5, 1), "before the last"),
     ],
 )
 def test_what_speaks_for_a_copy(
@@ -156,6 +160,43 @@ async def test_a_copy_of_files_put_back_is_found_by_who_was_there(
     # From then on for those who remember nothing, too.
     with pytest.raises(Fenced, match="went back"):
         await enter(database_url, None)
+
+
+async def test_a_copy_older_than_the_last_unfencing_is_found_by_who_was_there(
+    database_url: str, sql: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """The copy was made, then the house was fenced and unfenced, then the copy was put back."""
+    watch = guard(tmp_path)
+
+    async def look() -> None:
+        # A connection of its own each time, as after every exchange of a database.
+        store = Store(database_url, 1, root_key=ROOT_KEY)
+        async with store.direct() as session:
+            await watch.admit(session._connection)
+        await store.close()
+
+    await look()
+    await sql.execute("UPDATE witnesses SET beat = beat + 30")
+    await sql.execute("UPDATE house SET fenced_at = now(), fenced_because = 'by hand'")
+    with pytest.raises(Fenced):
+        await look()
+    store = Store(database_url, 1, root_key=ROOT_KEY)
+    async with store.begin() as tx:
+        await tx.house.unfence("kim", "compared")
+    await store.close()
+    await look()
+    unfenced = await sql.fetchval("SELECT unfenced_at FROM house")
+    await sql.execute("UPDATE house SET unfenced_at = $1", unfenced - timedelta(days=1))
+    with pytest.raises(Fenced, match="before the last"):
+        await look()
+    # And one that was made after it, for a process that lived through it.
+    await sql.execute(
+        "UPDATE house SET unfenced_at = $1, fenced_at = NULL, fenced_because = NULL", unfenced
+    )
+    await look()
+    await sql.execute("UPDATE witnesses SET beat = beat - 1")
+    with pytest.raises(Fenced, match="went back"):
+        await look()
 
 
 @pytest.mark.fault("L5_CJ")

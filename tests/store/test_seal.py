@@ -591,6 +591,18 @@ async def test_resealing_does_not_put_back_what_was_changed_meanwhile(
     assert found.settings == changed
 
 
+@pytest.mark.promise("P19")
+async def test_a_data_key_stays_while_it_seals_nothing_but_a_channel(store: Store) -> None:
+    await make_merchant(store)
+    async with store.direct() as session:
+        assert await session.keys.rotate() == 2
+        with pytest.raises(KeyInUse, match="still seals something"):
+            await session.keys.retire(1, timedelta(0))
+    await reseal(store)
+    async with store.direct() as session:
+        await session.keys.retire(1, timedelta(0))
+
+
 @pytest.mark.fault("L4_CA")
 async def test_resealing_that_was_killed_goes_on(
     store: Store, database_url: str, sql: asyncpg.Connection

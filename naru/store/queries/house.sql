@@ -1,6 +1,7 @@
 -- look --
 -- Where the house stands by its own record and where it is, and how far this witness ($1) had come.
 SELECT h.id::text AS id, h.cluster, h.timeline, h.database, h.place, h.fenced_at, h.fenced_because,
+       COALESCE((extract(epoch FROM h.unfenced_at) * 1000000)::bigint, 0) AS unfenced,
        (SELECT system_identifier FROM pg_control_system())::text AS cluster_now,
        -- Of the segment that is written now: the last checkpoint may be older than a fail-over.
        ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint AS timeline_now,
@@ -30,14 +31,15 @@ UPDATE house SET fenced_at = now(), fenced_because = $1 WHERE fenced_at IS NULL 
 
 -- unfence --
 -- A person compared it with the PGs' books: it acts again, where it stands now. No row: it was not fenced.
+-- Its time rises, so what was remembered of the house before is not held against it, and a copy that is
+-- older than this is known by it.
 UPDATE house h
-   SET fenced_at = NULL, fenced_because = NULL, unfenced_at = now(), unfenced_by = $1, note = $2,
+   SET fenced_at = NULL, fenced_because = NULL,
+       unfenced_at = greatest(now(), h.unfenced_at + interval '1 microsecond'), unfenced_by = $1, note = $2,
        cluster = (SELECT system_identifier FROM pg_control_system())::text,
        timeline = ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint,
        database = (SELECT d.oid::bigint FROM pg_database d WHERE d.datname = current_database()),
-       place = h.tableoid::bigint,
-       -- What was remembered of the house before it went back is not held against it again.
-       id = gen_random_uuid()
+       place = h.tableoid::bigint
  WHERE h.fenced_at IS NOT NULL
 RETURNING h.id::text AS id;
 

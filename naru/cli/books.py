@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 ALONE = "list"
+AT_ONCE = 8  # Fewer than the lines to the database.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,12 +80,20 @@ async def _compare(arguments: argparse.Namespace, settings: Settings) -> int:
             ]
             if arguments.channel is not None and not chosen:
                 raise CliError("There is no such channel, or its PG shows no book.")
-            for contract in chosen:
-                result = await compare_books(gateway, contract, timedelta(days=arguments.days))
-                results.append(result)
-                _tell(contract[0], result)
-    except StoreUnavailable as error:
-        raise CliError(f"{error}.") from error
+            places = asyncio.Semaphore(AT_ONCE)
+
+            async def compare(contract: "Sequence[Channel]") -> "Comparison":
+                async with places:
+                    return await compare_books(gateway, contract, timedelta(days=arguments.days))
+
+            # Side by side, for a PG that is silent is waited for; told in the order of the channels.
+            async with asyncio.TaskGroup() as group:
+                comparing = [(each[0], group.create_task(compare(each))) for each in chosen]
+                for channel, task in comparing:
+                    results.append(await task)
+                    _tell(channel, results[-1])
+    except* StoreUnavailable as group_error:
+        raise CliError(f"{group_error.exceptions[0]}.") from group_error
     since = datetime.now(UTC) - timedelta(days=arguments.days)
     unfinished = sum(result.broken is not None for result in results)
     print(

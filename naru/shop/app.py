@@ -278,7 +278,8 @@ class Shop:
         if not report.imp_uid:
             # The window never opened, or only told us the order: what it says is not a fact.
             reason = CONTROL.sub(" ", request.query_params.get("error_msg", ""))[:200]
-            if reason:
+            # F1002: paid, or being paid, in another window. Nobody is to try again before that is known.
+            if reason and request.query_params.get("error_code") != "F1002":
                 return self._show_order(request, order, reason=reason)
             return RedirectResponse(f"{address}?checking=1", 303)
         done = await self._finalise_quietly(report)

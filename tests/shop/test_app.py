@@ -226,6 +226,15 @@ def test_a_window_that_never_opened_lands_with_its_reason_and_a_way_back(
     assert 'id="pay"' in page
 
 
+def test_an_order_that_another_window_is_paying_is_checked_and_not_tried_again(
+    shop: RunningShop,
+) -> None:
+    order = shop.place()
+    query = f"imp_uid=&merchant_uid={order}&imp_success=false&error_code=F1002&error_msg=x"
+
+    assert land(shop, query) == (303, f"/orders/{order}?checking=1")
+
+
 def test_a_redirect_with_only_the_order_number_goes_to_the_order(shop: RunningShop) -> None:
     order = shop.place()
 

@@ -40,6 +40,8 @@
   }
 
   function answered(result) {
+    // Paid, or being paid, in another window: nobody is to try again before that is known.
+    if (!result.imp_uid && result.error_code === "F1002") return go(false);
     if (!result.imp_uid) return trouble(result.error_msg || page.words.try_failed);
     busy(page.words.confirming);
     report(result).then(function (answer) {

@@ -52,6 +52,12 @@ async def test_in_a_layer(buyer: Buyer, parties: Parties) -> None:
         await choose_scenario(buyer.layer, "approve_cut_done")
         await submit(buyer.layer).click()
         await says_checking(buyer.layer)
+        # In a second window the order is not paid again either, and nobody is told to try.
+        second = await buyer.page.context.new_page()
+        await second.goto(f"{parties.shop}/orders/{number}")
+        await second.locator("#pay").click()
+        await expect(second.get_by_text(DO_NOT_PAY_AGAIN).first).to_be_visible()
+        await second.close()
         # Whoever gives up now is told the same by the SDK, and waits with it for the truth.
         await buyer.page.locator(".imp-close").click()
         await buyer.page.get_by_role("button", name="그만두기").click()

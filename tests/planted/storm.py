@@ -14,7 +14,7 @@ from tests.killing.plants import PLANTS
 from tests.killing.storm import ride
 from tests.killing.test_plants import POINTS
 
-KILLS, DEATHS_PER_POINT, SECONDS, QUIET_SECONDS = 12, 3, 60, 60
+KILLS, DEATHS_PER_POINT, SECONDS, QUIET_SECONDS = 25, 6, 100, 60
 
 
 def main(names: list[str]) -> int:

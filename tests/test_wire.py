@@ -18,8 +18,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from naru.app import open_gateway
+from naru.config import Settings
 from naru.domain.errors import NoAnswer, NotSent
-from naru.wire import Answer, Timeouts, Wire, is_public_address, read_url
+from naru.wire import CONNECTIONS_PER_HOST_MAX, Answer, Timeouts, Wire, is_public_address, read_url
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -270,6 +272,61 @@ async def test_a_cancelled_call_leaves_the_wire_usable(wire: Wire) -> None:
             await call
     async with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as (url, _):
         assert (await wire.get(url)).status == 200
+
+
+HUNG = 100
+
+
+async def one_beside_those_that_hang(wire: Wire) -> tuple[str, int]:
+    """How one more call ends while so many to the same host hang, and how many the host holds then."""
+
+    def hangs_first(raw: RawServer) -> Behaviour:
+        async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            request = await raw.read_request(reader)
+            if request.startswith(b"GET /well "):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                await writer.drain()
+            else:
+                await reader.read()
+
+        return behave
+
+    patient = Timeouts(connect=30, read=30, total=30)
+    async with raw_server(hangs_first) as (url, raw):
+        hung = [
+            asyncio.create_task(outcome(wire.get(f"{url}/ill", timeouts=patient)))
+            for _ in range(HUNG)
+        ]
+        async with asyncio.timeout(20):
+            while len(raw.requests) < min(HUNG, CONNECTIONS_PER_HOST_MAX):
+                await asyncio.sleep(0.01)
+        ended = await outcome(
+            wire.get(f"{url}/well", timeouts=Timeouts(connect=2, read=5, total=5))
+        )
+        held = raw.connections
+        for each in hung:
+            each.cancel()
+        await asyncio.gather(*hung, return_exceptions=True)
+    return ended, held
+
+
+async def test_the_lines_to_pgs_are_not_shared_by_host(database_url: str) -> None:
+    """Two channels may have one host: a hundred calls of the first that hang take nothing from the
+    second. By channel they are counted in naru/payments/pg_load.py."""
+    settings = Settings(database_url=database_url, secret=bytes(32))
+    async with open_gateway(settings) as gateway:
+        ended, held = await one_beside_those_that_hang(gateway.pg_wire)
+    print(f"beside {held - 1} calls that hang one more to the same host ends in {ended}")
+    assert (ended, held) == ("200", HUNG + 1)
+
+
+async def test_the_lines_to_strangers_are_shared_by_host(wire: Wire) -> None:
+    """The control: a wire as it is without a word of limits, where one host has only its share."""
+    ended, held = await one_beside_those_that_hang(wire)
+    print(
+        f"of {HUNG} calls that hang {held} have a line; one more to the same host ends in {ended}"
+    )
+    assert (ended, held) == ("NotSent", CONNECTIONS_PER_HOST_MAX)
 
 
 async def test_an_endless_body_is_cut_at_the_limit(wire: Wire) -> None:

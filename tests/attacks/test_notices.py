@@ -22,7 +22,7 @@ import pytest
 from starlette.applications import Starlette
 
 from naru import notices
-from naru.connectors import sandbox
+from naru.connectors.sandbox import payments as sandbox
 from naru.domain.channel import Channel
 from naru.domain.errors import ForgedReturn
 from naru.domain.payment import Payment

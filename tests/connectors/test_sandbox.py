@@ -1,4 +1,4 @@
-"""The connector and the real sandbox PG, through the verbs. For naru/connectors/sandbox.py.
+"""The connector and the real sandbox PG, through the verbs. For naru/connectors/sandbox/.
 
 Faults that the sandbox cannot make are played by the stand-in PG (tests/payments).
 """

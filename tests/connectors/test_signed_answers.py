@@ -1,4 +1,4 @@
-"""Which answers of the sandbox PG are believed. For naru/connectors/sandbox.py."""
+"""Which answers of the sandbox PG are believed. For naru/connectors/sandbox/line.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from naru.connectors.sandbox import _signed_json
+from naru.connectors.sandbox.line import signed_json
 from naru.domain.channel import Channel
 from naru.domain.outcome import Unknown
 from naru.wire import Answer
@@ -38,10 +38,10 @@ def answer(status: int) -> Answer:
 
 
 def test_the_control_a_signed_refusal_is_a_refusal() -> None:
-    assert _signed_json(CHANNEL, answer(200)) == DECLINED
+    assert signed_json(CHANNEL, answer(200)) == DECLINED
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_a_pg_that_is_broken_has_refused_nothing_even_with_a_true_signature(status: int) -> None:
     """It may have taken the money before it broke: doubt, never a failure."""
-    assert isinstance(_signed_json(CHANNEL, answer(status)), Unknown)
+    assert isinstance(signed_json(CHANNEL, answer(status)), Unknown)

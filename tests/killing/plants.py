@@ -70,11 +70,11 @@ PLANTS = (
     Plant(
         "silence of the PG is a refusal",
         "P12",
-        "naru/connectors/sandbox.py",
-        "            return Unknown(str(error))\n        return _signed_json(channel, answer)",
+        "naru/connectors/sandbox/line.py",
+        "            return Unknown(str(error))\n        return signed_json(channel, answer)",
         '            return {"result": "declined", "order_no": (body or {}).get("order_no", ""),'
         ' "code": "SILENT", "message": str(error)}\n'
-        "        return _signed_json(channel, answer)",
+        "        return signed_json(channel, answer)",
         frozenset({"orphan charges", "P3"}),
     ),
 )

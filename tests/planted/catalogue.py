@@ -35,7 +35,8 @@ _DEPOSIT = "naru/payments/confirm_deposit.py"
 _QUERIES = "naru/store/queries/"
 _MIGRATIONS = "naru/store/migrations/"
 _CONNECTION = "naru/store/connection.py"
-_SANDBOX = "naru/connectors/sandbox.py"
+_SANDBOX = "naru/connectors/sandbox/payments.py"
+_LINE = "naru/connectors/sandbox/line.py"
 _VERIFY = "naru/kit/verify.py"
 _DIFFERS = "test_one_fact_that_differs_is_a_forgery_and_is_named"
 _TAKEN_BACK = "test_money_that_went_back_all_or_in_part_is_not_paid"
@@ -947,7 +948,7 @@ HANDS = (
     Planted(
         "anybody may answer for the PG",
         "P12",
-        _SANDBOX,
+        _LINE,
         "if not answer.whole or not hmac.compare_digest(",
         "if not answer.whole and not hmac.compare_digest(",
         f"{CONNECTOR}::test_a_doubtful_approval_is_found_out",
@@ -955,9 +956,9 @@ HANDS = (
     Planted(
         "the PG's silence is a refusal",
         "P12",
-        _SANDBOX,
-        "            return Unknown(str(error))\n        return _signed_json(channel, answer)",
-        "            return _not_sent(str(error))\n        return _signed_json(channel, answer)",
+        _LINE,
+        "            return Unknown(str(error))\n        return signed_json(channel, answer)",
+        "            return not_sent(str(error))\n        return signed_json(channel, answer)",
         f"{CONNECTOR}::test_a_doubtful_approval_is_found_out",
     ),
     Planted(
@@ -979,7 +980,7 @@ HANDS = (
     Planted(
         "a broken PG is believed",
         "P12",
-        _SANDBOX,
+        _LINE,
         "if answer.status >= 500 or not isinstance(read, dict):",
         "if not isinstance(read, dict):",
         "tests/connectors/test_signed_answers.py::test_a_pg_that_is_broken_has_refused_nothing_even_with_a_true_signature",

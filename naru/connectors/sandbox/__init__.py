@@ -1,0 +1,25 @@
+"""The sandbox PG: a pretend company that behaves like any PG of i'mport.
+
+One file per family of powers, all over one signed line (`line.py`). Source: docs/reference/sandbox-wire.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from naru.connectors import Can, Connector
+from naru.connectors.sandbox.payments import Payments
+from naru.wire import Wire
+
+
+class Sandbox(Payments, Connector):
+    """The sandbox PG. Everything can be looked up and undone, as with the best of PGs."""
+
+    can = frozenset(Can)
+    auth_token_seconds = 600
+
+
+def connector(wire: Wire, now: Callable[[], datetime]) -> Connector:
+    """The connector of this folder, for the finder."""
+    return Sandbox(wire, now)

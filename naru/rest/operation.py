@@ -53,6 +53,9 @@ Recall = Callable[[Call, Any, str], Awaitable[Answer]]
 class Operation:
     """One row of the table. `verb` answers for a signed-in merchant; `open_verb` needs no token and is
     given the caller's address. A row that changes something has `recall`, and takes an Idempotency-Key.
+
+    `answer` is the type of `response` when it went well (a struct, a list of one); None when V1 answers
+    with code and message alone. `summary` says in Korean what it does, `english` in English.
     """
 
     method: str
@@ -63,6 +66,8 @@ class Operation:
     verb: Verb | None = None
     open_verb: OpenVerb | None = None
     recall: Recall | None = None
+    answer: Any = None
+    english: str = ""
 
     def __post_init__(self) -> None:
         if (self.verb is None) == (self.open_verb is None):

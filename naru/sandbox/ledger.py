@@ -52,33 +52,35 @@ class Book:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
 
-    def _one(self, sql: str, *values: object) -> Row | None:
+    # SQL of the parties that keep their own tables: billing, receipts, identity, orders of a mall.
+
+    def one(self, sql: str, *values: object) -> Row | None:
         row = self._db.execute(sql, values).fetchone()
         return None if row is None else dict(row)
 
-    def _all(self, sql: str, *values: object) -> list[Row]:
+    def all(self, sql: str, *values: object) -> list[Row]:
         return [dict(row) for row in self._db.execute(sql, values)]
 
-    def _do(self, sql: str, *values: object) -> int:
+    def do(self, sql: str, *values: object) -> int:
         return self._db.execute(sql, values).rowcount
 
     # Vault
 
     def secret(self, name: str) -> bytes | None:
-        row = self._one("SELECT value FROM vault WHERE name = ?", name)
+        row = self.one("SELECT value FROM vault WHERE name = ?", name)
         return None if row is None else row["value"]
 
     def keep_secret(self, name: str, value: bytes) -> None:
-        self._do("INSERT INTO vault (name, value) VALUES (?, ?)", name, value)
+        self.do("INSERT INTO vault (name, value) VALUES (?, ?)", name, value)
 
     # Members
 
     def member(self, mid: str) -> Row | None:
-        return self._one("SELECT * FROM members WHERE mid = ?", mid)
+        return self.one("SELECT * FROM members WHERE mid = ?", mid)
 
     def join(self, mid: str, secret: str, name: str, profile: str, now: int) -> Row:
         """Add a member unless the MID is taken; answers the row that stands."""
-        self._do(
+        self.do(
             "INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             *(mid, secret, name, profile, now),
         )
@@ -93,7 +95,7 @@ class Book:
     ) -> bool:
         """False when the number is taken."""
         return bool(
-            self._do(
+            self.do(
                 "INSERT INTO orders (mid, order_no, window_id, announced, state, created_at,"
                 " expires_at) VALUES (?, ?, ?, ?, 'registered', ?, ?)"
                 " ON CONFLICT (mid, order_no) DO NOTHING",
@@ -103,18 +105,18 @@ class Book:
 
     def order(self, mid: str, order_no: str) -> Order | None:
         return _order(
-            self._one("SELECT * FROM orders WHERE mid = ? AND order_no = ?", mid, order_no)
+            self.one("SELECT * FROM orders WHERE mid = ? AND order_no = ?", mid, order_no)
         )
 
     def order_of_window(self, window_id: str) -> Order | None:
-        return _order(self._one("SELECT * FROM orders WHERE window_id = ?", window_id))
+        return _order(self.one("SELECT * FROM orders WHERE window_id = ?", window_id))
 
     def authenticate(
         self, order: Order, means: Means, scenario: str | None, now: int, until: int
     ) -> bool:
         """registered -> authenticated; False when another click was first."""
         return bool(
-            self._do(
+            self.do(
                 "UPDATE orders SET state = 'authenticated', means = ?, authenticated_at = ?,"
                 " auth_expires_at = ?, scenario = coalesce(scenario, ?), code = '', message = ''"
                 " WHERE id = ? AND state = 'registered'",
@@ -127,7 +129,7 @@ class Book:
     ) -> bool:
         """Move an order on if it stands where the caller believes it does."""
         return bool(
-            self._do(
+            self.do(
                 "UPDATE orders SET state = ?, code = ?, message = ?"
                 " WHERE id = ? AND state IN (SELECT value FROM json_each(?))",
                 *(after, code, message, order.id, msgspec.json.encode(before).decode()),
@@ -136,7 +138,7 @@ class Book:
 
     def remember_refusal(self, order: Order, code: str, message: str) -> int:
         """Note why the buyer was refused last; answers how often it has happened."""
-        row = self._one(
+        row = self.one(
             "UPDATE orders SET code = ?, message = ?, wrong_tries = wrong_tries + 1"
             " WHERE id = ? AND state = 'registered' RETURNING wrong_tries",
             *(code, message, order.id),
@@ -145,7 +147,7 @@ class Book:
 
     def choose_scenario(self, order: Order, scenario: str | None) -> bool:
         return bool(
-            self._do(
+            self.do(
                 "UPDATE orders SET scenario = ? WHERE id = ? AND state = 'registered'",
                 *(scenario, order.id),
             )
@@ -154,32 +156,32 @@ class Book:
     # Approvals and charges
 
     def tombstone(self, mid: str, order_no: str) -> Row | None:
-        return self._one("SELECT * FROM tombstones WHERE mid = ? AND order_no = ?", mid, order_no)
+        return self.one("SELECT * FROM tombstones WHERE mid = ? AND order_no = ?", mid, order_no)
 
     def bury(self, mid: str, order_no: str, had_approved: bool, now: int) -> None:
-        self._do("INSERT INTO tombstones VALUES (?, ?, ?, ?)", mid, order_no, had_approved, now)
+        self.do("INSERT INTO tombstones VALUES (?, ?, ?, ?)", mid, order_no, had_approved, now)
 
     def approval(self, mid: str, order_no: str) -> Row | None:
-        return self._one("SELECT * FROM approvals WHERE mid = ? AND order_no = ?", mid, order_no)
+        return self.one("SELECT * FROM approvals WHERE mid = ? AND order_no = ?", mid, order_no)
 
     def keep_approval(
         self, mid: str, order_no: str, content: str, answer: dict[str, Any], now: int
     ) -> None:
         text = msgspec.json.encode(answer).decode()
-        self._do(
+        self.do(
             "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, ?)",
             *(mid, order_no, content, answer["result"], text, now),
         )
 
     def charge(self, tid: str) -> Row | None:
-        return self._one("SELECT * FROM charges WHERE tid = ?", tid)
+        return self.one("SELECT * FROM charges WHERE tid = ?", tid)
 
     def charge_of(self, mid: str, order_no: str) -> Row | None:
-        return self._one("SELECT * FROM charges WHERE mid = ? AND order_no = ?", mid, order_no)
+        return self.one("SELECT * FROM charges WHERE mid = ? AND order_no = ?", mid, order_no)
 
     def add_charge(self, tid: str, order: Order, taken: int, approval_no: str, now: int) -> None:
         """Take money at once; a virtual account starts with nothing taken."""
-        self._do(
+        self.do(
             "INSERT INTO charges (tid, mid, order_no, currency, taken) VALUES (?, ?, ?, ?, ?)",
             *(tid, order.mid, order.order_no, order.currency, taken),
         )
@@ -194,7 +196,7 @@ class Book:
 
     def give_back(self, charge: Row, kind: str, reference: str, amount: int, now: int) -> int:
         """Return money; answers what is left. The schema refuses more than was taken."""
-        row = self._one(
+        row = self.one(
             "UPDATE charges SET returned = returned + ? WHERE tid = ?"
             " RETURNING taken - returned AS balance",
             *(amount, charge["tid"]),
@@ -204,7 +206,7 @@ class Book:
         return int(row["balance"])
 
     def _note(self, kind: str, charge: Row, reference: str, amount: int, now: int) -> None:
-        self._do(
+        self.do(
             "INSERT INTO book (mid, at, kind, order_no, tid, reference, amount, currency)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             *(charge["mid"], now, kind, charge["order_no"], charge["tid"]),
@@ -215,7 +217,7 @@ class Book:
         self, mid: str, after: int, limit: int, since: int = 0, until: int = 2**62
     ) -> list[Row]:
         """The book of a member, oldest first, from behind `after`; booked from `since` up to `until`."""
-        return self._all(
+        return self.all(
             "SELECT seq, at, kind, order_no, tid, reference, amount, currency FROM book"
             " WHERE mid = ? AND seq > ? AND at >= ? AND at < ? ORDER BY seq LIMIT ?",
             *(mid, after, since, until, limit),
@@ -224,11 +226,11 @@ class Book:
     # Cancels
 
     def cancel(self, mid: str, cancel_no: str) -> Row | None:
-        return self._one("SELECT * FROM cancels WHERE mid = ? AND cancel_no = ?", mid, cancel_no)
+        return self.one("SELECT * FROM cancels WHERE mid = ? AND cancel_no = ?", mid, cancel_no)
 
     def cancels_of(self, mid: str, tid: str) -> list[Row]:
         """The cancels that were done, oldest first."""
-        return self._all(
+        return self.all(
             "SELECT * FROM cancels WHERE mid = ? AND tid = ? AND result = 'cancelled'"
             " ORDER BY at, cancel_no",
             *(mid, tid),
@@ -245,7 +247,7 @@ class Book:
         now: int,
     ) -> None:
         text = msgspec.json.encode(answer).decode()
-        self._do(
+        self.do(
             "INSERT INTO cancels VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             *(mid, cancel_no, content, tid, amount, answer["result"], text, now),
         )
@@ -264,7 +266,7 @@ class Book:
     ) -> bool:
         """False when the number is taken."""
         return bool(
-            self._do(
+            self.do(
                 "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (number) DO NOTHING",
                 *(number, order.mid, order.order_no, tid, bank_code, holder),
@@ -273,26 +275,26 @@ class Book:
         )
 
     def account(self, number: str) -> Row | None:
-        return self._one("SELECT * FROM accounts WHERE number = ?", number)
+        return self.one("SELECT * FROM accounts WHERE number = ?", number)
 
     def account_of(self, mid: str, order_no: str) -> Row | None:
-        return self._one("SELECT * FROM accounts WHERE mid = ? AND order_no = ?", mid, order_no)
+        return self.one("SELECT * FROM accounts WHERE mid = ? AND order_no = ?", mid, order_no)
 
     def latest_accounts(self, limit: int) -> list[Row]:
-        return self._all("SELECT * FROM accounts ORDER BY issued_at DESC LIMIT ?", limit)
+        return self.all("SELECT * FROM accounts ORDER BY issued_at DESC LIMIT ?", limit)
 
     def deposits(self, number: str) -> list[Row]:
-        return self._all("SELECT * FROM deposits WHERE number = ? ORDER BY id", number)
+        return self.all("SELECT * FROM deposits WHERE number = ? ORDER BY id", number)
 
     def deposit(
         self, account: Row, notice_id: str, amount: int, depositor: str, at: int, now: int
     ) -> int:
         """Book money that came in, under its notice's number; answers the total of all deposits."""
-        self._do(
+        self.do(
             "INSERT INTO deposits (number, amount, depositor, deposited_at) VALUES (?, ?, ?, ?)",
             *(account["number"], amount, depositor, at),
         )
-        row = self._one(
+        row = self.one(
             "UPDATE charges SET taken = taken + ? WHERE tid = ? RETURNING *",
             *(amount, account["tid"]),
         )
@@ -305,30 +307,30 @@ class Book:
     def add_notice(
         self, notice_id: str, mid: str, order_no: str, url: str, body: str, amount: int, now: int
     ) -> None:
-        self._do(
+        self.do(
             "INSERT INTO notices VALUES (?, ?, ?, ?, ?, ?, 'waiting', 0, ?)",
             *(notice_id, mid, order_no, url, body, amount, now),
         )
 
     def due_notices(self, now: int, limit: int) -> list[Row]:
-        return self._all(
+        return self.all(
             "SELECT n.*, m.secret FROM notices n JOIN members m USING (mid)"
             " WHERE n.state = 'waiting' AND n.next_at <= ? ORDER BY n.next_at LIMIT ?",
             *(now, limit),
         )
 
     def next_notice_at(self) -> int | None:
-        row = self._one("SELECT min(next_at) AS at FROM notices WHERE state = 'waiting'")
+        row = self.one("SELECT min(next_at) AS at FROM notices WHERE state = 'waiting'")
         return None if row is None else row["at"]
 
     def notices_of(self, mid: str, order_no: str) -> list[Row]:
         """The notices of an order, each with its attempts, oldest first."""
-        notices = self._all(
+        notices = self.all(
             "SELECT * FROM notices WHERE mid = ? AND order_no = ? ORDER BY notice_id",
             *(mid, order_no),
         )
         for notice in notices:
-            notice["tries"] = self._all(
+            notice["tries"] = self.all(
                 "SELECT at, outcome, http_status, detail, duration_ms FROM notice_attempts"
                 " WHERE notice_id = ? ORDER BY id",
                 notice["notice_id"],
@@ -347,13 +349,13 @@ class Book:
         next_at: int | None,
     ) -> None:
         """Keep an attempt and say what becomes of its notice. Delivered stays delivered."""
-        self._do(
+        self.do(
             "INSERT INTO notice_attempts"
             " (notice_id, at, outcome, http_status, detail, duration_ms)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             *(notice_id, at, outcome, http_status, detail, duration_ms),
         )
-        self._do(
+        self.do(
             "UPDATE notices SET attempts = attempts + 1, state = ?, next_at = ?"
             " WHERE notice_id = ?",
             *(state, next_at, notice_id),
@@ -361,7 +363,7 @@ class Book:
 
     def send_again(self, notice_id: str, now: int) -> bool:
         return bool(
-            self._do(
+            self.do(
                 "UPDATE notices SET state = 'waiting', next_at = ? WHERE notice_id = ?",
                 *(now, notice_id),
             )
@@ -372,20 +374,20 @@ class Book:
     def add_card(
         self, card_id: str, number_mac: bytes, secret_mac: bytes, pin_hash: str | None
     ) -> None:
-        self._do(
+        self.do(
             "INSERT INTO cards (id, number_mac, secret_mac, pin_hash) VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO NOTHING",
             *(card_id, number_mac, secret_mac, pin_hash),
         )
 
     def card(self, card_id: str) -> Row | None:
-        return self._one("SELECT * FROM cards WHERE id = ?", card_id)
+        return self.one("SELECT * FROM cards WHERE id = ?", card_id)
 
     def card_by_number(self, number_mac: bytes) -> Row | None:
-        return self._one("SELECT * FROM cards WHERE number_mac = ?", number_mac)
+        return self.one("SELECT * FROM cards WHERE number_mac = ?", number_mac)
 
     def locked_cards(self) -> list[str]:
-        rows = self._all(
+        rows = self.all(
             "SELECT id FROM cards WHERE password_tries >= ? OR pin_tries >= ? ORDER BY id",
             *(PASSWORD_TRIES, PIN_TRIES),
         )
@@ -393,7 +395,7 @@ class Book:
 
     def count_wrong_password(self, card_id: str) -> int:
         """Count one wrong password; answers how many tries are left."""
-        row = self._one(
+        row = self.one(
             "UPDATE cards SET password_tries = password_tries + 1"
             " WHERE id = ? AND password_tries < ? RETURNING password_tries",
             *(card_id, PASSWORD_TRIES),
@@ -401,14 +403,14 @@ class Book:
         return 0 if row is None else PASSWORD_TRIES - int(row["password_tries"])
 
     def forget_wrong_passwords(self, card_id: str) -> None:
-        self._do("UPDATE cards SET password_tries = 0 WHERE id = ?", card_id)
+        self.do("UPDATE cards SET password_tries = 0 WHERE id = ?", card_id)
 
     def reserve_pin_try(self, card_id: str) -> int | None:
         """Spend one try before looking at the PIN; answers what is left, None when locked.
 
         Spending first is what keeps sixty-four guesses at once from being more than five.
         """
-        row = self._one(
+        row = self.one(
             "UPDATE cards SET pin_tries = pin_tries + 1"
             " WHERE id = ? AND pin_tries < ? RETURNING pin_tries",
             *(card_id, PIN_TRIES),
@@ -416,21 +418,21 @@ class Book:
         return None if row is None else PIN_TRIES - int(row["pin_tries"])
 
     def forget_wrong_pins(self, card_id: str) -> None:
-        self._do("UPDATE cards SET pin_tries = 0 WHERE id = ?", card_id)
+        self.do("UPDATE cards SET pin_tries = 0 WHERE id = ?", card_id)
 
     # Certificates, challenges
 
     def add_certificate(self, serial: str, card_id: str, pem: str, not_after: int) -> None:
-        self._do(
+        self.do(
             "INSERT INTO certificates (serial, card_id, pem, not_after) VALUES (?, ?, ?, ?)",
             *(serial, card_id, pem, not_after),
         )
 
     def certificate(self, serial: str) -> Row | None:
-        return self._one("SELECT * FROM certificates WHERE serial = ?", serial)
+        return self.one("SELECT * FROM certificates WHERE serial = ?", serial)
 
     def revoke_certificate(self, serial: str, now: int) -> None:
-        self._do(
+        self.do(
             "UPDATE certificates SET revoked_at = coalesce(revoked_at, ?) WHERE serial = ?",
             *(now, serial),
         )
@@ -438,7 +440,7 @@ class Book:
     def add_challenge(
         self, challenge_id: str, window_id: str, serial: str, content: bytes, expires_at: int
     ) -> None:
-        self._do(
+        self.do(
             "INSERT INTO challenges (id, window_id, serial, content, expires_at)"
             " VALUES (?, ?, ?, ?, ?)",
             *(challenge_id, window_id, serial, content, expires_at),
@@ -446,7 +448,7 @@ class Book:
 
     def use_challenge(self, challenge_id: str, window_id: str, now: int) -> Row | None:
         """Take a challenge, once: None when it is unknown, foreign, dead or used."""
-        return self._one(
+        return self.one(
             "UPDATE challenges SET used_at = ? WHERE id = ? AND window_id = ?"
             " AND used_at IS NULL AND expires_at > ? RETURNING *",
             *(now, challenge_id, window_id, now),
@@ -457,7 +459,7 @@ class Book:
     def add_keypad(
         self, session: str, window_id: str, card_id: str, layout: str, expires_at: int
     ) -> None:
-        self._do(
+        self.do(
             "INSERT INTO keypads (session, window_id, card_id, layout, expires_at)"
             " VALUES (?, ?, ?, ?, ?)",
             *(session, window_id, card_id, layout, expires_at),
@@ -465,7 +467,7 @@ class Book:
 
     def use_keypad(self, session: str, window_id: str, now: int) -> Row | None:
         """Take a keypad, once: None when it is unknown, foreign, dead or used."""
-        return self._one(
+        return self.one(
             "UPDATE keypads SET used_at = ? WHERE session = ? AND window_id = ?"
             " AND used_at IS NULL AND expires_at > ? RETURNING *",
             *(now, session, window_id, now),
@@ -476,7 +478,7 @@ class Book:
     def send_code(self, window_id: str, carrier: str, code_mac: bytes, expires_at: int) -> bool:
         """Put a new code in place of the last; False when too many were sent to this window."""
         return bool(
-            self._do(
+            self.do(
                 "INSERT INTO sms_codes (window_id, carrier, code_mac, expires_at)"
                 " VALUES (?, ?, ?, ?) ON CONFLICT (window_id) DO UPDATE SET"
                 " carrier = excluded.carrier, code_mac = excluded.code_mac, tries = 0,"
@@ -487,17 +489,17 @@ class Book:
 
     def try_code(self, window_id: str, now: int) -> Row | None:
         """Spend one try of the window's living code; None when there is none to try."""
-        return self._one(
+        return self.one(
             "UPDATE sms_codes SET tries = tries + 1"
             " WHERE window_id = ? AND tries < ? AND expires_at > ? RETURNING *",
             *(window_id, SMS_TRIES, now),
         )
 
     def post_message(self, recipient: str, text: str, now: int) -> None:
-        self._do("INSERT INTO inbox (at, recipient, text) VALUES (?, ?, ?)", now, recipient, text)
+        self.do("INSERT INTO inbox (at, recipient, text) VALUES (?, ?, ?)", now, recipient, text)
 
     def latest_messages(self, limit: int) -> list[Row]:
-        return self._all(
+        return self.all(
             'SELECT id, at, recipient AS "to", text FROM inbox ORDER BY id DESC LIMIT ?', limit
         )
 

@@ -163,6 +163,13 @@ def read_token(headers: dict[bytes, bytes], query: bytes) -> str | None:
 
 OPERATIONS = (
     Operation(
-        "POST", "/users/getToken", SignIn, "인증 토큰 발급", "authenticate", open_verb=sign_in
+        "POST",
+        "/users/getToken",
+        SignIn,
+        "인증 토큰 발급",
+        "authenticate",
+        open_verb=sign_in,
+        answer=TokenAnnotation,
+        english="Get an access token",
     ),
 )

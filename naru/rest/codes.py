@@ -68,10 +68,44 @@ def _one(table: dict[str, str], code: str) -> Answer:
 
 
 OPERATIONS = (
-    Operation("GET", "/cards", Nothing, "카드사 코드 목록", "codes", list_cards),
     Operation(
-        "GET", "/cards/{card_standard_code}", OneCard, "카드사 코드 조회", "codes", show_card
+        "GET",
+        "/cards",
+        Nothing,
+        "카드사 코드 목록",
+        "codes",
+        list_cards,
+        answer=list[StandardCodeAnnotation],
+        english="List the card companies",
     ),
-    Operation("GET", "/banks", Nothing, "은행 코드 목록", "codes", list_banks),
-    Operation("GET", "/banks/{bank_standard_code}", OneBank, "은행 코드 조회", "codes", show_bank),
+    Operation(
+        "GET",
+        "/cards/{card_standard_code}",
+        OneCard,
+        "카드사 코드 조회",
+        "codes",
+        show_card,
+        answer=StandardCodeAnnotation,
+        english="Look up a card company",
+    ),
+    Operation(
+        "GET",
+        "/banks",
+        Nothing,
+        "은행 코드 목록",
+        "codes",
+        list_banks,
+        answer=list[StandardCodeAnnotation],
+        english="List the banks",
+    ),
+    Operation(
+        "GET",
+        "/banks/{bank_standard_code}",
+        OneBank,
+        "은행 코드 조회",
+        "codes",
+        show_bank,
+        answer=StandardCodeAnnotation,
+        english="Look up a bank",
+    ),
 )

@@ -55,7 +55,8 @@ class Operation:
     given the caller's address. A row that changes something has `recall`, and takes an Idempotency-Key.
 
     `answer` is the type of `response` when it went well (a struct, a list of one); None when V1 answers
-    with code and message alone. `summary` says in Korean what it does, `english` in English.
+    with code and message alone. With `partial` status 207 says that `response` holds only a part of what
+    was asked for. `summary` says in Korean what it does, `english` in English.
     """
 
     method: str
@@ -68,6 +69,7 @@ class Operation:
     recall: Recall | None = None
     answer: Any = None
     english: str = ""
+    partial: bool = False
 
     def __post_init__(self) -> None:
         if (self.verb is None) == (self.open_verb is None):

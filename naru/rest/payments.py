@@ -17,7 +17,9 @@ from naru.payments.ask_now import ask_now
 from naru.payments.cancel import cancel, find_to_cancel
 from naru.rest import messages
 from naru.rest.annotations import (
+    PagedPaymentAnnotation,
     PaymentAnnotation,
+    PaymentBalanceResponseAnnotation,
     balance_annotation,
     page_annotation,
     payment_annotation,
@@ -283,7 +285,16 @@ def _money(amount: str | int | Decimal | None, currency: str) -> Money | None:
 
 
 OPERATIONS = (
-    Operation("GET", "/payments/{imp_uid}", OnePayment, "결제내역 단건조회", "payments", show),
+    Operation(
+        "GET",
+        "/payments/{imp_uid}",
+        OnePayment,
+        "결제내역 단건조회",
+        "payments",
+        show,
+        answer=PaymentAnnotation,
+        english="Look up a payment",
+    ),
     Operation(
         "GET",
         "/payments/{imp_uid}/balance",
@@ -291,8 +302,20 @@ OPERATIONS = (
         "결제 상세내역 조회",
         "payments",
         show_balance,
+        answer=PaymentBalanceResponseAnnotation,
+        english="Look up what is left of a payment, by taxation",
     ),
-    Operation("GET", "/payments", ManyPayments, "결제내역 복수조회", "payments", show_many),
+    Operation(
+        "GET",
+        "/payments",
+        ManyPayments,
+        "결제내역 복수조회",
+        "payments",
+        show_many,
+        answer=list[PaymentAnnotation],
+        english="Look up many payments",
+        partial=True,
+    ),
     Operation(
         "GET",
         "/payments/find/{merchant_uid}",
@@ -300,6 +323,8 @@ OPERATIONS = (
         "주문의 결제 조회",
         "payments",
         find,
+        answer=PaymentAnnotation,
+        english="Look up the first payment of an order",
     ),
     Operation(
         "GET",
@@ -308,6 +333,8 @@ OPERATIONS = (
         "주문의 결제 조회",
         "payments",
         find,
+        answer=PaymentAnnotation,
+        english="Look up the first payment of an order",
     ),
     Operation(
         "GET",
@@ -316,6 +343,8 @@ OPERATIONS = (
         "주문의 결제 목록",
         "payments",
         find_all,
+        answer=PagedPaymentAnnotation,
+        english="List the payments of an order",
     ),
     Operation(
         "GET",
@@ -324,6 +353,8 @@ OPERATIONS = (
         "주문의 결제 목록",
         "payments",
         find_all,
+        answer=PagedPaymentAnnotation,
+        english="List the payments of an order",
     ),
     Operation(
         "GET",
@@ -332,6 +363,8 @@ OPERATIONS = (
         "상태별 결제 목록",
         "payments",
         list_by_status,
+        answer=PagedPaymentAnnotation,
+        english="List payments by status",
     ),
     Operation(
         "POST",
@@ -341,5 +374,7 @@ OPERATIONS = (
         "payments",
         give_back,
         recall=recall_cancel,
+        answer=PaymentAnnotation,
+        english="Cancel a payment, wholly or in part",
     ),
 )

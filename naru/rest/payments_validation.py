@@ -12,7 +12,7 @@ from naru.domain.ids import MerchantUid, is_merchant_uid
 from naru.domain.prepared import Prepared, read_announced
 from naru.payments.prepare import BARE_NUMBER, change_prepared, prepare
 from naru.rest import messages
-from naru.rest.annotations import prepare_annotation
+from naru.rest.annotations import PrepareAnnotation, prepare_annotation
 from naru.rest.coerce import Text, malformed, number
 from naru.rest.envelope import Answer, HttpRefusal, success
 from naru.rest.operation import Call, Operation
@@ -83,6 +83,8 @@ OPERATIONS = (
         "payments.validation",
         announce,
         recall=recall_announced,
+        answer=PrepareAnnotation,
+        english="Announce the amount of an order",
     ),
     Operation(
         "PUT",
@@ -92,6 +94,8 @@ OPERATIONS = (
         "payments.validation",
         announce_again,
         recall=recall_announced,
+        answer=PrepareAnnotation,
+        english="Change an announced amount",
     ),
     Operation(
         "GET",
@@ -100,5 +104,7 @@ OPERATIONS = (
         "사전등록 조회",
         "payments.validation",
         show_announced,
+        answer=PrepareAnnotation,
+        english="Look up an announced amount",
     ),
 )

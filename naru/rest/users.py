@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from naru.rest.annotations import channel_annotation
+from naru.rest.annotations import PgSettingAnnotation, channel_annotation
 from naru.rest.envelope import Answer, success
 from naru.rest.operation import Call, Nothing, Operation
 
@@ -14,4 +14,15 @@ async def list_channels(call: Call, request: Nothing) -> Answer:
     return success([channel_annotation(channel, name) for name, channel in named])
 
 
-OPERATIONS = (Operation("GET", "/users/pg", Nothing, "PG 설정 목록", "users", list_channels),)
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/users/pg",
+        Nothing,
+        "PG 설정 목록",
+        "users",
+        list_channels,
+        answer=list[PgSettingAnnotation],
+        english="List the channels of the merchant",
+    ),
+)

@@ -204,7 +204,15 @@ def _money(amount: str | int | Decimal | None, currency: str) -> Money | None:
 
 OPERATIONS = (
     Operation(
-        "POST", "/vbanks", IssueAccount, "가상계좌 발급", "vbanks", issue, recall=recall_issue
+        "POST",
+        "/vbanks",
+        IssueAccount,
+        "가상계좌 발급",
+        "vbanks",
+        issue,
+        recall=recall_issue,
+        answer=PaymentAnnotation,
+        english="Issue a virtual account",
     ),
     Operation(
         "PUT",
@@ -214,6 +222,8 @@ OPERATIONS = (
         "vbanks",
         change,
         recall=recall_change,
+        answer=PaymentAnnotation,
+        english="Change a waiting virtual account",
     ),
     Operation(
         "DELETE",
@@ -223,5 +233,7 @@ OPERATIONS = (
         "vbanks",
         close,
         recall=recall_close,
+        answer=PaymentAnnotation,
+        english="Close a waiting virtual account",
     ),
 )

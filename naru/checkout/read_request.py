@@ -143,8 +143,6 @@ def read_opening(
     """Read the parameters for this merchant and channel. Raises BadRequest and BadAmount."""
     param = asked.param
     manners = profile(channel.pg_code)
-    if asked.tier_code is not None:
-        _refuse(f"등록되지 않은 하위 가맹점(tier_code)입니다: {asked.tier_code[:20]}")
     if param.get("customer_uid") not in (None, ""):
         _refuse("빌링키 발급(customer_uid)은 아직 지원하지 않습니다.")
     for name in manners.required:

@@ -51,7 +51,13 @@ from naru.domain.errors import (
 )
 from naru.domain.ids import hash_secret
 from naru.domain.limit import Limit, stranger
-from naru.domain.merchant import NULL_ORIGIN, Merchant, allows_page, origin_of
+from naru.domain.merchant import (
+    NULL_ORIGIN,
+    Merchant,
+    allows_page,
+    is_tier_code,
+    origin_of,
+)
 from naru.domain.payment import Payment, Step
 from naru.domain.pg_profile import Mode, Shape, profile
 from naru.domain.window import Redirect
@@ -140,8 +146,10 @@ class _Door:
 
     async def list_channels(self, request: Request) -> Response:
         """`GET /users/pg/{user_code}`: V1's own, with `msg` and `data`; the default channel first."""
-        merchant, channels = await self._merchant(request.path_params["user_code"])
-        if merchant is None or "tier" in request.query_params:
+        merchant, channels = await self._merchant(
+            request.path_params["user_code"], request.query_params.get("tier")
+        )
+        if merchant is None:
             answer = {"code": -1, "msg": "등록되지 않은 판매자 코드입니다.", "data": []}
             return _json(answer, ANYONE, 404)
         data = [
@@ -170,7 +178,11 @@ class _Door:
             asked = read_asked(raw)
         except BadRequest as error:
             return _refusal(None, Shape.FULL, "F400", error.sentence, None)
-        merchant, channels = await self._merchant(asked.user_code)
+        merchant, channels = await self._merchant(asked.user_code, asked.tier_code)
+        if merchant is None and asked.tier_code is not None:
+            sentence = f"등록되지 않은 하위 가맹점(tier_code)입니다: {asked.tier_code[:20]}"
+            shape = asked.shape(profile(""))
+            return _refusal(asked.merchant_uid, shape, "F400", sentence, None)
         if merchant is None:
             shape = asked.shape(profile(""))
             return _refusal(
@@ -321,11 +333,17 @@ class _Door:
         async with self._gateway.store.direct() as session:
             return await session.payments.case(imp_uid, hash_secret(token))
 
-    async def _merchant(self, user_code: str) -> tuple[Merchant | None, list[Channel]]:
-        if not is_user_code(user_code):
+    async def _merchant(
+        self, user_code: str, tier_code: str | None
+    ) -> tuple[Merchant | None, list[Channel]]:
+        """Who sells: the merchant of this code, or its tier (`IMP.agency`)."""
+        if not is_user_code(user_code) or not (tier_code is None or is_tier_code(tier_code)):
             return None, []
         async with self._gateway.store.direct() as session:
             merchant = await session.merchants.by_user_code(user_code)
+            if merchant is not None and tier_code is not None:
+                tier = await session.tiers.find(merchant.id, tier_code)
+                merchant = None if tier is None else await session.merchants.get(tier.merchant_id)
             if merchant is None:
                 return None, []
             return merchant, await session.channels.of_merchant(merchant.id)

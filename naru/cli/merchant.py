@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         'for example:  naru merchant add "My shop" --origin https://shop.example.com\n'
         "              naru merchant set imp12345678 webhook_url https://shop.example.com/hook\n"
+        '              naru merchant tier add imp12345678 ABC "A shop of my agency"\n'
         "A MERCHANT is its id or its 가맹점식별코드 (impXXXXXXXX). Secrets are shown once, when made."
     )
     verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
@@ -89,6 +90,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     change.add_argument("setting", choices=SETTINGS)
     change.add_argument("value", help="an empty text takes an address away")
 
+    tier = verbs.add_parser("tier", help="tiers (하위 상점) of an agency").add_subparsers(
+        metavar="ADD|LIST", dest="what", required=True
+    )
+    tier_add = tier.add_parser(
+        "add", help="a merchant that this agency's token acts for, with the header Tier: CODE"
+    )
+    tier_add.add_argument("merchant", help="the agency")
+    tier_add.add_argument("tier_code", help="three of A-Z and 0-9, such as ABC")
+    tier_add.add_argument("name")
+    tier_list = tier.add_parser("list", help="the tiers of an agency")
+    tier_list.add_argument("merchant", help="the agency")
+
     code = verbs.add_parser("add-user-code", help="one more 가맹점식별코드 for a merchant")
     code.add_argument("merchant")
     code.add_argument("user_code")
@@ -102,7 +115,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     verb = arguments.verb
-    if verb in ("key", "webhook-secret"):
+    if verb in ("key", "webhook-secret", "tier"):
         verb = f"{verb} {arguments.what}"
     async with database.open_store(settings) as store, store.begin() as session:
         match verb:
@@ -121,6 +134,10 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
                 await _new_webhook_secret(session, arguments.merchant)
             case "webhook-secret retire":
                 await _retire_webhook_secret(session, arguments.merchant)
+            case "tier add":
+                await _add_tier(session, arguments)
+            case "tier list":
+                await _list_tiers(session, arguments.merchant)
             case "add-user-code":
                 await _add_user_code(session, arguments)
             case "set":
@@ -227,6 +244,49 @@ async def _show(session: "Session", word: str) -> None:
     for key in await session.merchants.keys(merchant.id):
         end = f"revoked {key['revoked_at']:%Y-%m-%d}" if key["revoked_at"] else "living"
         print(f"{'imp_key':<24}{key['imp_key']}  {end}")
+
+
+async def _add_tier(session: "Session", arguments: argparse.Namespace) -> None:
+    import asyncpg
+
+    from naru.domain.merchant import is_tier_code
+
+    agency = await find.merchant(session, arguments.merchant)
+    code, name = arguments.tier_code, _text(arguments.name)
+    if not is_tier_code(code):
+        raise CliError("A tier code is three capital letters or digits, such as ABC.")
+    user_code = _user_code(f"{agency.user_code}-{code}")
+    webhook_secret = fresh.webhook_secret()
+    try:
+        tier_id = await session.merchants.add(
+            name, [user_code], live=agency.live, webhook_secret=webhook_secret
+        )
+        await session.tiers.add(tier_id, agency.id, code)
+    except asyncpg.UniqueViolationError:
+        raise CliError(f"{agency.name} has a tier {code} already.") from None
+    tier = await session.merchants.get(tier_id)
+    assert tier is not None
+    # What its agency allows it allows too, until its own staff says otherwise.
+    await session.merchants.change(
+        dataclasses.replace(
+            agency,
+            id=tier.id,
+            user_code=user_code,
+            name=name,
+            webhook_secret=webhook_secret,
+        )
+    )
+    print(f"tier            {code} of {agency.name}")
+    print(f"merchant        {tier_id}  {name}")
+    print(f"user code       {user_code}")
+    print(f"webhook secret  {webhook_secret}")
+    print(f"It has contracts of its own: naru channel add {user_code} …")
+
+
+async def _list_tiers(session: "Session", word: str) -> None:
+    agency = await find.merchant(session, word)
+    for tier in await session.tiers.of_agency(agency.id):
+        print(f"{tier.code}  {tier.merchant_id:>4}  {tier.name}")
 
 
 async def _add_user_code(session: "Session", arguments: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 APP_RETURN_HOST = "detectchangingwebview"
 LOOPBACK = "loopback"
 NULL_ORIGIN = "null"
+_TIER_CODE = re.compile(r"[A-Z0-9]{3}")
 # An origin stands in headers (frame-ancestors), where a comma or a semicolon begins something else.
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 
@@ -33,6 +34,20 @@ class Merchant:
     webhook_mode: str = "ladder"  # ladder | v1 | once (webhooks/retry.py)
     webhook_secret: str | None = field(default=None, repr=False)
     confirm_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A merchant (하위 상점) that an agency's token may act for. `code` is three of `[A-Z0-9]`."""
+
+    merchant_id: int
+    code: str
+    name: str
+
+
+def is_tier_code(text: str) -> bool:
+    """Could a tier have this code?"""
+    return _TIER_CODE.fullmatch(text) is not None
 
 
 def origin_of(url: str) -> str | None:

@@ -6,7 +6,7 @@ and `coerce.py` turn a request into its type, `annotations.py` and `envelope.py`
 
 from __future__ import annotations
 
-from naru.rest import authenticate, codes, payments, payments_validation, users, vbanks
+from naru.rest import authenticate, codes, payments, payments_validation, tiers, users, vbanks
 from naru.rest.door import Door
 from naru.rest.operation import Operation
 
@@ -16,6 +16,7 @@ def operations() -> tuple[Operation, ...]:
     return (
         *authenticate.OPERATIONS,
         *users.OPERATIONS,
+        *tiers.OPERATIONS,
         *payments.OPERATIONS,
         *payments_validation.OPERATIONS,
         *vbanks.OPERATIONS,

@@ -19,6 +19,7 @@ import msgspec
 
 from naru.domain.ids import hash_secret
 from naru.domain.limit import Limit, stranger
+from naru.domain.merchant import is_tier_code
 from naru.domain.payment import Payment
 from naru.payments.gateway import Gateway
 from naru.rest import messages
@@ -131,16 +132,19 @@ async def who_asks(
     now: datetime,
     imp_uid: str | None = None,
 ) -> tuple[int, Payment | None]:
-    """The id of the merchant whose living token this request carries. Raises HttpRefusal 401.
+    """The id of the merchant for whom this request speaks. Raises HttpRefusal 401.
 
+    That is the merchant whose living token it carries; with a `Tier` header the tier of that code,
+    which must be one of the token's merchant (unknowns A39, D8). This is the one place where tiers
+    are told apart: behind it a tier is a merchant as any other.
     With `imp_uid` also that merchant's payment, for the price of one question to the database.
     """
     token = read_token(headers, query)
-    # There are no agencies yet, so no token may act for a sub-merchant (unknowns A39).
-    if token is None or headers.get(b"tier"):
+    tier_code = headers.get(b"tier", b"").decode("latin-1").strip() or None
+    if token is None or (tier_code is not None and not is_tier_code(tier_code)):
         raise HttpRefusal(401, messages.UNAUTHORIZED)
     async with gateway.store.direct() as session:
-        found = await session.payments.get_by_token(imp_uid, hash_secret(token), now)
+        found = await session.payments.get_by_token(imp_uid, hash_secret(token), now, tier_code)
     if found is None:
         raise HttpRefusal(401, messages.UNAUTHORIZED)
     return found

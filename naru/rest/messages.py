@@ -22,6 +22,9 @@ NOT_A_WAITING_ACCOUNT = "입금 대기중인 가상계좌 결제건이 아닙니
 ACCOUNT_CHANGE_UNSUPPORTED = "가상계좌 정보 수정을 지원하지 않는 PG사입니다."
 FIXED_ACCOUNT_UNSUPPORTED = "고정식 가상계좌(vbank_num, vbank_key) 발급을 지원하지 않는 PG사입니다."
 
+# Ours: tiers.
+NO_TIER = "등록되지 않은 하위 상점(tier_code)입니다."
+
 # Ours: the transport.
 NO_OPERATION = "존재하지 않는 API입니다."
 WRONG_VERB = "허용되지 않는 HTTP METHOD 입니다."

@@ -141,10 +141,17 @@ class Payments:
         return await self._one(Q["get_of_merchant"], imp_uid, merchant_id)
 
     async def get_by_token(
-        self, imp_uid: str | None, token_hash: bytes, now: datetime
+        self, imp_uid: str | None, token_hash: bytes, now: datetime, tier_code: str | None = None
     ) -> tuple[int, Payment | None] | None:
-        """The merchant id that a living token speaks for, and its payment of this id, if any."""
-        row = await self._connection.fetchrow(Q["get_by_token"], imp_uid, token_hash, now)
+        """The merchant id that a living token speaks for, and its payment of this id, if any.
+
+        With a tier's code that is the tier; None when the token's merchant has no such tier.
+        """
+        asked = (imp_uid, token_hash, now)
+        if tier_code is None:
+            row = await self._connection.fetchrow(Q["get_by_token"], *asked)
+        else:
+            row = await self._connection.fetchrow(Q["get_by_tier_token"], *asked, tier_code)
         if row is None:
             return None
         if row["imp_uid"] is None:

@@ -21,6 +21,7 @@ from naru.store.pg_books import PgBooks
 from naru.store.prepared import PreparedAmounts
 from naru.store.queue import Queue
 from naru.store.tasks import Tasks
+from naru.store.tiers import Tiers
 from naru.store.watches import Watches
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ class Session:
     def merchants(self) -> Merchants:
         """Merchants, their API keys and tokens."""
         return Merchants(self._connection)
+
+    @property
+    def tiers(self) -> Tiers:
+        """Merchants that an agency acts for."""
+        return Tiers(self._connection)
 
     @property
     def keys(self) -> Keys:

@@ -57,6 +57,14 @@ SELECT k.merchant_id AS speaks_for, p.*, s.sealed
   LEFT JOIN payment_secrets s ON s.imp_uid = p.imp_uid
  WHERE k.token_hash = $2 AND k.token_expires_at > $3;
 
+-- get_by_tier_token --
+-- The same for an agency's token that acts for its tier $4: it speaks for the tier alone.
+SELECT t.merchant_id AS speaks_for, p.*, s.sealed
+  FROM api_keys k JOIN tiers t ON t.agency_id = k.merchant_id AND t.tier_code = $4
+  LEFT JOIN payments p ON p.imp_uid = $1 AND p.merchant_id = t.merchant_id
+  LEFT JOIN payment_secrets s ON s.imp_uid = p.imp_uid
+ WHERE k.token_hash = $2 AND k.token_expires_at > $3;
+
 -- get_by_window --
 -- The payment whose window holds this secret.
 SELECT p.*, s.sealed FROM payments p LEFT JOIN payment_secrets s USING (imp_uid)

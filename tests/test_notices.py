@@ -30,6 +30,7 @@ from naru.store import Store
 from naru.store.keys import reseal
 from naru.wire import Answer, Wire
 from tests.support.house import PG_SECRET, make_merchant, make_payment
+from tests.support.scale import often
 
 if TYPE_CHECKING:
     from tests.support.postgres import Databases
@@ -232,8 +233,8 @@ async def unreadable(pg: Pg) -> int:
     """How many notices of this channel a person was asked to read."""
     async with pg.gateway.store.direct() as session:
         tasks = await session.tasks.list_open()
-    mine = f"{pg.channel.id}/"
-    return sum(t.kind == "notice_unreadable" and t.subject.startswith(mine) for t in tasks)
+    mine = str(pg.channel.id)
+    return sum(t.kind == "notice_unreadable" and t.subject == mine for t in tasks)
 
 
 async def test_signed_garbage_is_not_acknowledged_and_is_laid_before_a_person_once(pg: Pg) -> None:
@@ -314,6 +315,64 @@ async def test_a_notice_that_cannot_be_booked_is_kept_through_a_change_of_keys(p
     assert await pg.deposits() == [("n1", "exact")]
 
 
+@pytest.mark.promise("P16")
+async def test_many_that_cannot_be_read_are_one_task_that_counts_and_ends_with_the_last(
+    pg: Pg,
+) -> None:
+    """Each is kept and tried alone; people are told of their channel once."""
+    many = often(30, 300)
+    bodies = [pg.notice(mid="T-RIGHT", notice_id=f"many{n}") for n in range(many)]
+    answers = [
+        await asyncio.gather(*map(pg.post, bodies[at : at + 10])) for at in range(0, many, 10)
+    ]
+    assert all(answer.body != b"OK" for each in answers for answer in each)
+    await pg.post(b"{ nonsense for ever")
+    assert (len(await kept(pg)), await unreadable(pg)) == (many + 1, 1)
+    async with pg.gateway.store.direct() as session:
+        [task] = [t for t in await session.tasks.list_open() if t.subject == str(pg.channel.id)]
+        assert await session.notices.of_task(task.id) == (many + 1, 0)
+    connection = await asyncpg.connect(pg.database_url)
+    await connection.execute("UPDATE channels SET mid = 'T-RIGHT' WHERE id = $1", pg.channel.id)
+    await an_hour_later(pg)
+    # One is still not understood, so the task stays, and what lies under it.
+    async with pg.gateway.store.direct() as session:
+        assert await session.notices.of_task(task.id) == (many + 1, many)
+    assert (await unreadable(pg), len(await pg.deposits())) == (1, many)
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="kept as long as task"):
+        await connection.execute("DELETE FROM notices WHERE channel_id = $1", pg.channel.id)
+    await connection.close()
+    async with pg.gateway.store.begin() as session:
+        await session.tasks.close(task.id, "kim", "a test of theirs", pg.gateway.now())
+    await an_hour_later(pg)
+    assert (await kept(pg), await unreadable(pg)) == ([], 0)
+
+
+async def test_a_task_is_not_closed_under_a_notice_that_comes_meanwhile(pg: Pg) -> None:
+    """The last kept one is booked in the moment in which another is kept: that one has a task, too."""
+    connection = await asyncpg.connect(pg.database_url)
+    for n in range(often(5, 50)):
+        await connection.execute("UPDATE channels SET mid = 'T-OTHER' WHERE id = $1", pg.channel.id)
+        await pg.post(pg.notice(notice_id=f"first{n}"))
+        await connection.execute(
+            "UPDATE channels SET mid = $2 WHERE id = $1", pg.channel.id, pg.channel.mid
+        )
+        await asyncio.gather(
+            an_hour_later(pg), *(pg.post(f"{{ {n} {i}".encode()) for i in range(3))
+        )
+        alone = await connection.fetchval(
+            "SELECT count(*) FROM notices n WHERE NOT EXISTS (SELECT FROM operator_tasks t"
+            " WHERE t.id = n.task_id AND (t.closed_at IS NULL OR n.done_at IS NOT NULL))"
+        )
+        assert alone == 0, n
+        assert (len(await kept(pg)) >= 3, await unreadable(pg)) == (True, 1)
+        async with pg.gateway.store.begin() as session:
+            for task in await session.tasks.list_open():
+                if task.kind == "notice_unreadable":
+                    await session.tasks.close(task.id, "kim", "seen", pg.gateway.now())
+        await replay_notices(pg.gateway)
+    await connection.close()
+
+
 async def test_what_has_no_proof_is_not_kept_and_what_a_person_has_seen_is_let_go(pg: Pg) -> None:
     await pg.post(b"{ no proof", secret="another")
     assert await kept(pg) == []
@@ -321,7 +380,7 @@ async def test_what_has_no_proof_is_not_kept_and_what_a_person_has_seen_is_let_g
     assert len(await kept(pg)) == 1
     async with pg.gateway.store.begin() as session:
         for task in await session.tasks.list_open():
-            if task.subject.startswith(f"{pg.channel.id}/"):
+            if (task.kind, task.subject) == ("notice_unreadable", str(pg.channel.id)):
                 await session.tasks.close(task.id, "kim", "seen", pg.gateway.now())
     await an_hour_later(pg)
     assert await kept(pg) == []

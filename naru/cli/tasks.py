@@ -12,6 +12,7 @@ from naru.config import Settings
 
 if TYPE_CHECKING:
     from naru.domain.task import Task
+    from naru.store import Session
 
 
 ALONE = "list"
@@ -59,7 +60,7 @@ async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
             print(
                 f"{each.id:>6}  {lines.when(each.opened_at)}  {each.kind:<21}  "
                 f"{each.imp_uid or lines.plain(each.subject)}  "
-                f"{lines.plain(state)}  {lines.plain(each.sentence)}"
+                f"{lines.plain(state)}  {lines.plain(each.sentence)}{await _kept(session, each)}"
             )
 
 
@@ -68,11 +69,12 @@ async def _show(arguments: argparse.Namespace, settings: Settings) -> None:
 
     async with database.open_store(settings) as store, store.direct() as session:
         task = await session.tasks.get(_number(arguments.task))
-    if task is None:
-        raise CliError(f"There is no task number {arguments.task}.")
+        if task is None:
+            raise CliError(f"There is no task number {arguments.task}.")
+        kept = await _kept(session, task)
     said = SAID[TaskKind(task.kind)]
     print(f"task {task.id}: {task.kind}, about {lines.plain(task.subject)}")
-    print(f"  {said.happened}\n  {said.happened_ko}\n  {lines.plain(task.sentence)}")
+    print(f"  {said.happened}\n  {said.happened_ko}\n  {lines.plain(task.sentence)}{kept}")
     print(f"to do\n  {said.advice}\n  {said.advice_ko}")
     if task.kind.startswith("deposit_"):
         print(
@@ -82,6 +84,12 @@ async def _show(arguments: argparse.Namespace, settings: Settings) -> None:
         print(f"  naru payment {task.imp_uid}")
     for line in _times(task):
         print(line)
+
+
+async def _kept(session: "Session", task: "Task") -> str:
+    """How many notices lie under this task, if it is about more than the one that opened it."""
+    kept, booked = await session.notices.of_task(task.id)
+    return f" [{kept} notices kept, {booked} of them booked]" if kept > 1 else ""
 
 
 def _times(task: "Task") -> list[str]:

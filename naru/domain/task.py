@@ -162,10 +162,12 @@ SAID: dict[TaskKind, Said] = {
         "The PG sent a notice that it signed and that cannot be read or booked; it was not acknowledged,"
         " and is kept.",
         "Look at the PG's console for what it tells of, and update Naru if the PG has changed its notices:"
-        " it is tried again every hour, and the task closes itself. To close it by hand lets it go.",
+        " it is tried again every hour, and the task closes itself. There is one task for all such notices"
+        " of a channel, which says how many; to close it by hand lets them go.",
         "PG사의 서명은 맞지만 해석하거나 기록할 수 없는 통보를 받았고, 수신 확인을 하지 않은 채 보관했습니다.",
         "PG사 관리자에서 내용을 확인하고, PG사의 통보 형식이 바뀌었다면 나루를 업데이트하세요."
-        " 한 시간마다 다시 처리하며 성공하면 자동으로 종료됩니다. 직접 종료하면 보관한 통보도 지워집니다.",
+        " 한 시간마다 다시 처리하며 성공하면 자동으로 종료됩니다. 한 채널의 통보는 한 작업에 모이며,"
+        " 직접 종료하면 보관한 통보도 지워집니다.",
     ),
     TaskKind.ORDER_PAID_TWICE: Said(
         "One order has been paid by two payments.",

@@ -37,8 +37,8 @@ class Notice:
 
     @property
     def subject(self) -> str:
-        """What the task about it is called."""
-        return f"{self.channel_id}/{self.digest.hex()[:16]}"
+        """What the task about it is called: one for all that its channel's PG sends."""
+        return str(self.channel_id)
 
 
 class Notices:
@@ -49,8 +49,20 @@ class Notices:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def keep(self, notice: Notice, next_try_at: datetime) -> bool:
-        """Keep it. False: it is kept already."""
+    async def known(self, notice: Notice) -> bool:
+        """Is it kept already?"""
+        row = await self._connection.fetchrow(Q["known"], notice.channel_id, notice.digest)
+        return row is not None
+
+    async def task(self, notice: Notice) -> int | None:
+        """The open task about this channel's notices, held open by this transaction; None: there is none."""
+        found: int | None = await self._connection.fetchval(
+            Q["task"], TaskKind.NOTICE_UNREADABLE, notice.subject
+        )
+        return found
+
+    async def keep(self, notice: Notice, task_id: int, next_try_at: datetime) -> None:
+        """Keep it under this task; nothing more when it is kept already."""
         plain = {
             "headers": dict(notice.headers),
             "body": base64.b64encode(notice.body).decode(),
@@ -58,10 +70,15 @@ class Notices:
         sealed = self._connection.keyring.seal(
             json.dumps(plain).encode(), NOTICES, _row(notice.channel_id, notice.digest)
         )
-        kept = await self._connection.fetchval(
-            Q["keep"], notice.channel_id, notice.digest, sealed, notice.received_at, next_try_at
+        await self._connection.fetchval(
+            Q["keep"],
+            notice.channel_id,
+            notice.digest,
+            sealed,
+            notice.received_at,
+            next_try_at,
+            task_id,
         )
-        return kept is not None
 
     async def take(self, now: datetime, until: datetime) -> Notice | None:
         """One whose next try is due; nobody else has it `until` then. Raises BrokenSeal."""
@@ -86,13 +103,26 @@ class Notices:
         """It could not be booked now, either."""
         await self._connection.fetchval(Q["later"], notice.channel_id, notice.digest, next_try_at)
 
-    async def done(self, notice: Notice) -> None:
-        """It is booked, and nothing more is to be kept of it."""
-        await self._connection.fetchval(Q["done"], notice.channel_id, notice.digest)
+    async def done(self, notice: Notice, now: datetime) -> int | None:
+        """It is booked. Answers the task whose last notice this was, for it may be closed now.
+
+        Nobody keeps one more under that task before this transaction ends.
+        """
+        task_id = await self._connection.fetchval(Q["done"], notice.channel_id, notice.digest, now)
+        if task_id is None or await self._connection.fetchval(Q["hold_task"], task_id) is None:
+            return None
+        kept, done = await self.of_task(task_id)
+        return task_id if kept == done else None
+
+    async def of_task(self, task_id: int) -> tuple[int, int]:
+        """How many notices are kept under this task, and how many of them are booked."""
+        row = await self._connection.fetchrow(Q["of_task"], task_id)
+        assert row is not None, "it counts"
+        return row["kept"], row["done"]
 
     async def forget(self) -> int:
-        """Let go of those whose task a person has closed. Answers how many."""
-        return len(await self._connection.fetch(Q["forget"], TaskKind.NOTICE_UNREADABLE))
+        """Let go of those whose task is closed. Answers how many."""
+        return len(await self._connection.fetch(Q["forget"]))
 
 
 def _row(channel_id: int, digest: bytes) -> str:

@@ -379,6 +379,65 @@ async def test_what_only_we_have_is_told_and_stays(house: House, pg: StandInPg) 
     assert (await house.payment(paid.imp_uid)).step is Step.PAID
 
 
+HAND_MADE = """
+    UPDATE payments SET step = 'approving', event = 'authenticated', version = version + 1, approving_at = $2
+     WHERE imp_uid = $1;
+    INSERT INTO intents (imp_uid, kind, number, amount, opened_at, next_try_at)
+    SELECT imp_uid, 'approve', pg_order_no, amount, $2, $2 FROM payments WHERE imp_uid = $1;
+    UPDATE payments SET step = 'paid', event = 'approved', version = version + 1, paid_at = $2,
+           pg_tid = 'hand' || pg_order_no, vbank_code = $3 WHERE imp_uid = $1;
+    UPDATE intents SET state = 'done', closed_at = $2 WHERE imp_uid = $1;
+"""
+
+
+@pytest.mark.parametrize(
+    ("ago", "bank"),
+    [
+        (timedelta(), None),
+        (timedelta(days=5), None),
+        (timedelta(days=400), None),
+        (timedelta(), "004"),
+        (timedelta(days=-400), None),
+    ],
+    ids=["as of now", "of last week", "of last year", "with an account", "of next year"],
+)
+async def test_a_payment_that_another_hand_wrote_is_told_whatever_time_it_names(
+    house: House, pg: StandInPg, ago: timedelta, bank: str | None
+) -> None:
+    """The database's own role writes every row that a paid payment has, and an old time into it.
+
+    Its events are dated by the database, so the next comparison asks the PG about that time.
+    """
+    real = await pay(house, pg)
+    forged = await house.open()
+    connection = await asyncpg.connect(house.dsn)
+    async with connection.transaction():
+        for statement in HAND_MADE.split(";")[:-1]:
+            values = (forged.imp_uid, house.gateway.now() - ago, bank)
+            most = max(n for n in (1, 2, 3) if f"${n}" in statement)
+            await connection.execute(statement, *values[:most])
+    await connection.close()
+    result = await compare(house)
+    assert found(result) == [(Kind.CHARGE_MISSING, Ending.TOLD)]
+    assert result.differences[0].imp_uid == forged.imp_uid != real.imp_uid
+    assert await tasks(house) == [TaskKind.BOOK_CHARGE_MISSING]
+
+
+async def test_what_was_booked_long_after_it_was_paid_is_looked_for_where_it_stands(
+    house: House, pg: StandInPg
+) -> None:
+    """A person's decision, or a restored copy: paid a month ago, booked today. The PG has it."""
+    payment = await pay(house, pg)
+    month = 30 * 86_400
+    pg.now = lambda: time.time() - month
+    old = await pay(house, pg)
+    assert house.gateway.now() - (old.paid_at or house.gateway.now()) > timedelta(days=29)
+    cancelled = await cancel(house.gateway, house.merchant.id, old.imp_uid, CancelRequest(Money(4)))
+    assert cancelled.cancelled == Money(4)
+    assert found(await compare(house)) == []
+    assert (await house.payment(payment.imp_uid)).step is Step.PAID
+
+
 async def test_an_approval_that_is_undone_there_and_paid_here_is_told(
     house: House, pg: StandInPg
 ) -> None:
@@ -592,6 +651,18 @@ async def test_a_clock_that_jumps_by_an_hour_loses_no_row(
     assert (await house.payment(waiting.imp_uid)).step is Step.PAID
     assert (await house.payment(paid.imp_uid)).step is Step.PAID
     assert await tasks(house) == []
+
+
+async def test_a_comparison_of_tomorrow_puts_none_off(house: House, pg: StandInPg) -> None:
+    """Written by a process whose clock was wrong, or by another hand."""
+    await compare(house)
+    assert not await due(house)
+    now = house.gateway.now()
+    async with house.gateway.store.begin() as tx:
+        await tx.pg_books.add_comparison(
+            house.channel.id, now + timedelta(days=900), now, (now, now), 0, 0
+        )
+    assert await due(house)
 
 
 async def test_what_moved_a_moment_ago_is_not_yet_compared(house: House, pg: StandInPg) -> None:

@@ -7,6 +7,7 @@ can meet); a test compares them with schema.sql, so that nobody changes one and 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -133,6 +134,37 @@ def keep_intent_rules(tx: Transaction, old: Values | None, new: Values) -> None:
         raise broken(f"question {old['id']} is {before} and does not become {after}")
 
 
+def keep_intent_pace(tx: Transaction, old: Values | None, new: Values) -> None:
+    if not new or new["next_try_at"] is None:
+        return
+    clocks = [at for at in (tx.at, new["tried_at"], new["opened_at"]) if at is not None]
+    put_off = old is None or new["next_try_at"] != old["next_try_at"]
+    if put_off and new["next_try_at"] > max(clocks) + timedelta(hours=25):
+        raise broken(f"the question about {new['imp_uid']} is put off for more than a day")
+
+
+def keep_watch_rules(tx: Transaction, old: Values | None, new: Values) -> None:
+    if old is None:
+        return
+    if not new:
+        raise broken("watches are ended, never deleted")
+    if (
+        new["imp_uid"] != old["imp_uid"]
+        or new["looks"] not in (old["looks"], old["looks"] + 1)
+        or (new["looks"] == old["looks"] and old["late_pg_tid"] and not new["late_pg_tid"])
+    ):
+        raise broken(f"the watch of {old['imp_uid']} goes on look by look")
+    payment = tx.get("payments", old["imp_uid"])
+    assert payment is not None
+    ends = new["next_look_at"] is None and old["next_look_at"] is not None
+    if ends and new["looks"] < 4 and payment["step"] == "failed":
+        raise broken(f"the watch of {old['imp_uid']} ends too soon")
+
+
+def date_cancellation(tx: Transaction, old: Values | None, new: Values) -> None:
+    new["booked_at"] = tx.db.now()
+
+
 def refuse_change(tx: Transaction, old: Values | None, new: Values) -> None:
     if old is not None:
         raise broken("rows of this table are never changed")
@@ -148,6 +180,9 @@ RULES: dict[str, Rule] = {
     "keep_payment_rules": keep_payment_rules,
     "keep_payment_facts": keep_payment_facts,
     "keep_intent_rules": keep_intent_rules,
+    "keep_intent_pace": keep_intent_pace,
+    "keep_watch_rules": keep_watch_rules,
+    "date_cancellation": date_cancellation,
     "refuse_change": refuse_change,
     "refuse_change_by_delete": refuse_delete,
 }
@@ -156,17 +191,21 @@ RULES: dict[str, Rule] = {
 WRITTEN_FROM = {
     "compare_cancellations": "548fbf56db21",
     "compare_question": "c6e12d1fd7da",
+    "date_cancellation": "06fd364557bc",
+    "keep_intent_pace": "e974978924bc",
     "keep_intent_rules": "26c3da53c16c",
     "keep_payment_birth": "3193a477114c",
     "keep_payment_facts": "ad5224b1e5e0",
     "keep_payment_rules": "7d15fbfae8d8",
+    "keep_watch_rules": "215a4d1a3b17",
     "refuse_change": "b14e1cd4676e",
     "write_payment_event": "0db74b36eb90",
 }
-# What others prove: the books, the audit log, seals, keys, tasks' and webhooks' own rules.
+# What others prove: the books, the audit log, seals, keys, tasks', notices' and webhooks' own rules.
 ELSEWHERE = {
     *("book_deposit", "book_payment", "book_reservation", "book_return"),
     *("compare_books", "compare_deposit"),
     *("date_webhook_url", "keep_idempotency_rules", "keep_sealed", "keep_task_rules"),
+    *("keep_notice", "keep_notice_rules", "keep_witness_rules"),
     *("keep_webhook_rules", "refuse_hand_written", "write_audit_log"),
 }

@@ -260,6 +260,7 @@ def comparable(row: dict[str, Any]) -> dict[str, Any]:
     """Without identity numbers, blobs and what the database's own clock wrote."""
     loose = {
         "at",
+        "booked_at",
         "id",
         "place",
         "next_at",

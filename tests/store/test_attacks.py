@@ -7,14 +7,19 @@ index that it names dropped): accepted, so it is well written, hits a row and wo
 from __future__ import annotations
 
 import re
+import uuid
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from naru.domain.book import Difference, DifferenceKind, Ending
 from naru.domain.money import Money
 from naru.domain.outcome import Deposited
+from naru.domain.task import TaskKind
 from naru.store import Store
+from naru.store.house import Memory
+from naru.store.notices import Notice
 from tests.store.test_books import NOW, deposit, give_back, pay, reserve, wait_for_deposit
 from tests.store.write_cost import CREATE, STEPS
 from tests.support.house import make_merchant, make_payment
@@ -104,6 +109,26 @@ ATTACKS: list[tuple[str, str, str, str]] = [
     ("w", f"{NEW_DEPOSIT} -4, {FROM_DEPOSITS}", "deposits_amount_check", "deposits_amount_check"),
     ("w", f"UPDATE deposits SET amount = 1004 {WHO}", "rows of deposits are never changed", ""),
     ("w", f"DELETE FROM deposits {WHO}", "rows of deposits are never changed", ""),
+    # What is still looked for, and who watches: a doubt is not put off, nothing is let go unseen.
+    ("a", f"UPDATE intents SET next_try_at = now() + interval '26 hours' {WHO}", "put off for more than a day", ""),
+    ("f", f"DELETE FROM undone_watches {WHO}", "never deleted", ""),
+    ("f", "TRUNCATE undone_watches", "rows of undone_watches are never changed", ""),
+    ("f", f"UPDATE undone_watches SET next_look_at = NULL {WHO}", "ends too soon", ""),
+    ("f", f"UPDATE undone_watches SET looks = 4, next_look_at = NULL {WHO}", "look by look", ""),
+    ("f", f"UPDATE undone_watches SET late_pg_tid = NULL, late_approved_at = NULL {WHO}", "look by look", ""),
+    ("o", "DELETE FROM witnesses WHERE beat = 7", "a witness never goes back", ""),
+    ("o", "UPDATE witnesses SET beat = 6", "a witness never goes back", ""),
+    ("o", "UPDATE witnesses SET name = gen_random_uuid()", "a witness never goes back", ""),
+    ("o", "TRUNCATE witnesses", "rows of witnesses are never changed", ""),
+    ("o", "DELETE FROM notices WHERE tries = 0", "as long as task \\d+ is open", ""),
+    ("o", "UPDATE notices SET sealed = set_byte(sealed, 20, (get_byte(sealed, 20) + 1) % 256)", "what a kept notice says never changes", ""),
+    ("o", "UPDATE notices SET task_id = NULL", "what a kept notice says never changes", ""),
+    ("o", "TRUNCATE notices", "rows of notices are never changed", ""),
+    ("o", "DELETE FROM book_differences WHERE subject = 's'", "rows of book_differences are never changed", ""),
+    ("o", "UPDATE book_differences SET ending = 'booked'", "rows of book_differences are never changed", ""),
+    ("o", "DELETE FROM book_comparisons WHERE movements = 1", "rows of book_comparisons are never changed", ""),
+    ("o", "UPDATE book_comparisons SET differences = 0", "rows of book_comparisons are never changed", ""),
+    ("o", "TRUNCATE book_comparisons", "rows of book_comparisons are never changed", ""),
 ]  # fmt: skip
 
 
@@ -122,6 +147,18 @@ async def victims(store: Store) -> dict[str, str]:
         )  # fmt: skip
         stray = Deposited("k0", "n-nobody", "t", Money(5), None, NOW)
         await tx.deposits.book(o.channel_id, stray, None, "unknown_order", NOW)
+        await tx.watches.open(f.imp_uid, NOW, late_pg_tid="t", late_approved_at=NOW)
+        await tx.house.beat(Memory("", str(uuid.uuid4()), 7))
+        notice = Notice(o.channel_id, {}, b"{", NOW)
+        await tx.tasks.open(TaskKind.NOTICE_UNREADABLE, notice.subject, "s", NOW)
+        task = await tx.notices.task(notice)
+        assert task is not None
+        await tx.notices.keep(notice, task, NOW)
+        told = Difference(
+            DifferenceKind.CHARGE_MISSING, "s", "n", None, Money(5), None, NOW, Ending.TOLD
+        )
+        await tx.pg_books.add_difference(o.channel_id, told, NOW)
+        await tx.pg_books.add_comparison(o.channel_id, NOW, NOW, (NOW, NOW), 1, 1)
     await deposit(store, await wait_for_deposit(store, w), "k1", Money(4))
     paid = await pay(store, p)
     await give_back(store, paid, 400, await reserve(store, paid, 400))
@@ -129,6 +166,10 @@ async def victims(store: Store) -> dict[str, str]:
     return {each: one.imp_uid for each, one in zip("oafwpr", (o, a, f, w, p, r), strict=True)}
 
 
+EMPTIED = (
+    *("entries", "webhook_deliveries", "webhook_attempts"),
+    *("undone_watches", "witnesses", "notices", "book_comparisons"),
+)
 TABLES = [
     "payments",
     "payment_events",
@@ -137,6 +178,11 @@ TABLES = [
     "deposits",
     "entries",
     "webhook_deliveries",
+    "undone_watches",
+    "witnesses",
+    "notices",
+    "book_differences",
+    "book_comparisons",
 ]
 
 
@@ -178,7 +224,7 @@ async def test_without_the_guards_every_attack_does_harm(
         if attack.startswith("TRUNCATE"):
             # The one statement that the role does not free: its triggers are switched off by name.
             await sql.execute("SET LOCAL session_replication_role = origin")
-            for table in ("entries", "webhook_deliveries", "webhook_attempts"):
+            for table in EMPTIED:
                 await sql.execute(f"ALTER TABLE {table} DISABLE TRIGGER never_emptied")
         for statement in filter(str.strip, attack.split(";")):
             done = await sql.execute(

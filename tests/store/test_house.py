@@ -45,6 +45,13 @@ async def enter(url: str, home: Path | None) -> None:
         await store.close()
 
 
+async def went_back(sql: asyncpg.Connection, change: str) -> None:
+    """What no statement may do to the house, and a copy of its files does."""
+    await sql.execute("SET session_replication_role = replica")
+    await sql.execute(change)
+    await sql.execute("RESET session_replication_role")
+
+
 async def standing(url: str) -> Standing:
     store = Store(url, 1, root_key=ROOT_KEY)
     async with store.direct() as session:
@@ -154,7 +161,7 @@ async def test_a_copy_of_files_put_back_is_found_by_who_was_there(
     home = tmp_path / "home"
     await enter(database_url, home)
     kept = json.loads((home / "witness.json").read_text())
-    await sql.execute("UPDATE witnesses SET beat = beat - 1 WHERE name = $1", kept["name"])
+    await went_back(sql, f"UPDATE witnesses SET beat = beat - 1 WHERE name = '{kept['name']}'")
     with pytest.raises(Fenced, match="went back"):
         await enter(database_url, home)
     # From then on for those who remember nothing, too.
@@ -194,7 +201,7 @@ async def test_a_copy_older_than_the_last_unfencing_is_found_by_who_was_there(
         "UPDATE house SET unfenced_at = $1, fenced_at = NULL, fenced_because = NULL", unfenced
     )
     await look()
-    await sql.execute("UPDATE witnesses SET beat = beat - 1")
+    await went_back(sql, "UPDATE witnesses SET beat = beat - 1")
     with pytest.raises(Fenced, match="went back"):
         await look()
 
@@ -272,7 +279,7 @@ async def test_a_process_that_is_killed_as_it_fences_has_done_nothing(
 ) -> None:
     home = tmp_path / "home"
     await enter(database_url, home)
-    await sql.execute("UPDATE witnesses SET beat = 0")
+    await went_back(sql, "UPDATE witnesses SET beat = 0")
     await sql.execute("BEGIN; LOCK house IN SHARE MODE")  # it may look, and waits to write
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", ENTER, database_url, str(home), stdout=asyncio.subprocess.PIPE
@@ -299,7 +306,7 @@ async def test_a_fence_that_cannot_be_written_is_a_fence(
     """The database refuses to write, or is not there."""
     home = tmp_path / "home"
     await enter(database_url, home)
-    await sql.execute("UPDATE witnesses SET beat = 0")
+    await went_back(sql, "UPDATE witnesses SET beat = 0")
     await sql.execute(
         "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$"
         " BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$;"

@@ -50,7 +50,7 @@ async def test_nobody_closes_a_task_without_a_name_and_a_note(store: Store) -> N
     "attack",
     [
         "DELETE FROM operator_tasks",
-        "TRUNCATE operator_tasks",
+        "TRUNCATE operator_tasks CASCADE",
         "UPDATE operator_tasks SET sentence = 'all is well'",
         "UPDATE operator_tasks SET closed_at = now()",
         "UPDATE operator_tasks SET closed_at = now(), closed_by = ' ', note = 'x'",

@@ -179,11 +179,57 @@ CREATE FUNCTION data_key_of(sealed bytea) RETURNS integer
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN CASE WHEN ((octet_length(sealed) >= 33) AND (get_byte(sealed, 0) = 1)) THEN ((((get_byte(sealed, 1) << 24) | (get_byte(sealed, 2) << 16)) | (get_byte(sealed, 3) << 8)) | get_byte(sealed, 4)) ELSE NULL::integer END;
 
+CREATE FUNCTION date_cancellation() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.booked_at := clock_timestamp();
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION date_webhook_url() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
     NEW.webhook_url_since := clock_timestamp();
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION guard_certification() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.stage NOT IN ('opened', 'asking') THEN
+            RAISE EXCEPTION 'a certification does not begin as %', NEW.stage
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        IF NOT EXISTS (SELECT FROM channels c WHERE c.id = NEW.channel_id
+                          AND c.merchant_id = NEW.merchant_id AND c.kind = 'certification') THEN
+            RAISE EXCEPTION 'the channel is not for certifications of this merchant'
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF (NEW.imp_uid, NEW.merchant_id, NEW.channel_id, NEW.pg_code, NEW.sandbox, NEW.number, NEW.opened_at)
+       IS DISTINCT FROM
+       (OLD.imp_uid, OLD.merchant_id, OLD.channel_id, OLD.pg_code, OLD.sandbox, OLD.number, OLD.opened_at)
+       OR (NEW.min_age, NEW.window_secret_hash) IS DISTINCT FROM (OLD.min_age, OLD.window_secret_hash)
+       OR NEW.tries < OLD.tries THEN
+        RAISE EXCEPTION 'what certification % is about never changes', OLD.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.stage <> OLD.stage AND (OLD.stage, NEW.stage) NOT IN (
+        ('opened', 'certified'), ('opened', 'failed'), ('asking', 'waiting'), ('asking', 'certified'),
+        ('asking', 'failed'), ('waiting', 'certified'), ('waiting', 'failed'), ('certified', 'deleted')) THEN
+        RAISE EXCEPTION 'a certification that is % does not become %', OLD.stage, NEW.stage
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.stage = OLD.stage AND OLD.stage = 'certified'
+       AND to_jsonb(NEW) - 'sealed' - 'data_key' <> to_jsonb(OLD) - 'sealed' - 'data_key' THEN
+        RAISE EXCEPTION 'what was certified never changes'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
     RETURN NEW;
 END $$;
 
@@ -203,6 +249,18 @@ BEGIN
     IF OLD.status IS NOT NULL
        AND (NEW.status, NEW.headers) IS DISTINCT FROM (OLD.status, OLD.headers) THEN
         RAISE EXCEPTION 'idempotency %: it is answered', OLD.id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION keep_intent_pace() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.next_try_at > greatest(clock_timestamp(), NEW.tried_at, NEW.opened_at) + interval '25 hours'
+       AND (TG_OP = 'INSERT' OR NEW.next_try_at IS DISTINCT FROM OLD.next_try_at) THEN
+        RAISE EXCEPTION 'the question about % is put off for more than a day', NEW.imp_uid
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NEW;
@@ -252,6 +310,70 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION keep_key_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        RAISE EXCEPTION 'billing keys end, rows stay' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        -- A key goes through a channel of its own merchant (P10), and one that was not asked for
+        -- by itself came with a payment of the same customer.
+        IF EXISTS (SELECT 1 FROM channels WHERE id = NEW.channel_id AND merchant_id <> NEW.merchant_id) THEN
+            RAISE EXCEPTION 'the channel of key % belongs to another merchant', NEW.number
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        IF NEW.state <> 'asking' AND NOT (NEW.state = 'live' AND EXISTS (
+            SELECT 1 FROM payments WHERE imp_uid = NEW.imp_uid AND merchant_id = NEW.merchant_id
+               AND customer_uid = NEW.customer_uid AND customer_uid_usage = 'issue' AND step = 'paid')) THEN
+            RAISE EXCEPTION 'nobody asked for key %', NEW.number
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF OLD.state <> NEW.state AND (OLD.state, NEW.state) NOT IN (
+        ('asking', 'live'), ('asking', 'refused'), ('live', 'replaced'), ('live', 'deleted')) THEN
+        RAISE EXCEPTION 'key % is %, and will not be %', OLD.number, OLD.state, NEW.state
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF (NEW.id, NEW.merchant_id, NEW.customer_uid, NEW.channel_id, NEW.pg_code, NEW.mid, NEW.sandbox,
+        NEW.number, NEW.imp_uid, NEW.asked_at)
+       IS DISTINCT FROM
+       (OLD.id, OLD.merchant_id, OLD.customer_uid, OLD.channel_id, OLD.pg_code, OLD.mid, OLD.sandbox,
+        OLD.number, OLD.imp_uid, OLD.asked_at) THEN
+        RAISE EXCEPTION 'whose key % is never changes', OLD.number
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION keep_notice() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM operator_tasks WHERE id = OLD.task_id AND closed_at IS NULL) THEN
+        RAISE EXCEPTION 'a notice is kept as long as task % is open', OLD.task_id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION keep_notice_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    -- What was sealed is sealed anew when keys change, and else stays as it came.
+    IF (NEW.channel_id, NEW.digest, NEW.received_at, NEW.task_id)
+       IS DISTINCT FROM (OLD.channel_id, OLD.digest, OLD.received_at, OLD.task_id)
+       OR NEW.tries < OLD.tries
+       OR (OLD.done_at IS NOT NULL AND NEW.done_at IS DISTINCT FROM OLD.done_at)
+       OR (NEW.sealed <> OLD.sealed AND data_key_of(NEW.sealed) = data_key_of(OLD.sealed)) THEN
+        RAISE EXCEPTION 'what a kept notice says never changes' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION keep_payment_birth() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -281,10 +403,12 @@ BEGIN
         RAISE EXCEPTION 'no PG was ever asked to approve payment %', OLD.imp_uid
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
-    IF (NEW.webhook_urls, NEW.return_url, NEW.app_scheme, NEW.page_origin, NEW.window_secret_hash)
+    IF (NEW.webhook_urls, NEW.return_url, NEW.app_scheme, NEW.page_origin, NEW.window_secret_hash,
+        NEW.customer_uid, NEW.customer_uid_usage)
        IS DISTINCT FROM
-       (OLD.webhook_urls, OLD.return_url, OLD.app_scheme, OLD.page_origin, OLD.window_secret_hash) THEN
-        RAISE EXCEPTION 'where payment % is told of never changes', OLD.imp_uid
+       (OLD.webhook_urls, OLD.return_url, OLD.app_scheme, OLD.page_origin, OLD.window_secret_hash,
+        OLD.customer_uid, OLD.customer_uid_usage) THEN
+        RAISE EXCEPTION 'where payment % is told of, and whose customer pays, never changes', OLD.imp_uid
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NEW;
@@ -379,11 +503,41 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION keep_watch_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        RAISE EXCEPTION 'watches are ended, never deleted' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.imp_uid <> OLD.imp_uid OR NEW.looks NOT IN (OLD.looks, OLD.looks + 1)
+       OR (NEW.looks = OLD.looks AND OLD.late_pg_tid IS NOT NULL AND NEW.late_pg_tid IS NULL) THEN
+        RAISE EXCEPTION 'the watch of % goes on look by look', OLD.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.next_look_at IS NULL AND OLD.next_look_at IS NOT NULL AND NEW.looks < 4
+       AND EXISTS (SELECT 1 FROM payments WHERE imp_uid = OLD.imp_uid AND step = 'failed') THEN
+        RAISE EXCEPTION 'the watch of % ends too soon', OLD.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION keep_webhook_rules() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
     RAISE EXCEPTION 'what a webhook says never changes' USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+
+CREATE FUNCTION keep_witness_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' OR NEW.name <> OLD.name OR NEW.beat < OLD.beat THEN
+        RAISE EXCEPTION 'a witness never goes back' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
 END $$;
 
 CREATE FUNCTION refuse_change() RETURNS trigger
@@ -530,6 +684,50 @@ UNION ALL
            FROM audit_log l
           WHERE ((l.chain = 0) AND (l.subject = ('audit_anchors '::text || a.day)) AND ((l.after -> 'heads'::text) = a.heads)))));
 
+CREATE TABLE billing_keys (
+    id bigint NOT NULL,
+    merchant_id bigint NOT NULL,
+    customer_uid text NOT NULL COLLATE pg_catalog."C",
+    channel_id bigint NOT NULL,
+    pg_code text NOT NULL,
+    mid text NOT NULL,
+    sandbox boolean NOT NULL,
+    number text NOT NULL COLLATE pg_catalog."C",
+    imp_uid text COLLATE pg_catalog."C",
+    state text NOT NULL,
+    asked_at timestamp with time zone NOT NULL,
+    next_try_at timestamp with time zone,
+    tries integer DEFAULT 0 NOT NULL,
+    fence integer DEFAULT 0 NOT NULL,
+    inserted_at timestamp with time zone,
+    updated_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    forgotten_at timestamp with time zone,
+    reason text,
+    card_code text,
+    card_name text,
+    card_number text,
+    card_type integer,
+    sealed bytea,
+    data_key integer GENERATED ALWAYS AS (data_key_of(sealed)) STORED,
+    CONSTRAINT billing_keys_customer_uid_check CHECK ((customer_uid ~ '^[^[:cntrl:]]{1,80}$'::text)),
+    CONSTRAINT billing_keys_dated CHECK (((state <> ALL (ARRAY['live'::text, 'replaced'::text, 'deleted'::text])) OR ((inserted_at IS NOT NULL) AND (updated_at IS NOT NULL)))),
+    CONSTRAINT billing_keys_ended CHECK (((state = ANY (ARRAY['refused'::text, 'replaced'::text, 'deleted'::text])) = (ended_at IS NOT NULL))),
+    CONSTRAINT billing_keys_looked_at CHECK (((state <> 'asking'::text) OR (next_try_at IS NOT NULL))),
+    CONSTRAINT billing_keys_sealed CHECK (((sealed IS NULL) = (data_key IS NULL))),
+    CONSTRAINT billing_keys_state_check CHECK ((state = ANY (ARRAY['asking'::text, 'live'::text, 'refused'::text, 'replaced'::text, 'deleted'::text]))),
+    CONSTRAINT billing_keys_usable CHECK (((state <> ALL (ARRAY['asking'::text, 'live'::text])) OR (sealed IS NOT NULL)))
+);
+
+ALTER TABLE billing_keys ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME billing_keys_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE book_comparisons (
     channel_id bigint NOT NULL,
     began_at timestamp with time zone NOT NULL,
@@ -567,6 +765,7 @@ CREATE TABLE cancellations (
     receipt_url text,
     cancelled_at timestamp with time zone NOT NULL,
     place bigint NOT NULL,
+    booked_at timestamp with time zone,
     CONSTRAINT cancellations_amount_check CHECK ((amount > 0))
 );
 
@@ -577,6 +776,46 @@ ALTER TABLE cancellations ALTER COLUMN place ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE certifications (
+    imp_uid text NOT NULL COLLATE pg_catalog."C",
+    merchant_id bigint NOT NULL,
+    channel_id bigint NOT NULL,
+    merchant_uid text COLLATE pg_catalog."C",
+    pg_code text NOT NULL,
+    sandbox boolean NOT NULL,
+    number text NOT NULL COLLATE pg_catalog."C",
+    stage text NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    window_mode text,
+    window_secret_hash bytea,
+    page_origin text,
+    return_url text,
+    request_id text,
+    language text DEFAULT 'ko'::text NOT NULL,
+    mobile boolean DEFAULT false NOT NULL,
+    min_age integer,
+    opened_at timestamp with time zone NOT NULL,
+    promised_at timestamp with time zone,
+    next_look_at timestamp with time zone,
+    certified_at timestamp with time zone,
+    pg_tid text,
+    fail_code text,
+    fail_reason text,
+    sealed bytea,
+    data_key integer GENERATED ALWAYS AS (data_key_of(sealed)) STORED,
+    CONSTRAINT certifications_check CHECK (((sealed IS NULL) = (data_key IS NULL))),
+    CONSTRAINT certifications_check1 CHECK (((window_mode IS NULL) = (window_secret_hash IS NULL))),
+    CONSTRAINT certifications_check2 CHECK (((stage = 'certified'::text) = ((sealed IS NOT NULL) AND (certified_at IS NOT NULL) AND (pg_tid IS NOT NULL)))),
+    CONSTRAINT certifications_check3 CHECK (((stage <> 'failed'::text) OR ((fail_code IS NOT NULL) AND (fail_reason IS NOT NULL)))),
+    CONSTRAINT certifications_check4 CHECK (((stage <> ALL (ARRAY['failed'::text, 'deleted'::text])) OR (sealed IS NULL))),
+    CONSTRAINT certifications_check5 CHECK (((stage <> 'deleted'::text) OR ((merchant_uid IS NULL) AND (page_origin IS NULL) AND (return_url IS NULL)))),
+    CONSTRAINT certifications_imp_uid_check CHECK ((imp_uid ~ '^imp_[0-9]{12}$'::text)),
+    CONSTRAINT certifications_min_age_check CHECK (((min_age >= 0) AND (min_age <= 150))),
+    CONSTRAINT certifications_stage_check CHECK ((stage = ANY (ARRAY['opened'::text, 'asking'::text, 'waiting'::text, 'certified'::text, 'failed'::text, 'deleted'::text]))),
+    CONSTRAINT certifications_tries_check CHECK (((tries >= 0) AND (tries <= 5))),
+    CONSTRAINT certifications_window_mode_check CHECK ((window_mode = ANY (ARRAY['popup'::text, 'redirect'::text])))
 );
 
 CREATE TABLE channels (
@@ -743,7 +982,7 @@ CREATE TABLE intents (
     fence integer DEFAULT 0 NOT NULL,
     tried_at timestamp with time zone,
     restored boolean DEFAULT false NOT NULL,
-    CONSTRAINT intents_amount_check CHECK ((amount > 0)),
+    CONSTRAINT intents_amount_check CHECK (((amount >= 0) AND ((amount > 0) OR (kind = 'approve'::text)))),
     CONSTRAINT intents_check CHECK (((kind <> 'cancel'::text) OR (amount <= balance_before))),
     CONSTRAINT intents_check1 CHECK (((state = ANY (ARRAY['done'::text, 'refused'::text, 'undone'::text])) = (closed_at IS NOT NULL))),
     CONSTRAINT intents_kind_check CHECK ((kind = ANY (ARRAY['approve'::text, 'cancel'::text, 'issue_account'::text, 'close_account'::text]))),
@@ -811,6 +1050,8 @@ CREATE TABLE notices (
     received_at timestamp with time zone NOT NULL,
     tries integer DEFAULT 0 NOT NULL,
     next_try_at timestamp with time zone NOT NULL,
+    task_id bigint,
+    done_at timestamp with time zone,
     CONSTRAINT notices_digest_check CHECK ((octet_length(digest) = 32))
 );
 
@@ -914,20 +1155,23 @@ CREATE TABLE payments (
     failed_at timestamp with time zone,
     cancelled_at timestamp with time zone,
     flagged boolean DEFAULT false NOT NULL,
+    customer_uid_usage text,
     CONSTRAINT payments_account CHECK (((step <> 'waiting_deposit'::text) OR ((vbank_code IS NOT NULL) AND (vbank_due IS NOT NULL)))),
-    CONSTRAINT payments_amount_check CHECK (((amount >= 1) AND (amount <= '1000000000000'::bigint))),
+    CONSTRAINT payments_amount_check CHECK ((((amount >= 0) AND (amount <= '1000000000000'::bigint)) AND ((amount > 0) OR (NOT (customer_uid_usage IS DISTINCT FROM 'issue'::text))))),
     CONSTRAINT payments_check CHECK (((tax_free >= 0) AND (tax_free <= amount))),
     CONSTRAINT payments_check1 CHECK (((vat >= 0) AND (vat <= amount))),
     CONSTRAINT payments_check2 CHECK (((cancelled >= 0) AND (cancelled <= amount))),
     CONSTRAINT payments_check3 CHECK (((cancelled = 0) OR (step = ANY (ARRAY['paid'::text, 'cancelled'::text])))),
-    CONSTRAINT payments_check4 CHECK (((step = 'cancelled'::text) = (cancelled = amount))),
+    CONSTRAINT payments_check4 CHECK (((step = 'cancelled'::text) = ((cancelled = amount) AND (amount > 0)))),
     CONSTRAINT payments_check5 CHECK (((step <> ALL (ARRAY['paid'::text, 'cancelled'::text])) OR ((paid_at IS NOT NULL) AND (pg_tid IS NOT NULL)))),
     CONSTRAINT payments_check6 CHECK (((step <> 'failed'::text) OR ((failed_at IS NOT NULL) AND (fail_reason IS NOT NULL)))),
     CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT payments_customer CHECK (((customer_uid_usage IS NULL) OR (customer_uid IS NOT NULL))),
     CONSTRAINT payments_imp_uid_check CHECK ((imp_uid ~ '^imps?_[0-9]{12}$'::text)),
     CONSTRAINT payments_merchant_uid_check CHECK ((merchant_uid ~ '^[^[:cntrl:]]{1,40}$'::text)),
     CONSTRAINT payments_step_check CHECK ((step = ANY (ARRAY['opened'::text, 'approving'::text, 'waiting_deposit'::text, 'paid'::text, 'failed'::text, 'cancelled'::text]))),
     CONSTRAINT payments_surface_check CHECK ((surface = ANY (ARRAY['pc'::text, 'mobile'::text, 'api'::text]))),
+    CONSTRAINT payments_usage CHECK ((customer_uid_usage = ANY (ARRAY['issue'::text, 'payment'::text, 'payment.scheduled'::text]))),
     CONSTRAINT payments_version_check CHECK ((version >= 1))
 );
 
@@ -949,6 +1193,15 @@ CREATE TABLE returned_deposits (
     note text NOT NULL,
     CONSTRAINT returned_deposits_note_check CHECK ((note !~ '^\s*$'::text)),
     CONSTRAINT returned_deposits_returned_by_check CHECK ((returned_by !~ '^\s*$'::text))
+);
+
+CREATE TABLE tiers (
+    merchant_id bigint NOT NULL,
+    agency_id bigint NOT NULL,
+    tier_code text NOT NULL COLLATE pg_catalog."C",
+    added_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tiers_check CHECK ((merchant_id <> agency_id)),
+    CONSTRAINT tiers_tier_code_check CHECK ((tier_code ~ '^[A-Z0-9]{3}$'::text))
 );
 
 CREATE TABLE undone_watches (
@@ -1043,6 +1296,12 @@ ALTER TABLE ONLY audit_heads
 ALTER TABLE ONLY audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (chain, place);
 
+ALTER TABLE ONLY billing_keys
+    ADD CONSTRAINT billing_keys_number_key UNIQUE (number);
+
+ALTER TABLE ONLY billing_keys
+    ADD CONSTRAINT billing_keys_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY book_comparisons
     ADD CONSTRAINT book_comparisons_pkey PRIMARY KEY (channel_id, began_at);
 
@@ -1051,6 +1310,12 @@ ALTER TABLE ONLY book_differences
 
 ALTER TABLE ONLY cancellations
     ADD CONSTRAINT cancellations_pkey PRIMARY KEY (cancellation_id);
+
+ALTER TABLE ONLY certifications
+    ADD CONSTRAINT certifications_number_key UNIQUE (number);
+
+ALTER TABLE ONLY certifications
+    ADD CONSTRAINT certifications_pkey PRIMARY KEY (imp_uid);
 
 ALTER TABLE ONLY channels
     ADD CONSTRAINT channels_channel_key_key UNIQUE (channel_key);
@@ -1124,6 +1389,12 @@ ALTER TABLE ONLY prepared
 ALTER TABLE ONLY returned_deposits
     ADD CONSTRAINT returned_deposits_pkey PRIMARY KEY (channel_id, notice_key);
 
+ALTER TABLE ONLY tiers
+    ADD CONSTRAINT tiers_agency_id_tier_code_key UNIQUE (agency_id, tier_code);
+
+ALTER TABLE ONLY tiers
+    ADD CONSTRAINT tiers_pkey PRIMARY KEY (merchant_id);
+
 ALTER TABLE ONLY undone_watches
     ADD CONSTRAINT undone_watches_pkey PRIMARY KEY (imp_uid);
 
@@ -1144,6 +1415,10 @@ ALTER TABLE ONLY witnesses
 
 CREATE INDEX cancellations_of_payment ON cancellations USING btree (imp_uid, cancelled_at);
 
+CREATE INDEX certifications_of_key ON certifications USING btree (data_key);
+
+CREATE INDEX certifications_unfinished ON certifications USING btree (COALESCE(next_look_at, opened_at)) WHERE (stage = ANY (ARRAY['opened'::text, 'asking'::text, 'waiting'::text]));
+
 CREATE INDEX deposits_of_payment ON deposits USING btree (imp_uid);
 
 CREATE INDEX entries_by_time ON entries USING brin (at) WITH (autosummarize='on');
@@ -1156,13 +1431,23 @@ CREATE INDEX intents_to_settle ON intents USING btree (next_try_at) WHERE (state
 
 CREATE INDEX kept_tickets_dead ON kept_tickets USING btree (dies_at);
 
+CREATE INDEX keys_due ON billing_keys USING btree (next_try_at) WHERE (next_try_at IS NOT NULL);
+
+CREATE INDEX keys_of_payment ON billing_keys USING btree (imp_uid) WHERE (imp_uid IS NOT NULL);
+
 CREATE INDEX limits_ended ON limits USING btree (ends_at);
 
 CREATE INDEX notices_due ON notices USING btree (next_try_at);
 
+CREATE INDEX notices_of_task ON notices USING btree (task_id);
+
 CREATE UNIQUE INDEX one_approval_per_order ON payments USING btree (merchant_id, merchant_uid) WHERE ((step = ANY (ARRAY['approving'::text, 'paid'::text, 'cancelled'::text])) AND (NOT flagged));
 
+CREATE UNIQUE INDEX one_asked_key ON billing_keys USING btree (merchant_id, customer_uid) WHERE (state = 'asking'::text);
+
 CREATE UNIQUE INDEX one_default_channel ON channels USING btree (merchant_id, kind) WHERE is_default;
+
+CREATE UNIQUE INDEX one_live_key ON billing_keys USING btree (merchant_id, customer_uid) WHERE (state = 'live'::text);
 
 CREATE UNIQUE INDEX one_open_intent ON intents USING btree (imp_uid) WHERE (state = ANY (ARRAY['open'::text, 'unknown'::text, 'undoing'::text]));
 
@@ -1173,6 +1458,8 @@ CREATE INDEX payment_events_by_time ON payment_events USING brin (at) WITH (auto
 CREATE INDEX payments_approving ON payments USING btree (approving_at) WHERE (step = 'approving'::text);
 
 CREATE INDEX payments_by_cancelled ON payments USING btree (merchant_id, cancelled_at DESC) WHERE (cancelled > 0);
+
+CREATE INDEX payments_by_customer ON payments USING btree (merchant_id, customer_uid, started_at DESC) WHERE (customer_uid IS NOT NULL);
 
 CREATE INDEX payments_by_failed ON payments USING btree (merchant_id, failed_at DESC) WHERE (step = 'failed'::text);
 
@@ -1208,9 +1495,13 @@ CREATE TRIGGER append_only BEFORE DELETE ON audit_heads FOR EACH ROW EXECUTE FUN
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON audit_log FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON book_comparisons FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON book_differences FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON cancellations FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE ON certifications FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON deposits FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
@@ -1224,6 +1515,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON payment_events FOR EACH RO
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON returned_deposits FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON tiers FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON webhook_attempts FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE ON webhook_deliveries FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -1235,6 +1528,10 @@ CREATE CONSTRAINT TRIGGER approving_is_asked AFTER UPDATE ON payments DEFERRABLE
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON api_keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('imp_key');
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON audit_anchors DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('day');
+
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE OF state ON billing_keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('number');
+
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE ON certifications DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('imp_uid');
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON channels DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('channel_key');
 
@@ -1252,6 +1549,8 @@ CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON prepared D
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON returned_deposits DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('notice_key');
 
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON tiers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('tier_code');
+
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON user_codes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('user_code');
 
 CREATE CONSTRAINT TRIGGER audited AFTER DELETE OR UPDATE ON webhook_deliveries DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('id');
@@ -1262,9 +1561,15 @@ CREATE CONSTRAINT TRIGGER audited_by_hand AFTER INSERT ON deposits DEFERRABLE IN
 
 CREATE CONSTRAINT TRIGGER audited_by_hand AFTER UPDATE ON intents DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((current_setting('application_name'::text) <> 'naru'::text)) EXECUTE FUNCTION write_audit_log('imp_uid');
 
+CREATE CONSTRAINT TRIGGER audited_by_hand AFTER DELETE OR UPDATE ON notices DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((current_setting('application_name'::text) <> 'naru'::text)) EXECUTE FUNCTION write_audit_log('channel_id');
+
 CREATE CONSTRAINT TRIGGER audited_by_hand AFTER INSERT OR UPDATE ON payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((current_setting('application_name'::text) <> 'naru'::text)) EXECUTE FUNCTION write_audit_log('imp_uid');
 
+CREATE CONSTRAINT TRIGGER audited_by_hand AFTER UPDATE ON undone_watches DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((current_setting('application_name'::text) <> 'naru'::text)) EXECUTE FUNCTION write_audit_log('imp_uid');
+
 CREATE CONSTRAINT TRIGGER audited_by_hand AFTER INSERT ON webhook_deliveries DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((current_setting('application_name'::text) <> 'naru'::text)) EXECUTE FUNCTION write_audit_log('id');
+
+CREATE TRIGGER booking_dated BEFORE INSERT ON cancellations FOR EACH ROW EXECUTE FUNCTION date_cancellation();
 
 CREATE TRIGGER books AFTER INSERT ON deposits FOR EACH ROW EXECUTE FUNCTION book_deposit();
 
@@ -1296,9 +1601,17 @@ CREATE CONSTRAINT TRIGGER cancellations_add_up AFTER UPDATE ON payments DEFERRAB
 
 CREATE CONSTRAINT TRIGGER exact_pays AFTER INSERT ON deposits DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.meaning = 'exact'::text)) EXECUTE FUNCTION compare_deposit();
 
+CREATE TRIGGER guarded BEFORE INSERT OR UPDATE ON certifications FOR EACH ROW EXECUTE FUNCTION guard_certification();
+
 CREATE TRIGGER idempotency_rules BEFORE UPDATE ON idempotency FOR EACH ROW EXECUTE FUNCTION keep_idempotency_rules();
 
+CREATE TRIGGER intent_pace BEFORE INSERT OR UPDATE OF next_try_at ON intents FOR EACH ROW EXECUTE FUNCTION keep_intent_pace();
+
 CREATE TRIGGER intent_rules BEFORE INSERT OR DELETE OR UPDATE ON intents FOR EACH ROW EXECUTE FUNCTION keep_intent_rules();
+
+CREATE CONSTRAINT TRIGGER kept_with_its_task AFTER DELETE ON notices DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION keep_notice();
+
+CREATE TRIGGER key_rules BEFORE INSERT OR DELETE OR UPDATE ON billing_keys FOR EACH ROW EXECUTE FUNCTION keep_key_rules();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON api_keys FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -1308,9 +1621,15 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON audit_heads FOR EACH STATEMENT E
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON billing_keys FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON book_comparisons FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON book_differences FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON cancellations FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON certifications FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON channels FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -1346,11 +1665,19 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON prepared FOR EACH STATEMENT EXEC
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON returned_deposits FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON tiers FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON undone_watches FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON user_codes FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON webhook_attempts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON webhook_deliveries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON witnesses FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER notice_rules BEFORE UPDATE ON notices FOR EACH ROW EXECUTE FUNCTION keep_notice_rules();
 
 CREATE TRIGGER payment_birth BEFORE INSERT ON payments FOR EACH ROW EXECUTE FUNCTION keep_payment_birth();
 
@@ -1366,12 +1693,28 @@ CREATE TRIGGER sealed_stays BEFORE DELETE OR UPDATE ON payment_secrets FOR EACH 
 
 CREATE TRIGGER task_rules BEFORE DELETE OR UPDATE ON operator_tasks FOR EACH ROW EXECUTE FUNCTION keep_task_rules();
 
+CREATE TRIGGER watch_rules BEFORE DELETE OR UPDATE ON undone_watches FOR EACH ROW EXECUTE FUNCTION keep_watch_rules();
+
 CREATE TRIGGER webhook_rules BEFORE UPDATE ON webhook_deliveries FOR EACH ROW WHEN (((((((((((new.webhook_id IS DISTINCT FROM old.webhook_id) OR (new.merchant_id IS DISTINCT FROM old.merchant_id)) OR (new.imp_uid IS DISTINCT FROM old.imp_uid)) OR (new.version IS DISTINCT FROM old.version)) OR (new.status IS DISTINCT FROM old.status)) OR (new.cancellation_id IS DISTINCT FROM old.cancellation_id)) OR (new.url IS DISTINCT FROM old.url)) OR (new.content_type IS DISTINCT FROM old.content_type)) OR (new.body IS DISTINCT FROM old.body)) OR (new.announced_at IS DISTINCT FROM old.announced_at))) EXECUTE FUNCTION keep_webhook_rules();
 
 CREATE TRIGGER webhook_url_dated BEFORE UPDATE ON merchants FOR EACH ROW WHEN ((new.webhook_url IS DISTINCT FROM old.webhook_url)) EXECUTE FUNCTION date_webhook_url();
 
+CREATE TRIGGER witness_rules BEFORE DELETE OR UPDATE ON witnesses FOR EACH ROW EXECUTE FUNCTION keep_witness_rules();
+
 ALTER TABLE ONLY api_keys
     ADD CONSTRAINT api_keys_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
+
+ALTER TABLE ONLY billing_keys
+    ADD CONSTRAINT billing_keys_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channels(id);
+
+ALTER TABLE ONLY billing_keys
+    ADD CONSTRAINT billing_keys_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
+
+ALTER TABLE ONLY billing_keys
+    ADD CONSTRAINT billing_keys_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
+ALTER TABLE ONLY billing_keys
+    ADD CONSTRAINT billing_keys_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
 
 ALTER TABLE ONLY book_comparisons
     ADD CONSTRAINT book_comparisons_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channels(id);
@@ -1384,6 +1727,15 @@ ALTER TABLE ONLY book_differences
 
 ALTER TABLE ONLY cancellations
     ADD CONSTRAINT cancellations_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
+ALTER TABLE ONLY certifications
+    ADD CONSTRAINT certifications_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channels(id);
+
+ALTER TABLE ONLY certifications
+    ADD CONSTRAINT certifications_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
+
+ALTER TABLE ONLY certifications
+    ADD CONSTRAINT certifications_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
 
 ALTER TABLE ONLY channels
     ADD CONSTRAINT channels_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
@@ -1427,6 +1779,9 @@ ALTER TABLE ONLY notices
 ALTER TABLE ONLY notices
     ADD CONSTRAINT notices_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
 
+ALTER TABLE ONLY notices
+    ADD CONSTRAINT notices_task_id_fkey FOREIGN KEY (task_id) REFERENCES operator_tasks(id);
+
 ALTER TABLE ONLY operator_tasks
     ADD CONSTRAINT operator_tasks_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
 
@@ -1450,6 +1805,12 @@ ALTER TABLE ONLY prepared
 
 ALTER TABLE ONLY returned_deposits
     ADD CONSTRAINT returned_deposits_channel_id_notice_key_fkey FOREIGN KEY (channel_id, notice_key) REFERENCES deposits(channel_id, notice_key);
+
+ALTER TABLE ONLY tiers
+    ADD CONSTRAINT tiers_agency_id_fkey FOREIGN KEY (agency_id) REFERENCES merchants(id);
+
+ALTER TABLE ONLY tiers
+    ADD CONSTRAINT tiers_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
 
 ALTER TABLE ONLY undone_watches
     ADD CONSTRAINT undone_watches_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);

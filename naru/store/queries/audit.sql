@@ -198,10 +198,14 @@ SELECT h.imp_uid || ' ' || h.version AS id,
                  OR h.cancelled < h.cancelled_before END;
 
 -- times_in_order --
--- P8: Nothing is given back before it was paid.
--- Then: Compare both times with the PG's console; a clock is wrong, here or there (`naru doctor`).
+-- P8: Nothing is given back before it was paid, or paid a day before its window was opened.
+-- Then: Compare both times with the PG's console; a clock is wrong, here or there (`naru doctor`), or another hand wrote the payment: `naru books compare` and `naru log show` say so.
 SELECT imp_uid AS id, 'paid ' || paid_at || ', cancelled ' || cancelled_at AS why
-  FROM payments WHERE cancelled_at < paid_at AND ($1::text[] IS NULL OR imp_uid = ANY ($1));
+  FROM payments WHERE cancelled_at < paid_at AND ($1::text[] IS NULL OR imp_uid = ANY ($1))
+UNION ALL
+SELECT imp_uid, 'opened ' || started_at || ', paid ' || paid_at
+  FROM payments
+ WHERE paid_at < started_at - interval '1 day' AND ($1::text[] IS NULL OR imp_uid = ANY ($1));
 
 -- asked_first --
 -- P13: No PG took or gave back money that we had not written down to ask for, unless a person was told.
@@ -281,6 +285,20 @@ SELECT i.imp_uid || ' ' || i.id AS id, i.kind || ' ' || i.state || ' since ' || 
    AND (i.opened_at < $2 - interval '1 hour' OR i.next_try_at IS NULL OR i.next_try_at < $2 - interval '10 minutes')
    AND NOT EXISTS (SELECT 1 FROM operator_tasks t WHERE t.imp_uid = i.imp_uid AND t.closed_at IS NULL);
 
+-- doubts_looked_at --
+-- L1: No doubt is put off for more than a day, and every approval that was undone is looked for to the end.
+-- Then: Another hand wrote it: `naru log show` says whose. `naru worker` looks by itself if you bring the time back: UPDATE intents SET next_try_at = now() for a doubt, UPDATE undone_watches SET next_look_at = now() for a watch.
+SELECT i.imp_uid || ' ' || i.id AS id, i.kind || ' is not tried before ' || i.next_try_at AS why
+  FROM intents i
+ WHERE i.state IN ('open', 'unknown', 'undoing') AND i.next_try_at > $2 + interval '25 hours'
+UNION ALL
+SELECT w.imp_uid, 'is not looked for before ' || w.next_look_at
+  FROM undone_watches w WHERE w.next_look_at > $2 + interval '25 hours'
+UNION ALL
+SELECT w.imp_uid, 'is not looked for any more, after ' || w.looks || ' looks'
+  FROM undone_watches w JOIN payments p USING (imp_uid)
+ WHERE w.next_look_at IS NULL AND p.step = 'failed' AND w.looks < 4;
+
 -- webhooks_leave --
 -- L2: No webhook is overdue by ten minutes, and a person was told of every one that was given up.
 -- Then: Start `naru worker`. What was given up: see that the merchant's address answers, then `naru webhooks resend NUMBER`.
@@ -307,7 +325,11 @@ SELECT b.id, CASE WHEN b.data_key IS NULL THEN 'not sealed' ELSE 'data key ' || 
         SELECT 'payment_secrets ' || imp_uid, data_key_of(sealed) FROM payment_secrets
          WHERE $1::text[] IS NULL OR imp_uid = ANY ($1)
          UNION ALL
-        SELECT 'deposit_secrets ' || channel_id || '/' || notice_key, data_key_of(sealed) FROM deposit_secrets) b
+        SELECT 'deposit_secrets ' || channel_id || '/' || notice_key, data_key_of(sealed) FROM deposit_secrets
+         UNION ALL
+        SELECT 'notices ' || channel_id || '/' || left(encode(digest, 'hex'), 16), data_key FROM notices
+         UNION ALL
+        SELECT 'billing_keys ' || number, data_key FROM billing_keys WHERE sealed IS NOT NULL) b
  WHERE NOT EXISTS (SELECT 1 FROM data_keys k WHERE k.id = b.data_key);
 
 -- audit_log_whole --

@@ -1,7 +1,15 @@
+-- known --
+-- Is this notice kept already?
+SELECT 1 FROM notices WHERE channel_id = $1 AND digest = $2;
+
+-- task --
+-- The open task of this kind ($1) about a channel's kept notices, held open until the commit.
+SELECT id FROM operator_tasks WHERE kind = $1 AND subject = $2 AND closed_at IS NULL FOR SHARE;
+
 -- keep --
--- A notice as it arrived, once.
-INSERT INTO notices (channel_id, digest, sealed, received_at, next_try_at)
-VALUES ($1, $2, $3, $4, $5)
+-- A notice as it arrived, once, under this task.
+INSERT INTO notices (channel_id, digest, sealed, received_at, next_try_at, task_id)
+VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT DO NOTHING
 RETURNING channel_id;
 
@@ -10,7 +18,8 @@ RETURNING channel_id;
 UPDATE notices SET tries = tries + 1, next_try_at = $2
  WHERE (channel_id, digest) IN (
      SELECT n.channel_id, n.digest FROM notices n
-      WHERE n.next_try_at <= $1 ORDER BY n.next_try_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+      WHERE n.next_try_at <= $1 AND n.done_at IS NULL
+      ORDER BY n.next_try_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING *;
 
 -- later --
@@ -18,14 +27,19 @@ RETURNING *;
 UPDATE notices SET next_try_at = $3 WHERE channel_id = $1 AND digest = $2 RETURNING channel_id;
 
 -- done --
--- It is booked.
-DELETE FROM notices WHERE channel_id = $1 AND digest = $2 RETURNING channel_id;
+-- It is booked; it goes with its task.
+UPDATE notices SET done_at = COALESCE(done_at, $3) WHERE channel_id = $1 AND digest = $2 RETURNING task_id;
+
+-- hold_task --
+-- Nobody keeps one more notice under this task, or closes it, before the commit.
+SELECT id FROM operator_tasks WHERE id = $1 AND closed_at IS NULL FOR UPDATE;
+
+-- of_task --
+-- How many notices are kept under this task, and how many of them are booked.
+SELECT count(*) AS kept, count(done_at) AS done FROM notices WHERE task_id = $1;
 
 -- forget --
--- A person closed the task about them, so they were seen. `$1` is the task's kind; its subject begins
--- with the channel and half of the digest (naru/store/notices.py).
+-- Let go of those whose task is closed: they are booked, or a person has seen them.
 DELETE FROM notices n
- WHERE NOT EXISTS (SELECT FROM operator_tasks t
-                    WHERE t.kind = $1 AND t.closed_at IS NULL
-                      AND t.subject = n.channel_id || '/' || left(encode(n.digest, 'hex'), 16))
+ WHERE NOT EXISTS (SELECT FROM operator_tasks t WHERE t.id = n.task_id AND t.closed_at IS NULL)
 RETURNING channel_id;

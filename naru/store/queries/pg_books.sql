@@ -13,26 +13,33 @@ SELECT notice_key, order_no, amount, currency FROM deposits
  WHERE channel_id = ANY ($1) AND notice_key = ANY ($2);
 
 -- taken --
--- Payments by card and the like that were paid in this time, a page behind an id; accounts are
--- compared by their deposits.
+-- Payments by card and the like that were paid in this time, or booked in it whatever time they name
+-- (a row that another hand wrote names any), a page behind an id; accounts are compared by their deposits.
 SELECT imp_uid AS place, pg_tid AS subject, pg_order_no AS order_no, imp_uid, amount, currency, paid_at AS at
   FROM payments
- WHERE channel_id = ANY ($1) AND paid_at >= $2 AND paid_at < $3 AND vbank_code IS NULL AND imp_uid > $4
+ WHERE channel_id = ANY ($1) AND paid_at IS NOT NULL AND imp_uid > $4
+   AND ((paid_at >= $2 AND paid_at < $3 AND vbank_code IS NULL)
+        OR imp_uid IN (SELECT v.imp_uid FROM payment_events v
+                        WHERE v.at >= $2 AND v.at < $3 AND v.event IN ('approved', 'approved_late')))
  ORDER BY imp_uid LIMIT $5;
 
 -- given_back --
--- Cancellations of this time, a page behind an id.
+-- Cancellations of this time, or booked in it, a page behind an id.
 SELECT c.cancellation_id AS place, c.cancellation_id AS subject, p.pg_order_no AS order_no, p.imp_uid, c.amount,
        p.currency, c.cancelled_at AS at
   FROM cancellations c JOIN payments p USING (imp_uid)
- WHERE p.channel_id = ANY ($1) AND c.cancelled_at >= $2 AND c.cancelled_at < $3 AND c.cancellation_id > $4
+ WHERE p.channel_id = ANY ($1) AND c.cancellation_id > $4
+   AND ((c.cancelled_at >= $2 AND c.cancelled_at < $3) OR (c.booked_at >= $2 AND c.booked_at < $3))
  ORDER BY c.cancellation_id LIMIT $5;
 
 -- deposited --
--- Deposits that were booked in this time, a page behind a key.
+-- Deposits that were booked in this time by what they say or by what the entries say, a page behind a key.
 SELECT notice_key AS place, notice_key AS subject, order_no, imp_uid, amount, currency, booked_at AS at
   FROM deposits
- WHERE channel_id = ANY ($1) AND booked_at >= $2 AND booked_at < $3 AND notice_key > $4
+ WHERE channel_id = ANY ($1) AND notice_key > $4
+   AND ((booked_at >= $2 AND booked_at < $3)
+        OR notice_key IN (SELECT e.notice_key FROM entries e
+                           WHERE e.at >= $2 AND e.at < $3 AND e.account = 'deposited' AND e.amount > 0))
  ORDER BY notice_key LIMIT $5;
 
 -- add_difference --

@@ -32,6 +32,7 @@ from naru.rest import Door, operations
 from naru.sandbox.app import create_app
 from naru.store import Store
 from naru.wire import Wire
+from tests.contract.fits import misfit
 
 if TYPE_CHECKING:
     from tests.support.postgres import Databases
@@ -111,6 +112,8 @@ class Desk:
         async with self.http.request(method, self.address + path, headers=sent, **how) as answer:
             raw = await answer.read()
             body = await answer.json() if raw else {}
+            if raw:
+                assert misfit(method, path, answer.status, body) is None
             return Answered(answer.status, body, raw, dict(answer.headers))
 
     async def open(self, shop: Shop | None = None, **changes: Any) -> Payment:

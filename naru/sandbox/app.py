@@ -21,7 +21,18 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from naru.sandbox import bank, isp, mpi, notices, pages, phone, simple_pay, virtual_account, window
+from naru.sandbox import (
+    bank,
+    cvs,
+    isp,
+    mpi,
+    notices,
+    pages,
+    phone,
+    simple_pay,
+    virtual_account,
+    window,
+)
 from naru.sandbox import wire as w
 from naru.sandbox.company import Company
 from naru.sandbox.door import PageHeaders, Refusal, json_response
@@ -73,6 +84,7 @@ ROUTES = [
     Route("/desk/deposits", virtual_account.pay_in, methods=["POST"]),
     Route("/desk/notices/{notice_id}/resend", virtual_account.send_notice_again, methods=["POST"]),
     Route("/receipts/{tid}", pages.show_receipt, methods=["GET"]),
+    *cvs.ROUTES,
 ]
 
 

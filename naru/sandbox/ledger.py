@@ -281,7 +281,11 @@ class Book:
         return self.one("SELECT * FROM accounts WHERE mid = ? AND order_no = ?", mid, order_no)
 
     def latest_accounts(self, limit: int) -> list[Row]:
-        return self.all("SELECT * FROM accounts ORDER BY issued_at DESC LIMIT ?", limit)
+        return self.all(
+            "SELECT * FROM accounts WHERE number NOT IN (SELECT number FROM barcodes)"
+            " ORDER BY issued_at DESC LIMIT ?",
+            limit,
+        )
 
     def deposits(self, number: str) -> list[Row]:
         return self.all("SELECT * FROM deposits WHERE number = ? ORDER BY id", number)

@@ -210,3 +210,12 @@ CREATE TRIGGER IF NOT EXISTS cancels_stay BEFORE UPDATE ON cancels
     BEGIN SELECT RAISE(ABORT, 'cancels only grow'); END;
 CREATE TRIGGER IF NOT EXISTS cancels_keep BEFORE DELETE ON cancels
     BEGIN SELECT RAISE(ABORT, 'cancels only grow'); END;
+
+-- Convenience stores: accounts whose number is a barcode, paid at a till.
+CREATE TABLE IF NOT EXISTS barcodes (
+    number TEXT PRIMARY KEY REFERENCES accounts,
+    ask_before INTEGER NOT NULL,
+    pay_type TEXT CHECK (pay_type IN ('cash', 'card')),
+    paid_at INTEGER,
+    CHECK ((pay_type IS NULL) = (paid_at IS NULL))
+) STRICT, WITHOUT ROWID;

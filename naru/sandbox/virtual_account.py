@@ -218,7 +218,8 @@ def _desk(request: Request) -> dict[str, Any]:
     number = "".join(d for d in request.query_params.get("number", "") if d in "0123456789")[:20]
     if number:
         account = read(Book.account, number)
-        accounts = [] if account is None else [account]
+        known = account is not None and account["bank_code"] in cards.BANKS
+        accounts = [account] if account is not None and known else []
     else:
         accounts = read(Book.latest_accounts, ACCOUNTS_SHOWN)
     return {
@@ -284,8 +285,16 @@ async def pay_in(request: Request) -> Response:
 
 def _pay_in(book: Book, ask: DepositAsk, now: int) -> str | None:
     account = book.account(ask.number)
-    if account is None:
+    if account is None or account["bank_code"] not in cards.BANKS:
+        # What is paid at another party's till (a barcode) is no account of a bank.
         raise Refusal(404, "ACCOUNT_NOT_FOUND", "없는 계좌번호입니다.")
+    return take_in(book, ask, now)
+
+
+def take_in(book: Book, ask: DepositAsk, now: int) -> str | None:
+    """Deed: this much arrived, whatever was awaited; answers the number of the notice about it."""
+    account = book.account(ask.number)
+    assert account is not None
     order = book.order(account["mid"], account["order_no"])
     assert order is not None
     at = now if ask.deposited_at is None else ask.deposited_at

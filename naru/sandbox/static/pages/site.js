@@ -44,13 +44,13 @@ export async function read(path) {
 }
 
 /** @returns {Promise<{ok: boolean, code?: string, message?: string}>} never throws: silence is a refusal, too */
-export async function post(path, body) {
+export async function post(path, body, waitMs = WAIT_MS) {
   try {
     const answer = await fetch(path, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
-      signal: AbortSignal.timeout(WAIT_MS),
+      signal: AbortSignal.timeout(waitMs),
     });
     return await answer.json();
   } catch {

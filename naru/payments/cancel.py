@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from naru.connectors import Can
 from naru.domain.cancellation import CancelRequest, plan_cancellation
@@ -50,7 +51,8 @@ async def cancel(
     if not await still_ours(gateway, "cancel", order.cancel_no, before):
         outcome = Unknown("the process slept before it asked")
     else:
-        outcome = await gateway.connector_of(channel).cancel(channel, order)
+        asked = await as_the_pg_has_it(gateway, payment, order)
+        outcome = await gateway.connector_of(channel).cancel(channel, asked)
     reach("cancel.after_pg")
 
     settled = await settle_cancel(gateway, payment, channel, order, intent, outcome)
@@ -83,6 +85,19 @@ async def find_to_cancel(
             if payment.step is wanted:
                 return payment.imp_uid
     raise NoSuchPayment
+
+
+async def as_the_pg_has_it(gateway: Gateway, payment: Payment, order: CancelOrder) -> CancelOrder:
+    """The same cancel with the PG's balance: to a PG all that lies in an account is one.
+
+    A surplus that a person has not given back yet is in it, and stays in it. One that is not known
+    here makes the PG refuse, as it should.
+    """
+    if payment.virtual_account is None:
+        return order
+    async with gateway.store.direct() as session:
+        surplus = await session.deposits.surplus(payment)
+    return replace(order, balance_before=order.balance_before + surplus)
 
 
 async def settle_cancel(

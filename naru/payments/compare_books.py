@@ -416,7 +416,10 @@ class _Walk:
             request = asked["request"] if asked is not None and mine else {}
             if booked is not None:
                 kind, ending = DifferenceKind.CANCEL_AMOUNT, Ending.TOLD
-            elif not _fits(row, current):
+            elif not _fits(row, current) or (
+                # It may be the surplus that went back, and nothing of the payment.
+                not mine and (await tx.deposits.surplus(current, ever=True)).minor
+            ):
                 kind, ending = DifferenceKind.CANCEL_UNKNOWN, Ending.TOLD
             else:
                 kind = DifferenceKind.CANCEL_LATE if mine else DifferenceKind.CANCEL_AT_PG

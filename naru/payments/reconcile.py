@@ -28,7 +28,7 @@ from naru.domain.outcome import (
 )
 from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
-from naru.payments.cancel import settle_cancel
+from naru.payments.cancel import as_the_pg_has_it, settle_cancel
 from naru.payments.close_virtual_account import settle_close
 from naru.payments.gateway import Gateway
 from naru.payments.keep_ticket import kept_ticket
@@ -187,7 +187,8 @@ async def _finish_cancel(
             if how is Way.REPEAT:
                 await _ask(gateway, intent, how)
     if how is Way.REPEAT:
-        found = await connector.repeat_cancel(channel, order)
+        asked = await as_the_pg_has_it(gateway, payment, order)
+        found = await connector.repeat_cancel(channel, asked)
         reach("reconcile.after_pg")
         await _answered(gateway, channel, intent, found)
     assert found is not None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from naru.domain.money import Money
 from naru.domain.outcome import Deposited
 from naru.domain.payment import Payment
 from naru.store.named import load
@@ -76,6 +77,17 @@ class Deposits:
         which = (payment.imp_uid, payment.pg_tid, payment.amount.currency, account.due)
         total = await self._connection.fetchval(Q["total"], *which)
         return int(total), await self._connection.fetchval(Q["newest"], *which)
+
+    async def surplus(self, payment: Payment, *, ever: bool = False) -> Money:
+        """What lies in this payment's account at the PG beyond its amount: deposited too much, late or
+        again, and not given back. `ever`: or was given back since."""
+        currency = payment.amount.currency
+        if payment.virtual_account is None:
+            return Money(0, currency)
+        total = await self._connection.fetchval(
+            Q["in_account"], payment.imp_uid, payment.pg_tid, currency, ever
+        )
+        return Money(max(0, int(total) - payment.amount.minor), currency)
 
     async def give_back(
         self, channel_id: int, notice_key: str, who: str, note: str, now: datetime

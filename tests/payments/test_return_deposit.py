@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import replace
 
 import asyncpg
 import pytest
 
+from naru.domain.book import DifferenceKind, Ending
+from naru.domain.cancellation import CancelRequest
+from naru.domain.errors import OutcomeUnknown, PgRefused
 from naru.domain.money import Money
-from naru.domain.payment import Step
+from naru.domain.outcome import RefundAccount
+from naru.domain.payment import Payment, Step
 from naru.domain.task import Task
+from naru.payments.cancel import cancel
+from naru.payments.compare_books import compare_books
+from naru.payments.reconcile import reconcile
 from naru.payments.return_deposit import NotReturnable, return_deposit
 from naru.store.audit import audit
 from tests.payments.test_confirm_deposit import deposit, issue
@@ -122,6 +130,81 @@ async def test_a_return_and_the_rest_of_the_money_at_once_end_as_one_of_the_two(
             "exact" if paid else "short",
         )
     assert await is_whole(house)
+
+
+def refund(house: House, payment: Payment, amount: int) -> Awaitable[Payment]:
+    account = RefundAccount("004", "12345678901234", "홍길동")
+    request = CancelRequest(Money(amount), refund_account=account)
+    return cancel(house.gateway, house.merchant.id, payment.imp_uid, request)
+
+
+async def pay_twice(house: House, pg: StandInPg) -> tuple[Payment, str]:
+    """A payment whose account got its amount twice, as the PG and we have it; the second notice."""
+    waiting = await issue(house)
+    notices = [pg.pay_in(waiting.pg_order_no, 1004) for _ in range(2)]
+    meanings = [await deposit(house, waiting, 1004, key) for key in notices]
+    assert meanings == ["exact", "after_end"]
+    return await house.payment(waiting.imp_uid), notices[1]
+
+
+async def test_a_payment_with_a_surplus_is_refunded_and_the_surplus_stays_flagged(
+    house: House, pg: StandInPg
+) -> None:
+    """To the PG all that lies in the account is one balance: it is asked with that one."""
+    paid, second = await pay_twice(house, pg)
+    pg.hang_up("cancels", done=False)
+    with pytest.raises(OutcomeUnknown):
+        await refund(house, paid, 4)
+    assert (await refund_ended(house, paid)).cancelled == Money(0)
+    assert (await refund(house, paid, 400)).cancelled == Money(400)
+    assert (await task_about(house, second)).closed_at is None
+    # A person gives the surplus back in the console, and says so: the PG's balance is ours again.
+    pg.cancel_at_console(paid.pg_order_no, 1004)
+    await give_back(house, second)
+    assert (await refund(house, paid, 604)).step is Step.CANCELLED
+    assert pg.orders[paid.pg_order_no]["cancelled"] == 2008
+    assert await suspense(house) == 0
+    assert await is_whole(house)
+
+
+async def refund_ended(house: House, payment: Payment) -> Payment:
+    """The worker ends the question: where money went back to is not kept, so it is only asked about."""
+    house.clock.advance(minutes=6)
+    await reconcile(house.gateway, payment.imp_uid)
+    return await house.payment(payment.imp_uid)
+
+
+async def test_a_surplus_that_only_the_pg_knows_of_makes_it_refuse(
+    house: House, pg: StandInPg
+) -> None:
+    """The control: the PG's check of balances is as strict as before."""
+    waiting = await issue(house)
+    await deposit(house, waiting, 1004, pg.pay_in(waiting.pg_order_no, 1004))
+    pg.pay_in(waiting.pg_order_no, 1004)
+    with pytest.raises(PgRefused, match="잔액 불일치"):
+        await refund(house, await house.payment(waiting.imp_uid), 4)
+
+
+@pytest.mark.parametrize("told", [False, True])
+async def test_a_surplus_given_back_at_the_console_is_no_refund_of_the_payment(
+    house: House, pg: StandInPg, told: bool
+) -> None:
+    """The PG's book has a cancel of this much; which of the two deposits it was, only a person knows."""
+    paid, second = await pay_twice(house, pg)
+    pg.cancel_at_console(paid.pg_order_no, 1004)
+    if told:
+        await give_back(house, second)
+    house.clock.advance(minutes=11)
+    [found] = (await compare_books(house.gateway, [house.channel])).differences
+    assert (found.kind, found.ending) == (DifferenceKind.CANCEL_UNKNOWN, Ending.TOLD)
+    assert await house.payment(paid.imp_uid) == paid
+    # The control: where nothing lay in the account besides, it is the payment's own money.
+    waiting = await issue(house)
+    await deposit(house, waiting, 1004, pg.pay_in(waiting.pg_order_no, 1004))
+    pg.cancel_at_console(waiting.pg_order_no, 1004)
+    house.clock.advance(minutes=11)
+    await compare_books(house.gateway, [house.channel])
+    assert (await house.payment(waiting.imp_uid)).step is Step.CANCELLED
 
 
 async def test_only_a_task_about_a_deposit_is_returned(house: House, pg: StandInPg) -> None:

@@ -93,6 +93,7 @@ class StandInPg:
         """A deposit that nobody was told of yet; the number of its notice."""
         order = self.orders[order_no]
         order["state"] = "deposited"
+        order["deposited"] = order.get("deposited", 0) + amount
         reference = f"ntc{next(self._numbers):08d}"
         self.move("deposit", order_no, order["approval"]["tid"], reference, amount)
         return reference
@@ -176,7 +177,8 @@ class StandInPg:
         [order] = [
             o for o in self.orders.values() if (o["approval"] or {}).get("tid") == body["tid"]
         ]
-        if body["balance_before"] != order["amount"] - order["cancelled"]:
+        taken = order.get("deposited", order["amount"])
+        if body["balance_before"] != taken - order["cancelled"]:
             return {"result": "refused", "code": "BALANCE_DIFFERS", "message": "잔액 불일치"}
         order["cancelled"] += body["amount"]
         number = order["approval"]["order_no"]
@@ -187,7 +189,7 @@ class StandInPg:
             "cancel_tid": f"ctid{next(self._numbers):08d}",
             "tid": body["tid"],
             "amount": body["amount"],
-            "balance": order["amount"] - order["cancelled"],
+            "balance": taken - order["cancelled"],
             "cancelled_at": int(self.now()),
             "receipt_url": None,
         }

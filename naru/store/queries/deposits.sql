@@ -22,6 +22,14 @@ SELECT COALESCE(sum(amount), 0)::bigint FROM deposits d
  WHERE imp_uid = $1 AND pg_tid = $2 AND currency = $3 AND deposited_at <= $4 AND meaning <> 'other_account'
    AND NOT EXISTS (SELECT 1 FROM returned_deposits r WHERE r.channel_id = d.channel_id AND r.notice_key = d.notice_key);
 
+-- in_account --
+-- All that lies in the account of this payment at the PG, in its own currency, whenever it came; with
+-- $4 also what was given back.
+SELECT COALESCE(sum(amount), 0)::bigint FROM deposits d
+ WHERE imp_uid = $1 AND pg_tid = $2 AND currency = $3 AND meaning <> 'other_account'
+   AND ($4 OR NOT EXISTS (SELECT 1 FROM returned_deposits r
+                           WHERE r.channel_id = d.channel_id AND r.notice_key = d.notice_key));
+
 -- newest --
 -- When the last of those deposits arrived, and nothing when there is none.
 SELECT max(deposited_at) FROM deposits d

@@ -14,16 +14,29 @@ from enum import Enum, auto
 from importlib import import_module
 from typing import ClassVar, Protocol
 
+from naru.domain.billing_key import CardNumber
 from naru.domain.book import BookPage
+from naru.domain.certification import (
+    Certification,
+    CertificationOrder,
+    Certified,
+    CodeOrder,
+    CodeSent,
+    Pending,
+    WrongCode,
+)
 from naru.domain.channel import Channel
 from naru.domain.money import Money
 from naru.domain.outcome import (
     AccountIssued,
+    BarcodeRead,
     CancelOrder,
     CancelOutcome,
     Declined,
     Deposited,
     Inquired,
+    KeyOutcome,
+    NotFound,
     Outcome,
     Return,
     Ticket,
@@ -33,6 +46,7 @@ from naru.domain.outcome import (
 )
 from naru.domain.payment import Buyer, Payment
 from naru.domain.window import WindowPlan
+from naru.domain.window_rules import WindowRules
 from naru.wire import Wire
 
 KST = timezone(timedelta(hours=9))
@@ -50,6 +64,11 @@ class Can(Enum):
     LIST_BOOK = auto()  # show its own book of movements, page by page
     ISSUE_ACCOUNT = auto()  # virtual account without a window
     CLOSE_ACCOUNT = auto()
+    ISSUE_BARCODE = auto()  # a number that is paid at the till of a convenience store
+    BILLING = auto()  # keep a card under a key of its own, and charge it by that
+    KEY_IN = auto()  # charge a card by its number, once
+    CERTIFY = auto()  # show a window in which a person proves who they are
+    CERTIFY_CODE = auto()  # the same without a window: a code, or a question in an app
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +98,7 @@ class WindowOrder:
     return_url: str
     notice_url: str
     frame_ancestors: tuple[str, ...] = ()
-    installments: tuple[int, ...] | None = None
+    rules: WindowRules = field(default_factory=WindowRules)
     account_due: datetime | None = None
 
 
@@ -92,6 +111,49 @@ class AccountOrder:
     bank_code: str
     holder: str | None
     due: datetime
+    name: str | None
+    merchant_name: str
+    merchant_uid: str
+    notice_url: str
+    buyer: Buyer = field(default_factory=Buyer)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOrder:
+    """A billing key asked for. `number` is ours; the same number is the same question."""
+
+    number: str
+    customer_uid: str
+    merchant_name: str
+    customer: Buyer = field(default_factory=Buyer)
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeOrder:
+    """Money asked for without a window. `customer_uid`: the card is to be kept under a key, too."""
+
+    order_no: str
+    amount: Money
+    tax_free: Money
+    name: str | None
+    merchant_name: str
+    merchant_uid: str
+    buyer: Buyer = field(default_factory=Buyer)
+    installment_months: int = 0
+    interest_free: bool = False
+    use_card_point: bool = False
+    customer_uid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BarcodeOrder:
+    """A barcode asked for by the merchant's server; its own one, or None for the PG's."""
+
+    order_no: str
+    amount: Money
+    barcode: str | None
+    due: datetime | None
+    ask_before: bool  # the till asks us before it takes the money
     name: str | None
     merchant_name: str
     merchant_uid: str
@@ -147,6 +209,61 @@ class Connector(Protocol):
 
     async def close_account(self, channel: Channel, order_no: str) -> Undone | Declined | Unknown:
         """Close a waiting account. Only with Can.CLOSE_ACCOUNT."""
+
+    async def issue_barcode(
+        self, channel: Channel, order: BarcodeOrder
+    ) -> AccountIssued | Declined | Unknown:
+        """Issue or register a barcode, which is closed and paid as an account. Only with Can.ISSUE_BARCODE."""
+
+    def read_scan(
+        self, channel: Channel, headers: dict[str, str], body: bytes
+    ) -> BarcodeRead | None:
+        """The till's question; None for anything else. Raises ForgedReturn without its proof.
+        `acknowledge` says yes or no. Only with Can.ISSUE_BARCODE.
+        """
+
+    async def issue_key(self, channel: Channel, order: KeyOrder, card: CardNumber) -> KeyOutcome:
+        """Keep this card under a key. Only with Can.BILLING, as the three below."""
+
+    async def inquire_key(self, channel: Channel, number: str) -> KeyOutcome | NotFound:
+        """What became of the question for a key with this number."""
+
+    async def forget_key(self, channel: Channel, number: str) -> Undone | Unknown:
+        """No key of this number can be charged, now or later, even one that is still asked for."""
+
+    async def approve_by_key(self, channel: Channel, order: ChargeOrder, key: str) -> Outcome:
+        """Take the money from the card behind this key of the PG's."""
+
+    async def approve_by_card(
+        self, channel: Channel, order: ChargeOrder, card: CardNumber
+    ) -> Outcome:
+        """Take the money from this card. Only with Can.KEY_IN."""
+
+    async def open_certification(
+        self, channel: Channel, order: CertificationOrder
+    ) -> WindowPlan | Declined:
+        """Where the person's browser goes. Only with Can.CERTIFY."""
+
+    def read_certification_return(
+        self, channel: Channel, certification: Certification, fields: dict[str, str]
+    ) -> Declined | None:
+        """What the browser brought back. None: there is a result to ask for. Raises ForgedCertification.
+
+        Who the person is comes from `inquire_certification` only.
+        """
+
+    async def inquire_certification(
+        self, channel: Channel, number: str
+    ) -> Certified | Pending | NotFound | Declined | Unknown:
+        """Who it is, from the company itself. With Can.CERTIFY or Can.CERTIFY_CODE."""
+
+    async def send_code(self, channel: Channel, order: CodeOrder) -> CodeSent | Declined | Unknown:
+        """Send a code; the same number once more sends nothing. Only with Can.CERTIFY_CODE."""
+
+    async def confirm_code(
+        self, channel: Channel, number: str, code: str | None
+    ) -> Certified | WrongCode | Declined | Unknown:
+        """Was it this code? None: was it confirmed in the app? Only with Can.CERTIFY_CODE."""
 
     async def book(
         self, channel: Channel, since: datetime, until: datetime, after: str | None

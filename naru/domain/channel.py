@@ -76,3 +76,26 @@ def choose_channel(
         return default
     # A MID that nobody has is an unknown `pg`: another contract is not guessed.
     return same_pg[0] if same_pg and selector.mid is None else default
+
+
+def choose_api_channel(
+    channels: Sequence[Channel], *, channel_key: str | None = None, pg: str | None = None
+) -> Channel:
+    """The channel for a card without a window (rest.md §1.5): one of kind `api_payment`, and where
+    the merchant has none that fits, one of kind `payment`.
+
+    channel_key wins and must exist; an unknown `pg` means the default. Raises NoChannel.
+    """
+    if channel_key:
+        for channel in channels:
+            if channel.channel_key == channel_key and channel.kind != "certification":
+                return channel
+        raise NoChannel
+    kinds = [kind for kind in ("api_payment", "payment") if any(c.kind == kind for c in channels)]
+    if pg:
+        selector = PgSelector.read(pg)
+        for kind in kinds:
+            chosen = choose_channel(channels, pg=pg, kind=kind)
+            if chosen.pg_code == selector.pg_code and selector.mid in (None, chosen.mid):
+                return chosen
+    return choose_channel(channels, kind=kinds[0] if kinds else "api_payment")

@@ -8,6 +8,7 @@ NaruError
  │   ├─ AmountTooFine · BadAmount · UnknownCurrency
  │   ├─ NoChannel · TestChannelRefused · BadRequest
  │   ├─ AlreadyPrepared · NotPrepared · PreparedDiffers · Superseded
+ │   ├─ NoBillingKey · KeyInProgress · BadCard · NotSupported
  │   ├─ PgBusy            so many calls to this PG wait that not one more is begun
  │   └─ PgRefused         the PG's own code and words, passed on unprocessed
  ├─ OutcomeUnknown      the PG was asked and nobody here knows what it did; the worker will find out
@@ -158,6 +159,29 @@ class Superseded(Refused):
     """Another try of the same Idempotency-Key has the word: this one begins nothing."""
 
     sentence = "같은 Idempotency-Key 의 요청을 처리하고 있습니다. 잠시 후 다시 시도해주세요."
+
+
+class NoBillingKey(Refused):
+    """This merchant has no living key of that customer_uid."""
+
+    sentence = "등록되지 않은 구매자입니다."
+
+
+class KeyInProgress(Refused):
+    """Another key is being issued for this customer_uid, and nobody knows yet how that ended."""
+
+    sentence = "이 customer_uid 에 대한 빌링키 발급이 진행 중입니다. 잠시 후 다시 시도해주세요."
+
+
+class BadCard(Refused):
+    """Not a card: number, expiry, birth, password or CVC have a form that no card has."""
+
+    code = -1
+    sentence = "유효하지않은 카드번호를 입력하셨습니다."
+
+
+class NotSupported(Refused):
+    """The PG of this channel has no such power."""
 
 
 class PgBusy(Refused):

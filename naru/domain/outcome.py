@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from naru.domain.billing_key import IssuedKey
 from naru.domain.errors import AnswerMismatch
 from naru.domain.money import Money
 from naru.domain.payment import Bank, Card, VirtualAccount
@@ -35,6 +36,7 @@ class Approved:
     bank: Bank | None = None
     receipt_url: str | None = None
     cash_receipt_issued: bool = False
+    issued_key: IssuedKey | None = None  # the card may be charged again by this
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,10 @@ class TooLate:
     """The PG does not undo approvals any more that are this old. What stands there must be asked."""
 
     why: str
+
+
+# What became of the question for a billing key.
+KeyOutcome = IssuedKey | Declined | Unknown
 
 
 Inquired = Approved | AccountIssued | Declined | NotFound | Undone | Unknown
@@ -157,6 +163,16 @@ class Deposited:
     depositor: str | None
     deposited_at: datetime
     account_number: str | None = None  # when the PG tells; its transaction id names the account too
+
+
+@dataclass(frozen=True, slots=True)
+class BarcodeRead:
+    """A question from the PG: a till read this barcode; may it be paid?"""
+
+    order_no: str
+    barcode: str
+    amount: Money
+    pay_type: str  # cash | card
 
 
 def check_answer(asked: Ticket, answered: Approved | AccountIssued) -> None:

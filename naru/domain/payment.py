@@ -175,6 +175,7 @@ class Payment:
     receipt_url: str | None = None
     cash_receipt_issued: bool = False
     customer_uid: str | None = None
+    customer_uid_usage: str | None = None  # issue, payment, payment.scheduled
     fail_code: str | None = None
     fail_reason: str | None = None
     cancel_reason: str | None = None

@@ -6,6 +6,7 @@ One commit before any PG is asked: the step and the intent row, with the announc
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -15,6 +16,9 @@ from naru.domain.payment import Payment
 from naru.domain.points import reach
 from naru.domain.prepared import check_prepared
 from naru.payments.gateway import Gateway
+from naru.store import Session
+
+Bind = Callable[[Session, str], Awaitable[None]]
 
 # Longer than any call to a PG may take, so that the worker looks only at what nobody works on.
 FIRST_LOOK = timedelta(seconds=20)
@@ -39,17 +43,22 @@ async def claim(
     pay_method: str | None,
     journal: dict[str, Any],
     once: Once | None = None,
+    *,
+    announced_binds: bool = True,
+    bind: Bind | None = None,
 ) -> Payment | None:
     """opened -> approving; None when somebody else was first.
 
     Raises AlreadyPaid when another payment holds the order's one approval, and PreparedDiffers when
     the merchant announced another amount while the window was open (P17), and Superseded when
     another try of the same Idempotency-Key has the word; then nothing has changed.
+    `bind` is called with the transaction and the imp_uid: what it writes is committed with the claim,
+    and what it raises undoes both.
     """
     now = gateway.now()
     how = (payment.imp_uid, now, now + FIRST_LOOK, pay_method, journal)
     claimed = None
-    if once is None and acting.get() is None:
+    if once is None and bind is None and announced_binds and acting.get() is None:
         # One statement, one round trip: a buyer's payment. Who acts is named with a BEGIN.
         reach("claim.before_commit")
         async with gateway.store.direct() as session:
@@ -59,10 +68,13 @@ async def claim(
     if claimed is None:
         # For a merchant's server, or not claimed: then it is found out here why.
         async with gateway.store.begin() as tx:
-            prepared = await tx.prepared.hold(payment.merchant_id, payment.merchant_uid)
-            check_prepared(prepared, payment.amount)
+            if announced_binds:
+                prepared = await tx.prepared.hold(payment.merchant_id, payment.merchant_uid)
+                check_prepared(prepared, payment.amount)
             claimed = await tx.payments.claim_for_approval(*how)
             await tx.idempotency.bind(once, payment.imp_uid)
+            if bind is not None and claimed is not None:
+                await bind(tx, payment.imp_uid)
             reach("claim.before_commit")
     reach("claim.after_commit")
     return claimed

@@ -281,6 +281,8 @@ async def write_approval(
     match outcome:
         case Approved():
             settled = await tx.payments.settle_paid(payment, outcome, intent.id, now)
+            if settled is not None and outcome.issued_key is not None and settled.customer_uid:
+                await tx.billing_keys.add_live(settled, outcome.issued_key, now, now)
             ending = "done"
         case AccountIssued():
             settled = await tx.payments.settle_account(payment, outcome)

@@ -22,11 +22,12 @@ from naru.domain.merchant import Merchant
 from naru.domain.money import Money
 from naru.domain.outcome import Declined
 from naru.domain.payment import Buyer, Payment, Step, Surface
-from naru.domain.pg_profile import allowed_installments, profile
+from naru.domain.pg_profile import profile
 from naru.domain.points import reach
 from naru.domain.prepared import check_prepared
 from naru.domain.text import is_storable
 from naru.domain.window import WindowPlan
+from naru.domain.window_rules import read_rules
 from naru.payments.abandon import abandon
 from naru.payments.gateway import Gateway
 
@@ -35,9 +36,11 @@ NAMES_TRIED = 8
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a door has read, checked and translated from request_pay or POST /vbanks.
+    """What a door has read, checked and translated from request_pay, POST /vbanks or a charge.
 
     `request` is what the merchant's page gave, whole; unknown keys are kept there.
+    `announced_binds`: the amount must be the announced one, if one was announced (browsers; i'mport
+    ties that check to request_pay alone).
     """
 
     merchant: Merchant
@@ -63,6 +66,9 @@ class Opening:
     callback_shape: str = "full"
     request_id: str | None = None
     request: dict[str, Any] = field(default_factory=dict)
+    customer_uid: str | None = None
+    customer_uid_usage: str | None = None
+    announced_binds: bool = True
 
 
 async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
@@ -78,7 +84,8 @@ async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
         raise PgBusy
     zero = Money(0, opening.amount.currency)
     tax_free = opening.tax_free or zero
-    if not opening.amount or tax_free > opening.amount:
+    nothing = not opening.amount and opening.customer_uid_usage != "issue"
+    if nothing or tax_free > opening.amount:
         raise BadAmount
     if opening.vat is not None and opening.vat + tax_free > opening.amount:
         raise BadAmount("vat_amount 가 결제금액보다 클 수 없습니다.")
@@ -127,18 +134,23 @@ async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
         callback_shape=opening.callback_shape,
         request_id=opening.request_id,
         request=opening.request,
+        customer_uid=opening.customer_uid,
+        customer_uid_usage=opening.customer_uid_usage,
     )
     reach("start.before_open")
     hashed = hash_secret(secret)
     async with gateway.store.direct() as session:
-        opened = await session.payments.open(payment, hashed, if_free=True)
+        opened = None
+        if opening.announced_binds:
+            opened = await session.payments.open(payment, hashed, if_free=True)
         if opened is None:
             # Something is in the way, or seems to be: what it is decides the refusal.
             if await session.payments.taken(merchant.id, opening.merchant_uid) is not None:
                 raise AlreadyPaid
-            check_prepared(
-                await session.prepared.get(merchant.id, opening.merchant_uid), opening.amount
-            )
+            if opening.announced_binds:
+                check_prepared(
+                    await session.prepared.get(merchant.id, opening.merchant_uid), opening.amount
+                )
             opened = await session.payments.open(payment, hashed)
         for _ in range(NAMES_TRIED):
             if opened is not None:
@@ -171,7 +183,13 @@ async def enter_window(
         return_url=gateway.return_url(payment),
         notice_url=gateway.notice_url(channel),
         frame_ancestors=frame_ancestors(payment),
-        installments=_installments(payment),
+        rules=read_rules(
+            payment.request,
+            profile(payment.pg_code),
+            mobile=payment.surface is Surface.MOBILE,
+            amount_minor=payment.amount.minor,
+            currency=payment.amount.currency,
+        ),
         account_due=account_due(payment.request.get("vbank_due"), payment.started_at)
         if payment.pay_method == "vbank"
         else None,
@@ -190,26 +208,6 @@ def frame_ancestors(payment: Payment) -> tuple[str, ...]:
     if payment.window_mode != "iframe" or not payment.page_origin:
         return ()
     return (payment.page_origin,)
-
-
-def _installments(payment: Payment) -> tuple[int, ...] | None:
-    display = payment.request.get("display")
-    wanted = display.get("card_quota") if isinstance(display, dict) else None
-    months = None
-    if isinstance(wanted, list):
-        months = [int(month) for month in wanted if isinstance(month, int | str) and _digits(month)]
-    allowed = allowed_installments(
-        profile(payment.pg_code).quota_rule,
-        months,
-        amount_minor=payment.amount.minor,
-        currency=payment.amount.currency,
-    )
-    return None if allowed is None else tuple(allowed)
-
-
-def _digits(month: int | str) -> bool:
-    text = str(month)
-    return text.isascii() and text.isdigit() and len(text) <= 3
 
 
 def _said(opening: Opening) -> list[tuple[str, Any]]:

@@ -6,7 +6,18 @@ and `coerce.py` turn a request into its type, `annotations.py` and `envelope.py`
 
 from __future__ import annotations
 
-from naru.rest import authenticate, codes, payments, payments_validation, tiers, users, vbanks
+from naru.rest import (
+    authenticate,
+    codes,
+    cvs,
+    payments,
+    payments_validation,
+    subscribe,
+    subscribe_customer,
+    tiers,
+    users,
+    vbanks,
+)
 from naru.rest.door import Door
 from naru.rest.operation import Operation
 
@@ -20,7 +31,10 @@ def operations() -> tuple[Operation, ...]:
         *payments.OPERATIONS,
         *payments_validation.OPERATIONS,
         *vbanks.OPERATIONS,
+        *subscribe.OPERATIONS,
+        *subscribe_customer.OPERATIONS,
         *codes.OPERATIONS,
+        *cvs.OPERATIONS,
     )
 
 

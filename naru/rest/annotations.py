@@ -220,7 +220,7 @@ def payment_annotation(
         currency=payment.amount.currency,
         custom_data=payment.custom_data,
         customer_uid=payment.customer_uid,
-        customer_uid_usage=None,
+        customer_uid_usage=payment.customer_uid_usage,
         deposit_history=[],
         emb_pg_provider=payment.hub_pg_code,
         escrow=payment.escrow,

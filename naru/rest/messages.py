@@ -25,6 +25,16 @@ FIXED_ACCOUNT_UNSUPPORTED = "고정식 가상계좌(vbank_num, vbank_key) 발급
 # Ours: tiers.
 NO_TIER = "등록되지 않은 하위 상점(tier_code)입니다."
 
+# Ours: convenience stores.
+NOT_A_WAITING_BARCODE = "수납 대기중인 편의점 결제건이 아닙니다."
+PG_REFUSED_REVOKING = "PG사에서 수납번호 말소를 거절하였습니다."
+
+# subscribe, subscribe.customer
+BAD_CARD = "카드정보 인증에 실패하였습니다."
+KEY_NOT_ISSUED = "카드정보 인증 및 빌키 발급에 실패하였습니다."
+NO_CHANNEL_GROUP = "등록 된 채널 그룹(스마트 라우팅) 정보를 찾을 수 없습니다."
+CUSTOMERS_MAX = "customer_uid 는 100개까지 조회할 수 있습니다."
+
 # Ours: the transport.
 NO_OPERATION = "존재하지 않는 API입니다."
 WRONG_VERB = "허용되지 않는 HTTP METHOD 입니다."
@@ -49,6 +59,11 @@ PG_REFUSED_CANCEL = "PG사에서 취소를 거절하였습니다."
 PG_REFUSED_CLOSING = "PG사에서 가상계좌 말소를 거절하였습니다."
 
 
+# certifications. The first is V1's own.
+NO_CERTIFICATION = "인증결과가 존재하지 않습니다."
+TOO_MANY_CODES = "본인인증 요청이 너무 많습니다. 잠시 후 다시 시도해주세요."
+
+
 def missing(name: str) -> str:
     """A required parameter did not come, or came empty."""
     return f"{name} 파라메터가 누락되었습니다."
@@ -67,3 +82,8 @@ def too_long(name: str, length: int) -> str:
 def internal(reference: str) -> str:
     """The last net: `reference` is also in the log, beside what really happened."""
     return f"일시적인 오류가 발생하였습니다. 잠시 후 다시 시도해주세요. (참조번호 : {reference})"
+
+
+def no_customer(customer_uid: str) -> str:
+    """V1's words for a customer_uid that names no billing key; a long one is cut."""
+    return f"요청하신 customer_uid({customer_uid[:80]})로 등록된 정보를 찾을 수 없습니다."

@@ -23,7 +23,9 @@ from starlette.staticfiles import StaticFiles
 
 from naru.sandbox import (
     bank,
+    billing,
     cvs,
+    identity,
     isp,
     mpi,
     notices,
@@ -84,6 +86,8 @@ ROUTES = [
     Route("/desk/deposits", virtual_account.pay_in, methods=["POST"]),
     Route("/desk/notices/{notice_id}/resend", virtual_account.send_notice_again, methods=["POST"]),
     Route("/receipts/{tid}", pages.show_receipt, methods=["GET"]),
+    *billing.ROUTES,
+    *identity.ROUTES,
     *cvs.ROUTES,
 ]
 

@@ -272,6 +272,26 @@ SCENARIOS: tuple[Scenario, ...] = (
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 BY_AMOUNT = {scenario.amount: scenario for scenario in SCENARIOS if scenario.amount is not None}
 
+# A card that a member brings (key-in, billing keys): what its card company says of it. The number
+# that is always refused has the words which i'mport's public documents show.
+BAD_NUMBER = ("F113", "유효하지않은 카드번호를 입력하셨습니다.")
+BAD_NUMBER_CHARGED = ("F113", "[F113]거래거절 카드번호틀림")
+BAD_EXPIRY = ("F114", "[F114]유효기간 오류")
+BAD_CVC = ("F115", "[F115]CVC 오류")
+BAD_PASSWORD = ("F116", "[F116]비밀번호 오류")
+UNKNOWN_KEY = ("F210", "등록되지 않은 빌링키입니다.")
+
+# The first two digits of a card's password that cause something: of a key that is asked for, and of
+# any card that is brought.
+WRONG_PASSWORD = "99"  # noqa: S105
+KEY_MANNERS = {
+    "91": Manner(answers="silence"),
+    "92": Manner(answers="silence", does=False),
+    "93": Manner(answer_after_seconds=20),
+    "94": Manner(answers="garbage"),
+    "95": Manner(answers="cut"),
+}
+
 # The window's own refusal of an expiry date that has passed uses the same words.
 EXPIRED = BY_NAME["expired_card"]
 

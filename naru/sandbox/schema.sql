@@ -219,3 +219,106 @@ CREATE TABLE IF NOT EXISTS barcodes (
     paid_at INTEGER,
     CHECK ((pay_type IS NULL) = (paid_at IS NULL))
 ) STRICT, WITHOUT ROWID;
+
+-- Billing keys: which card a member may charge by which number. The key itself is derived.
+
+CREATE TABLE IF NOT EXISTS billing_keys (
+    mid TEXT NOT NULL,
+    key_no TEXT NOT NULL,
+    content TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('issued', 'declined', 'forgotten')),
+    card_id TEXT REFERENCES cards,
+    code TEXT NOT NULL,
+    message TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (mid, key_no),
+    CHECK ((state = 'issued') = (card_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+
+-- Cash receipts, sub-shops on slips, shipments of escrow. A question has its member's own number and
+-- one answer; `tries` says how often it was asked.
+
+CREATE TABLE IF NOT EXISTS questions (
+    mid TEXT NOT NULL,
+    number TEXT NOT NULL,
+    content TEXT NOT NULL,
+    answer TEXT,
+    tries INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (mid, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS cash_receipts (
+    receipt_tid TEXT PRIMARY KEY,
+    mid TEXT NOT NULL,
+    -- The charge; null when the money was paid outside.
+    tid TEXT,
+    merchant_name TEXT NOT NULL,
+    merchant_order_no TEXT NOT NULL,
+    item_name TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    tax_free INTEGER NOT NULL,
+    vat INTEGER NOT NULL,
+    type TEXT NOT NULL CHECK (type IN ('person', 'company')),
+    masked TEXT NOT NULL,
+    apply_no TEXT NOT NULL,
+    -- The magic identifier that decides how its cancel goes.
+    on_cancel TEXT,
+    issued_at INTEGER NOT NULL,
+    cancelled_at INTEGER,
+    CHECK (tax_free + vat <= amount)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS one_receipt_of_a_charge ON cash_receipts (tid)
+    WHERE tid IS NOT NULL AND cancelled_at IS NULL;
+
+CREATE TABLE IF NOT EXISTS sub_shops (
+    tid TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    business_number TEXT NOT NULL,
+    name TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    tax_free INTEGER NOT NULL,
+    vat INTEGER NOT NULL,
+    PRIMARY KEY (tid, place)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS shipments (
+    tid TEXT PRIMARY KEY,
+    mid TEXT NOT NULL,
+    company TEXT NOT NULL,
+    invoice TEXT NOT NULL,
+    receiver TEXT NOT NULL,
+    sent_at INTEGER NOT NULL,
+    registered_at INTEGER NOT NULL,
+    -- What the buyer said when it had come.
+    decision TEXT CHECK (decision IN ('confirmed', 'rejected')),
+    reason TEXT,
+    decided_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- The identity company: who was asked about, what they said, and who they are.
+CREATE TABLE IF NOT EXISTS identity_requests (
+    id INTEGER PRIMARY KEY,
+    mid TEXT NOT NULL REFERENCES members,
+    number TEXT NOT NULL,
+    window_id TEXT NOT NULL UNIQUE,
+    app_key TEXT NOT NULL UNIQUE,
+    asked TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open', 'certified', 'failed', 'cancelled')),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    said TEXT,
+    code_mac BLOB,
+    code_until INTEGER,
+    tries INTEGER NOT NULL DEFAULT 0 CHECK (tries BETWEEN 0 AND 5),
+    sends INTEGER NOT NULL DEFAULT 0 CHECK (sends BETWEEN 0 AND 5),
+    agreed INTEGER CHECK (agreed IN (0, 1)),
+    tid TEXT,
+    certified_at INTEGER,
+    person TEXT,
+    phone TEXT,
+    code TEXT NOT NULL DEFAULT '',
+    message TEXT NOT NULL DEFAULT '',
+    UNIQUE (mid, number),
+    CHECK ((state = 'certified') = (person IS NOT NULL))
+) STRICT;

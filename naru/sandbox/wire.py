@@ -337,7 +337,7 @@ def _approve(
     content = fingerprint(ask)
     earlier = book.approval(mid, ask.order_no)
     if earlier is not None:
-        return _same_answer(earlier, content)
+        return same_answer(earlier, content)
     refusal = _why_not(vault, order, ask, now)
     if refusal is not None:
         answer = declined(ask.order_no, *refusal)
@@ -346,13 +346,13 @@ def _approve(
         answer = virtual_account.issue(book, order, new_tid(now), now)
         book.advance(order, ("authenticated",), "waiting_deposit", "", "")
     else:
-        answer = _take_money(book, address, order, order.amount + manner.amount_off, now)
+        answer = take_money(book, address, order, order.amount + manner.amount_off, now)
         book.advance(order, ("authenticated",), "approved", "", "")
     book.keep_approval(mid, ask.order_no, content, answer, now)
     return answer
 
 
-def _same_answer(earlier: Row, content: str) -> Answer:
+def same_answer(earlier: Row, content: str) -> Answer:
     if earlier["content"] != content:
         raise Refusal(409, "CONFLICT", "this number was used with other content")
     answer: Answer = msgspec.json.decode(earlier["answer"])
@@ -373,7 +373,7 @@ def _why_not(vault: Vault, order: Order, ask: ApprovalAsk, now: int) -> tuple[st
     return magic.refusal_at(magic.scenario_of(order.scenario, order.amount), "approval")
 
 
-def _take_money(book: Book, address: str, order: Order, amount: int, now: int) -> Answer:
+def take_money(book: Book, address: str, order: Order, amount: int, now: int) -> Answer:
     means = order.means
     assert means is not None
     tid, approval_number = new_tid(now), f"{secrets.randbelow(10**8):08d}"
@@ -576,7 +576,7 @@ def _cancel(
     content = fingerprint(ask)
     earlier = book.cancel(mid, ask.cancel_no)
     if earlier is not None:
-        return _same_answer(earlier, content)
+        return same_answer(earlier, content)
     charge = book.charge(ask.tid)
     refusal = refusal or _why_not_cancel(book, mid, charge, ask)
     if refusal is not None or charge is None:
@@ -648,7 +648,7 @@ def _issue_account(book: Book, mid: str, ask: virtual_account.AccountAsk, now: i
     content = fingerprint(ask)
     earlier = book.approval(mid, ask.order_no)
     if earlier is not None:
-        return _same_answer(earlier, content)
+        return same_answer(earlier, content)
     announced = virtual_account.announcement_of(ask)
     text = msgspec.json.encode(announced).decode()
     if not book.add_order(mid, ask.order_no, secrets.token_urlsafe(16), text, now, now):

@@ -11,6 +11,8 @@ import asyncpg
 from naru.domain.errors import NaruError
 from naru.store.named import Query, load
 from naru.store.seal import (
+    BILLING_KEYS,
+    CERTIFICATIONS,
     CHANNEL_SETTINGS,
     DEPOSIT_SECRETS,
     IDEMPOTENCY,
@@ -44,6 +46,10 @@ PLACES = {
     "deposits": Place(DEPOSIT_SECRETS, Q["old_deposits"], Q["swap_deposits"]),
     "answers": Place(IDEMPOTENCY, Q["old_answers"], Q["swap_answers"]),
     "notices": Place(NOTICES, Q["old_notices"], Q["swap_notices"]),
+    "certifications": Place(
+        CERTIFICATIONS, Q["old_certifications"], Q["swap_certifications"]
+    ),
+    "billing_keys": Place(BILLING_KEYS, Q["old_billing_keys"], Q["swap_billing_keys"]),
 }
 # Every process has read the table of keys twice by then.
 KNOWN_EVERYWHERE = timedelta(seconds=2 * LOOK_AGAIN_SECONDS)

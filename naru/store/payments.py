@@ -113,6 +113,7 @@ class Payments:
             payment.started_at,
             self._sealed(payment, None),
             not if_free,
+            payment.customer_uid_usage,
         )
         return None if row is None else (await self._read([row]))[0]
 
@@ -523,6 +524,7 @@ def read_payment(row: asyncpg.Record, keyring: Keyring) -> Payment:
         receipt_url=row["receipt_url"],
         cash_receipt_issued=row["cash_receipt_issued"],
         customer_uid=row["customer_uid"],
+        customer_uid_usage=row["customer_uid_usage"],
         fail_code=row["fail_code"],
         fail_reason=row["fail_reason"],
         cancel_reason=row["cancel_reason"],

@@ -39,6 +39,8 @@ PAYMENT_SECRETS = "payment_secrets.sealed"
 DEPOSIT_SECRETS = "deposit_secrets.sealed"
 IDEMPOTENCY = "idempotency.sealed"
 NOTICES = "notices.sealed"
+CERTIFICATIONS = "certifications.sealed"
+BILLING_KEYS = "billing_keys.sealed"
 
 Random = Callable[[int], bytes]
 

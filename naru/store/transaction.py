@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from naru.store.audit_log import AuditLog
+from naru.store.billing_keys import BillingKeys
+from naru.store.certifications import Certifications
 from naru.store.channels import Channels
 from naru.store.deposits import Deposits
 from naru.store.house import House
@@ -74,6 +76,16 @@ class Session:
     def channels(self) -> Channels:
         """Contracts with PGs."""
         return Channels(self._connection)
+
+    @property
+    def billing_keys(self) -> BillingKeys:
+        """What customers' cards are charged by."""
+        return BillingKeys(self._connection)
+
+    @property
+    def certifications(self) -> Certifications:
+        """Who persons are, for as long as the merchant keeps it."""
+        return Certifications(self._connection)
 
     @property
     def prepared(self) -> PreparedAmounts:

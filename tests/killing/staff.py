@@ -60,7 +60,7 @@ def approve_after_all(ledger: Path, merchant_uid: str) -> str | None:
         if order is None or order.means is None or book.charge_of(mid, order_no) is not None:
             return None
         file.execute("DELETE FROM tombstones WHERE mid = ? AND order_no = ?", (mid, order_no))
-        answer = wire._take_money(book, "", order, order.amount, at)
+        answer = wire.take_money(book, "", order, order.amount, at)
         book.keep_approval(mid, order_no, "after all", answer, at)
         book.advance(order, (order.state,), "approved", "", "")
     return str(order_no)

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from datetime import datetime
 
 from naru.connectors import Can, Connector
+from naru.connectors.sandbox.billing import Billing
+from naru.connectors.sandbox.cvs import Cvs
+from naru.connectors.sandbox.identity import Identity
 from naru.connectors.sandbox.payments import Payments
 from naru.wire import Wire
 
 
-class Sandbox(Payments, Connector):
+class Sandbox(Payments, Billing, Identity, Cvs, Connector):
     """The sandbox PG. Everything can be looked up and undone, as with the best of PGs."""
 
     can = frozenset(Can)

@@ -23,6 +23,7 @@ from naru.connectors.sandbox.line import (
     time_of,
     why,
 )
+from naru.domain.billing_key import IssuedKey
 from naru.domain.book import BookPage, BookRow, Movement
 from naru.domain.channel import Channel
 from naru.domain.errors import ForgedReturn, UnreadableNotice
@@ -49,6 +50,7 @@ from naru.domain.outcome import (
 from naru.domain.payment import Bank, Card, Payment, VirtualAccount
 from naru.domain.text import clean
 from naru.domain.window import Redirect, WindowPlan
+from naru.domain.window_rules import WindowRules
 
 # A notice is booked once by its number, so an old one that is sent again changes nothing. The limit
 # refuses ancient recordings only, and loses no deposit to a clock that is an hour off.
@@ -85,7 +87,8 @@ class Payments(Line):
                 "email": payment.buyer.email,
                 "tel": payment.buyer.tel,
             },
-            "installments": None if order.installments is None else list(order.installments),
+            "installments": None if order.rules.months is None else list(order.rules.months),
+            "rules": _rules(order.rules, payment.escrow),
             "vbank_due": None if order.account_due is None else int(order.account_due.timestamp()),
             "test": channel.test,
         }
@@ -152,7 +155,7 @@ class Payments(Line):
         answer = await self.ask(channel, "POST", "/v1/approvals", body)
         if again and not_taken_up(answer):
             return Unknown(why(answer))
-        return _read_approval(answer, ticket.order_no)
+        return read_approval(answer, ticket.order_no)
 
     async def repeat(self, channel: Channel, ticket: Ticket) -> Outcome:
         # The number of an order is its key: the PG answers what it answered first.
@@ -229,7 +232,7 @@ class Payments(Line):
                 "state": "approved" | "deposited" | "waiting_deposit",
                 "approval": dict(approval),
             }:
-                return _read_approval(approval, order_no)
+                return read_approval(approval, order_no)
             case {
                 "result": "order",
                 "state": "declined" | "failed" | "abandoned" | "closed",
@@ -265,7 +268,7 @@ class Payments(Line):
             "test": channel.test,
         }
         answer = await self.ask(channel, "POST", "/v1/virtual-accounts", body)
-        outcome = _read_approval(answer, order.order_no)
+        outcome = read_approval(answer, order.order_no)
         if isinstance(outcome, Approved):
             return Unknown("an approval in answer to a virtual account")
         return outcome
@@ -342,7 +345,40 @@ class Payments(Line):
         return (200, "text/plain", b"OK") if stored else (400, "text/plain", b"NO")
 
 
-def _read_approval(answer: Any, asked: str) -> Outcome:
+def _rules(rules: WindowRules, escrow: bool) -> dict[str, Any]:
+    """What the merchant's page asks of the window, in the PG's words."""
+    return {
+        "cards": [
+            {"code": each.code, "enabled": each.enabled, "max_months": each.max_months}
+            for each in rules.cards
+        ],
+        "direct": rules.direct and {"code": rules.direct.code, "months": rules.direct.months},
+        "free_interest": rules.free_interest,
+        "app_card_only": rules.app_card_only,
+        "carriers": None if rules.carriers is None else list(rules.carriers),
+        "phone": rules.phone,
+        "company": rules.company,
+        "period": rules.period,
+        "escrow": escrow,
+        "products": [
+            {"name": each.name, "quantity": each.quantity, "unit_price": each.unit_price}
+            for each in rules.products
+        ],
+    }
+
+
+def read_issued_key(answer: Any) -> IssuedKey | None:
+    """The key that an answer carries, if it does. Raises Unreadable."""
+    match answer:
+        case None:
+            return None
+        case {"key_no": str(number), "billing_key": str(key), **rest}:
+            return IssuedKey(name_of(number), name_of(key), _read_card(rest.get("card")))
+        case _:
+            raise Unreadable("a billing key that is none")
+
+
+def read_approval(answer: Any, asked: str) -> Outcome:
     """What became of the order `asked`. A refusal of another order says nothing about ours."""
     try:
         return _approval(answer, asked)
@@ -373,6 +409,7 @@ def _approval(answer: Any, asked: str) -> Outcome:
                 bank=_read_bank(rest.get("bank")),
                 receipt_url=text_of(rest.get("receipt_url")),
                 cash_receipt_issued=rest.get("cash_receipt_issued") is True,
+                issued_key=read_issued_key(rest.get("issued_key")),
             )
         case {
             "result": "account_issued",

@@ -18,7 +18,9 @@ SELECT id, made_at,
        (SELECT count(*) FROM payment_secrets WHERE data_key = k.id) AS payments,
        (SELECT count(*) FROM deposit_secrets WHERE data_key = k.id) AS deposits,
        (SELECT count(*) FROM idempotency WHERE data_key = k.id) AS answers,
-       (SELECT count(*) FROM notices WHERE data_key = k.id) AS notices
+       (SELECT count(*) FROM certifications WHERE data_key = k.id) AS certifications,
+       (SELECT count(*) FROM notices WHERE data_key = k.id) AS notices,
+       (SELECT count(*) FROM billing_keys WHERE data_key = k.id) AS billing_keys
   FROM data_keys k ORDER BY id;
 
 -- retire --
@@ -96,3 +98,23 @@ UPDATE notices t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::byt
  WHERE t.channel_id = split_part(n.row, '/', 1)::bigint AND t.digest = decode(split_part(n.row, '/', 2), 'hex')
    AND t.sealed = n.old
 RETURNING 1;
+
+-- old_billing_keys --
+-- Billing keys that an older data key seals.
+SELECT lpad(id::text, 19, '0') AS row, number AS place, sealed FROM billing_keys
+ WHERE data_key < $1 AND id > COALESCE(NULLIF($2, ''), '0')::bigint ORDER BY id LIMIT $3;
+
+-- swap_billing_keys --
+-- Put the new blobs there, each only over the one that was opened.
+UPDATE billing_keys t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
+ WHERE t.id = n.row::bigint AND t.sealed = n.old RETURNING 1;
+
+-- old_certifications --
+-- Certifications whose person an older data key seals.
+SELECT imp_uid AS row, imp_uid AS place, sealed FROM certifications
+ WHERE data_key < $1 AND imp_uid > $2 ORDER BY imp_uid LIMIT $3;
+
+-- swap_certifications --
+-- Put the new blobs there, each only over the one that was opened.
+UPDATE certifications t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
+ WHERE t.imp_uid = n.row AND t.sealed = n.old RETURNING 1;

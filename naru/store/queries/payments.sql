@@ -7,13 +7,13 @@ WITH opened AS (INSERT INTO payments (
     step, event, amount, currency, tax_free, vat, name,
     user_agent, language, escrow, webhook_urls, confirm_url, return_url, app_scheme,
     page_origin, window_mode, window_secret_hash, callback_shape, request_id, pg_order_no,
-    customer_uid, started_at
+    customer_uid, started_at, customer_uid_usage
 ) SELECT
     $1, $2, $3, $4, $5, $6, $7, $8, $9,
     'opened', 'opened', $10, $11, $12, $13, $14,
     $15, $16, $17, $18, $19, $20, $21,
     $22, $23, $24, $25, $26, $27,
-    $28, $29
+    $28, $29, $32
  WHERE $31 OR NOT (
        EXISTS (SELECT 1 FROM payments p WHERE p.merchant_id = $2 AND p.merchant_uid = $3
                   AND p.step IN ('approving', 'paid', 'cancelled') AND NOT p.flagged)

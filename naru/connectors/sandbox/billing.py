@@ -1,0 +1,121 @@
+"""Billing keys and charges without a window at the sandbox PG. Source: docs/reference/sandbox-wire.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from naru.connectors import ChargeOrder, KeyOrder
+from naru.connectors.sandbox.line import Line, Unreadable, why
+from naru.connectors.sandbox.payments import read_approval, read_issued_key
+from naru.domain.billing_key import CardNumber
+from naru.domain.channel import Channel
+from naru.domain.outcome import (
+    AccountIssued,
+    Declined,
+    KeyOutcome,
+    NotFound,
+    Outcome,
+    Undone,
+    Unknown,
+)
+from naru.domain.text import clean
+
+
+class Billing(Line):
+    """Keep cards under keys, and charge them."""
+
+    async def issue_key(self, channel: Channel, order: KeyOrder, card: CardNumber) -> KeyOutcome:
+        body = {
+            "key_no": order.number,
+            "card": _card(card),
+            "holder": order.customer.name,
+            "test": channel.test,
+        }
+        return _read_key(await self.ask(channel, "POST", "/v1/billing-keys", body), order.number)
+
+    async def inquire_key(self, channel: Channel, number: str) -> KeyOutcome | NotFound:
+        answer = await self.ask(channel, "GET", f"/v1/billing-keys/{number}")
+        match answer:
+            case {"result": "error", "code": "NOT_FOUND"}:
+                return NotFound()
+            case {"result": "key_issued" | "declined"}:
+                return _read_key(answer, number)
+            case _:
+                # A question that failed, even one that never left us, says nothing about the key.
+                return Unknown(why(answer))
+
+    async def forget_key(self, channel: Channel, number: str) -> Undone | Unknown:
+        match await self.ask(channel, "DELETE", f"/v1/billing-keys/{number}"):
+            case {"result": "forgotten", "key_no": str(forgotten)} if forgotten == number:
+                return Undone()
+            case answer:
+                return Unknown(why(answer))
+
+    async def approve_by_key(self, channel: Channel, order: ChargeOrder, key: str) -> Outcome:
+        return await self._charge(channel, order, {"billing_key": key})
+
+    async def approve_by_card(
+        self, channel: Channel, order: ChargeOrder, card: CardNumber
+    ) -> Outcome:
+        return await self._charge(channel, order, {"card": _card(card)})
+
+    async def _charge(self, channel: Channel, order: ChargeOrder, means: dict[str, Any]) -> Outcome:
+        body = {
+            "order_no": order.order_no,
+            "amount": order.amount.minor,
+            "currency": order.amount.currency,
+            "tax_free": order.tax_free.minor,
+            "item_name": order.name or order.merchant_uid,
+            "merchant_name": order.merchant_name,
+            "merchant_order_no": order.merchant_uid,
+            "profile": channel.pg_code,
+            "buyer": {
+                "name": order.buyer.name,
+                "email": order.buyer.email,
+                "tel": order.buyer.tel,
+            },
+            "installment_months": order.installment_months,
+            "interest_free": order.interest_free,
+            "use_card_point": order.use_card_point,
+            "keep_card": order.customer_uid is not None,
+            "test": channel.test,
+            **means,
+        }
+        outcome = read_approval(
+            await self.ask(channel, "POST", "/v1/charges", body), order.order_no
+        )
+        if isinstance(outcome, AccountIssued):
+            return Unknown("a virtual account in answer to a charge")
+        return outcome
+
+
+def _card(card: CardNumber) -> dict[str, str | None]:
+    return {
+        "number": card.number,
+        "expiry": card.expiry,
+        "birth": card.birth,
+        "password": card.password,
+        "cvc": card.cvc,
+    }
+
+
+def _read_key(answer: Any, asked: str) -> KeyOutcome:
+    """What became of the key `asked`. A refusal of another key says nothing about ours."""
+    match answer:
+        case {"result": "key_issued", "key_no": str(number)} if number == asked:
+            try:
+                issued = read_issued_key(answer)
+            except Unreadable as error:
+                return Unknown(str(error))
+            return issued or Unknown("unreadable answer")
+        case {"result": "error", "code": "CONFLICT"}:
+            return Unknown(why(answer))
+        case {
+            "result": "declined" | "not_sent" | "error",
+            "code": str(code),
+            "message": str(message),
+            **rest,
+        } if rest.get("key_no", asked) == asked:
+            return Declined(clean(code), clean(message))
+        case _:
+            return Unknown(why(answer))

@@ -1,0 +1,64 @@
+"""Find out what became of a billing key whose question was never answered, and let go of dead ones.
+
+Called by the worker for every key that is due. A key that the PG has never heard of is closed there
+first: a question that is still on its way makes none any more.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from naru.domain.billing_key import BillingKey
+from naru.domain.outcome import Declined, KeyOutcome, NotFound, Undone, Unknown
+from naru.domain.points import reach
+from naru.payments.gateway import Gateway
+from naru.payments.issue_billing_key import settle_key
+from naru.payments.recovery import LADDER_SECONDS
+
+LEASE = timedelta(seconds=20)
+NEVER_MADE = Declined("NOT_ARRIVED", "PG사에 빌링키 발급 요청이 전달되지 않았습니다.")
+
+
+async def due_keys(gateway: Gateway, most: int = 100) -> list[str]:
+    """Numbers of keys that should be looked at now, oldest first."""
+    async with gateway.store.direct() as session:
+        return await session.billing_keys.due(gateway.now(), most)
+
+
+async def reconcile_key(gateway: Gateway, number: str) -> BillingKey | None:
+    """One try to end what is open about this key. None when nothing is due."""
+    now = gateway.now()
+    async with gateway.store.begin() as tx:
+        key = await tx.billing_keys.lease(number, now + LEASE, now)
+        if key is None:
+            return None
+        channel = await tx.channels.get(key.channel_id)
+        assert channel is not None, "a key's channel is never deleted"
+    connector = gateway.connector_of(channel)
+    if key.state == "asking":
+        found: KeyOutcome | NotFound = await connector.inquire_key(channel, number)
+        reach("key.after_pg")
+        if isinstance(found, NotFound):
+            closed = await connector.forget_key(channel, number)
+            found = NEVER_MADE if isinstance(closed, Undone) else closed
+        if not isinstance(found, Unknown):
+            return await settle_key(gateway, key, found)
+    elif await forget_at_pg(gateway, key):
+        return key
+    rung = LADDER_SECONDS[min(key.tries, len(LADDER_SECONDS)) - 1]
+    async with gateway.store.direct() as session:
+        await session.billing_keys.later(key, gateway.now() + timedelta(seconds=rung))
+    return key
+
+
+async def forget_at_pg(gateway: Gateway, key: BillingKey) -> bool:
+    """Tell the PG that nobody uses this key any more. False: it did not answer."""
+    async with gateway.store.direct() as session:
+        channel = await session.channels.get(key.channel_id)
+    assert channel is not None, "a key's channel is never deleted"
+    told = await gateway.connector_of(channel).forget_key(channel, key.number)
+    if isinstance(told, Unknown):
+        return False
+    async with gateway.store.direct() as session:
+        await session.billing_keys.forgotten(key, gateway.now())
+    return True

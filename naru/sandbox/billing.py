@@ -1,0 +1,328 @@
+"""Billing keys, and charges without a window: by a key, or by a card that the member brings.
+
+A card is kept under a key that is derived, so that nothing which charges money lies in the ledger.
+`key_no` is the member's number for the question, as `order_no` is for a charge: the same number
+with the same content gets the same answer, with other content CONFLICT. A forgotten number makes
+no key any more, even one whose question is still on its way.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import secrets
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+from starlette.routing import Route
+
+from naru.sandbox import cards, magic, mpi
+from naru.sandbox import wire as w
+from naru.sandbox.door import Refusal, bad_request
+from naru.sandbox.ledger import Book
+from naru.sandbox.orders import (
+    Amount,
+    Announcement,
+    Buyer,
+    Currency,
+    LongText,
+    Months,
+    OrderNo,
+    ShortText,
+    Word,
+)
+from naru.sandbox.vault import Vault
+
+Answer = dict[str, Any]
+
+
+class KeyIn(msgspec.Struct, frozen=True):
+    """A card as its holder would type it; never kept."""
+
+    number: Annotated[str, Meta(pattern=r"^[0-9]{12,19}\Z")]
+    expiry: Annotated[str, Meta(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])\Z")]
+    birth: Annotated[str, Meta(pattern=r"^([0-9]{6}|[0-9]{10})\Z")] | None = None
+    password: Annotated[str, Meta(pattern=r"^[0-9]{2}\Z")] | None = None
+    cvc: Annotated[str, Meta(pattern=r"^[0-9]{3,4}\Z")] | None = None
+
+    def __repr__(self) -> str:
+        return "KeyIn(...)"
+
+
+class KeyAsk(msgspec.Struct, frozen=True):
+    """The body of `POST /v1/billing-keys`."""
+
+    key_no: OrderNo
+    card: KeyIn
+    holder: ShortText | None = None
+    test: bool = True
+
+
+class ChargeAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `POST /v1/charges`: one of `billing_key` and `card`."""
+
+    order_no: OrderNo
+    amount: Amount
+    currency: Currency
+    tax_free: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] = 0
+    item_name: LongText
+    merchant_name: LongText
+    merchant_order_no: LongText
+    profile: Word
+    buyer: Buyer | None = None
+    installment_months: Months = 0
+    interest_free: bool = False
+    use_card_point: bool = False
+    keep_card: bool = False
+    billing_key: Annotated[str, Meta(max_length=200)] | None = None
+    card: KeyIn | None = None
+    test: bool = True
+
+
+# What a card is
+
+
+def card_of(book: Book, vault: Vault, typed: KeyIn, now: int) -> cards.Card | tuple[str, str]:
+    """The card that was typed, or the code and words of the card company's refusal."""
+    row = book.card_by_number(vault.number_mac(typed.number))
+    card = None if row is None else cards.CARD_BY_ID.get(row["id"])
+    if card is None or card.scenario == "refused_card":
+        return magic.BAD_NUMBER
+    expiry = typed.expiry[5:] + typed.expiry[2:4]
+    if mpi.is_expired(expiry, now):
+        assert magic.EXPIRED.code is not None
+        return magic.EXPIRED.code, magic.EXPIRED.message
+    if expiry != card.expiry:
+        return magic.BAD_EXPIRY
+    if typed.cvc is not None and not hmac.compare_digest(typed.cvc, card.cvc):
+        return magic.BAD_CVC
+    if typed.password == magic.WRONG_PASSWORD:
+        return magic.BAD_PASSWORD
+    return magic.refusal_at(magic.scenario_of(card.scenario, 0), "authentication") or card
+
+
+def key_of(vault: Vault, mid: str, key_no: str) -> str:
+    """The key of this number. Who knows the number alone cannot make it."""
+    digest = vault.mac("billing key", mid, key_no)
+    return f"sbk.{key_no}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+
+
+def card_behind(book: Book, vault: Vault, mid: str, key: str) -> cards.Card | None:
+    """The card that this key of this member charges; None when it charges none (any more)."""
+    key_no = key.split(".")[1] if key.count(".") == 2 else ""
+    if not hmac.compare_digest(key_of(vault, mid, key_no).encode(), key.encode()):
+        return None
+    row = key_row(book, mid, key_no)
+    return None if row is None or row["state"] != "issued" else cards.CARD_BY_ID.get(row["card_id"])
+
+
+def key_row(book: Book, mid: str, key_no: str) -> dict[str, Any] | None:
+    return book.one("SELECT * FROM billing_keys WHERE mid = ? AND key_no = ?", mid, key_no)
+
+
+def keep_key(book: Book, mid: str, key_no: str, content: str, card: cards.Card, now: int) -> None:
+    """Inside a deed: this card can be charged by the key of this number."""
+    book.do(
+        "INSERT INTO billing_keys (mid, key_no, content, state, card_id, code, message, at)"
+        " VALUES (?, ?, ?, 'issued', ?, '', '', ?)",
+        *(mid, key_no, content, card.id, now),
+    )
+
+
+def issued(vault: Vault, mid: str, key_no: str, card: cards.Card) -> Answer:
+    """What a member is told of a key."""
+    return {
+        "key_no": key_no,
+        "billing_key": key_of(vault, mid, key_no),
+        "card": {
+            "issuer_code": card.issuer_code,
+            "issuer_name": card.issuer_name,
+            "number": card.masked,
+            "installment_months": 0,
+            "type": int(card.debit),
+        },
+    }
+
+
+# POST /v1/billing-keys
+
+
+async def issue(call: w.Call) -> Answer | Response:
+    ask = call.read(KeyAsk)
+    company, mid = call.company, call.member.mid
+
+    async def deed() -> Answer:
+        return await company.ledger.write(_issue, company.vault, mid, ask, company.now())
+
+    manner = magic.KEY_MANNERS.get(ask.card.password or "", magic.PLAIN)
+    if manner is magic.PLAIN:
+        return await deed()
+    return await w.misbehave(call, manner, deed)
+
+
+def _issue(book: Book, vault: Vault, mid: str, ask: KeyAsk, now: int) -> Answer:
+    content = vault.mac("key question", w.fingerprint(ask)).hex()
+    row = key_row(book, mid, ask.key_no)
+    if row is not None:
+        if row["state"] != "forgotten" and row["content"] != content:
+            raise Refusal(409, "CONFLICT", "this number was used with other content")
+        return _told(vault, mid, row)
+    card = card_of(book, vault, ask.card, now)
+    if isinstance(card, cards.Card):
+        keep_key(book, mid, ask.key_no, content, card, now)
+    else:
+        book.do(
+            "INSERT INTO billing_keys (mid, key_no, content, state, code, message, at)"
+            " VALUES (?, ?, ?, 'declined', ?, ?, ?)",
+            *(mid, ask.key_no, content, *card, now),
+        )
+    row = key_row(book, mid, ask.key_no)
+    assert row is not None
+    return _told(vault, mid, row)
+
+
+def _told(vault: Vault, mid: str, row: dict[str, Any]) -> Answer:
+    if row["state"] == "issued":
+        card = cards.CARD_BY_ID[row["card_id"]]
+        return {"result": "key_issued", **issued(vault, mid, row["key_no"], card)}
+    return {
+        "result": "declined",
+        "key_no": row["key_no"],
+        "code": row["code"],
+        "message": row["message"],
+    }
+
+
+# GET and DELETE /v1/billing-keys/{key_no}
+
+
+async def read(call: w.Call) -> Answer:
+    row = call.company.ledger.read(key_row, call.member.mid, call.path("key_no"))
+    if row is None:
+        raise Refusal(404, "NOT_FOUND", "this number never arrived")
+    return _told(call.company.vault, call.member.mid, row)
+
+
+async def forget(call: w.Call) -> Answer:
+    key_no = call.path("key_no")
+    if not w.order_no_fits(key_no):
+        raise bad_request("a key number is 6 to 40 letters, digits, _ and -")
+    return await call.company.ledger.write(_forget, call.member.mid, key_no, call.company.now())
+
+
+def _forget(book: Book, mid: str, key_no: str, now: int) -> Answer:
+    book.do(
+        "INSERT INTO billing_keys (mid, key_no, content, state, code, message, at)"
+        " VALUES (?, ?, '', 'forgotten', 'KEY_FORGOTTEN', '삭제된 빌링키입니다.', ?)"
+        " ON CONFLICT (mid, key_no) DO UPDATE SET state = 'forgotten', card_id = NULL,"
+        " code = 'KEY_FORGOTTEN', message = '삭제된 빌링키입니다.'",
+        *(mid, key_no, now),
+    )
+    return {"result": "forgotten", "key_no": key_no}
+
+
+# POST /v1/charges
+
+
+async def charge(call: w.Call) -> Answer | Response:
+    ask = call.read(ChargeAsk)
+    if (ask.billing_key is None) == (ask.card is None):
+        raise bad_request("one of billing_key and card")
+    if ask.tax_free > ask.amount:
+        raise bad_request("tax_free is larger than amount")
+    company, mid = call.company, call.member.mid
+
+    async def deed(manner: magic.Manner) -> Answer | magic.Manner:
+        return await company.ledger.write(
+            _charge, company.vault, company.address, mid, ask, manner, company.now()
+        )
+
+    first = await deed(magic.PLAIN)
+    if not isinstance(first, magic.Manner):
+        return first
+
+    async def deed_in_its_manner() -> Answer:
+        answer = await deed(first)
+        assert not isinstance(answer, magic.Manner)
+        return answer
+
+    return await w.misbehave(call, first, deed_in_its_manner)
+
+
+def _charge(
+    book: Book,
+    vault: Vault,
+    address: str,
+    mid: str,
+    ask: ChargeAsk,
+    manner: magic.Manner,
+    now: int,
+) -> Answer | magic.Manner:
+    """Deed: take the money at once. As with a window's approval, bad manners are an answer first."""
+    if book.tombstone(mid, ask.order_no) is not None:
+        return w.declined(ask.order_no, "NET_CANCELLED", "망취소된 주문입니다.")
+    if ask.card is not None:
+        card = card_of(book, vault, ask.card, now)
+        if card == magic.BAD_NUMBER:
+            card = magic.BAD_NUMBER_CHARGED
+    else:
+        card = card_behind(book, vault, mid, ask.billing_key or "") or magic.UNKNOWN_KEY
+    brought = card.scenario if isinstance(card, cards.Card) else None
+    scenario = magic.scenario_of(brought, ask.amount)
+    wanted = magic.manner_at(scenario, "approval")
+    if manner == magic.PLAIN != wanted:
+        return wanted
+    # What was asked holds a card or a key: only who has the pepper can guess at it.
+    content = vault.mac("charge", w.fingerprint(ask)).hex()
+    earlier = book.approval(mid, ask.order_no)
+    if earlier is not None:
+        return w.same_answer(earlier, content)
+    announced = msgspec.json.encode(_announcement(ask)).decode()
+    if not book.add_order(mid, ask.order_no, secrets.token_urlsafe(16), announced, now, now):
+        raise Refusal(409, "CONFLICT", "this order number was announced with other content")
+    order = book.order(mid, ask.order_no)
+    assert order is not None
+    if brought is not None:
+        book.choose_scenario(order, brought)
+    refusal = card if isinstance(card, tuple) else magic.refusal_at(scenario, "approval")
+    if refusal is not None:
+        answer = w.declined(ask.order_no, *refusal)
+        book.advance(order, ("registered",), "declined", answer["code"], answer["message"])
+    else:
+        assert isinstance(card, cards.Card)
+        book.authenticate(order, mpi.means_of(card, ask.installment_months), None, now, now)
+        order = book.order(mid, ask.order_no)
+        assert order is not None
+        answer = w.take_money(book, address, order, order.amount + manner.amount_off, now)
+        if ask.keep_card:
+            keep_key(book, mid, ask.order_no, content, card, now)
+            answer["issued_key"] = issued(vault, mid, ask.order_no, card)
+        book.advance(order, ("authenticated",), "approved", "", "")
+    book.keep_approval(mid, ask.order_no, content, answer, now)
+    return answer
+
+
+def _announcement(ask: ChargeAsk) -> Announcement:
+    return Announcement(
+        order_no=ask.order_no,
+        amount=ask.amount,
+        currency=ask.currency,
+        tax_free=ask.tax_free,
+        item_name=ask.item_name,
+        merchant_name=ask.merchant_name,
+        merchant_order_no=ask.merchant_order_no,
+        pay_method="card",
+        profile=ask.profile,
+        buyer=ask.buyer,
+        test=ask.test,
+    )
+
+
+ROUTES = [
+    Route("/v1/billing-keys", w.signed(issue), methods=["POST"]),
+    Route("/v1/billing-keys/{key_no}", w.signed(read), methods=["GET"]),
+    Route("/v1/billing-keys/{key_no}", w.signed(forget), methods=["DELETE"]),
+    Route("/v1/charges", w.signed(charge), methods=["POST"]),
+]

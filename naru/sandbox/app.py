@@ -25,12 +25,14 @@ from naru.sandbox import (
     bank,
     billing,
     cvs,
+    escrow,
     identity,
     isp,
     mpi,
     notices,
     pages,
     phone,
+    receipts,
     simple_pay,
     virtual_account,
     window,
@@ -89,6 +91,8 @@ ROUTES = [
     *billing.ROUTES,
     *identity.ROUTES,
     *cvs.ROUTES,
+    *escrow.ROUTES,
+    *receipts.ROUTES,
 ]
 
 

@@ -292,6 +292,87 @@ KEY_MANNERS = {
     "95": Manner(answers="cut"),
 }
 
+
+@dataclass(frozen=True, slots=True)
+class MagicIdentifier:
+    """A phone number on a cash receipt that decides what happens: when it is issued, or when it is cancelled.
+
+    What is acted out is acted out once: the same question asked again is answered with the truth.
+    """
+
+    identifier: str
+    stage: Literal["receipt", "revoke"]
+    ko: str
+    en: str
+    code: str | None = None
+    message: str = ""
+    manner: Manner = PLAIN
+
+
+IDENTIFIERS = {
+    each.identifier: each
+    for each in (
+        MagicIdentifier(
+            "01000000001",
+            "receipt",
+            "현금영수증 발급이 거절됩니다.",
+            "The cash receipt is declined.",
+            code="IDENTIFIER_UNKNOWN",
+            message="국세청에 등록되지 않은 식별번호입니다.",
+        ),
+        MagicIdentifier(
+            "01000000002",
+            "receipt",
+            "발급되었지만 대답이 오지 않습니다.",
+            "Issued, but no answer ever comes.",
+            manner=Manner(answers="silence"),
+        ),
+        MagicIdentifier(
+            "01000000003",
+            "receipt",
+            "발급되지 않았고 대답도 오지 않습니다.",
+            "Not issued, and no answer ever comes.",
+            manner=Manner(answers="silence", does=False),
+        ),
+        MagicIdentifier(
+            "01000000004",
+            "receipt",
+            "발급되었지만 알아볼 수 없는 대답이 옵니다.",
+            "Issued, but the answer is garbage.",
+            manner=Manner(answers="garbage"),
+        ),
+        MagicIdentifier(
+            "01000000005",
+            "receipt",
+            "요청보다 10 큰 금액으로 발급되었다고 대답합니다.",
+            "Answers that it was issued for 10 more than asked.",
+            manner=Manner(amount_off=10),
+        ),
+        MagicIdentifier(
+            "01000000011",
+            "revoke",
+            "발급되지만 취소가 거절됩니다.",
+            "Issued, and every cancel of it is declined.",
+            code="REVOKE_REFUSED",
+            message="국세청 전송이 완료되어 취소할 수 없습니다.",
+        ),
+        MagicIdentifier(
+            "01000000012",
+            "revoke",
+            "발급 후 취소하면, 취소는 되지만 대답이 오지 않습니다.",
+            "Its cancel is done, but no answer ever comes.",
+            manner=Manner(answers="silence"),
+        ),
+        MagicIdentifier(
+            "01000000013",
+            "revoke",
+            "발급 후 취소하면, 취소되지 않고 대답도 오지 않습니다.",
+            "Its cancel is not done, and no answer ever comes.",
+            manner=Manner(answers="silence", does=False),
+        ),
+    )
+}
+
 # The window's own refusal of an expiry date that has passed uses the same words.
 EXPIRED = BY_NAME["expired_card"]
 

@@ -23,11 +23,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from naru.sandbox import window
+from naru.sandbox import magic, window
 from naru.sandbox.company import Company, company_of
 from naru.sandbox.door import Refusal, json_response, read_page_json, render
-from naru.sandbox.ledger import Book
+from naru.sandbox.ledger import Book, Row
 from naru.sandbox.orders import Means
+from naru.sandbox.receipts import sub_shops
 from naru.sandbox.window import DemoCard, MagicRow
 
 MESSAGES_SHOWN = 50
@@ -40,9 +41,17 @@ class IndexContext(TypedDict):
     magic: list[MagicRow]
 
 
+class IdentifierRow(TypedDict):
+    identifier: str
+    ko: str
+    en: str
+    code: str | None
+
+
 class MagicContext(TypedDict):
     magic: list[MagicRow]
     cards: list[DemoCard]
+    identifiers: list[IdentifierRow]  # of cash receipts
 
 
 class InboxMessage(TypedDict):
@@ -116,6 +125,7 @@ class ReceiptContext(TypedDict):
     means: str  # "신한카드 409202******1234"
     approval_number: str
     approved_at: int
+    shops: list[Row]  # sub-shops that share the slip: name, business_number, amount
 
 
 async def show_index(request: Request) -> Response:
@@ -138,7 +148,14 @@ async def read_magic(request: Request) -> Response:
 
 
 def _magic() -> MagicContext:
-    return {"magic": window.all_magic_rows(), "cards": window.all_demo_cards()}
+    return {
+        "magic": window.all_magic_rows(),
+        "cards": window.all_demo_cards(),
+        "identifiers": [
+            {"identifier": each.identifier, "ko": each.ko, "en": each.en, "code": each.code}
+            for each in magic.IDENTIFIERS.values()
+        ],
+    }
 
 
 async def show_inbox(request: Request) -> Response:
@@ -207,6 +224,7 @@ def _receipt(company: Company, tid: str) -> ReceiptContext | None:
         "means": _means_in_words(order.means),
         "approval_number": msgspec.json.decode(approval["answer"]).get("approval_number", ""),
         "approved_at": approval["at"],
+        "shops": read(sub_shops, tid),
     }
 
 

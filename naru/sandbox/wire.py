@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from naru.sandbox import magic, signing, virtual_account
+from naru.sandbox import held, magic, signing, virtual_account
 from naru.sandbox.company import Company, Member, company_of
 from naru.sandbox.door import Refusal, bad_request, json_response, read_body, read_json
 from naru.sandbox.ledger import Book, Row
@@ -623,7 +623,7 @@ def _why_not_cancel(
         return "EXCEEDS_BALANCE", "취소 요청 금액이 잔액보다 큽니다."
     if is_account and ask.refund_account is None:
         return "REFUND_ACCOUNT_NEEDED", "환불 받을 계좌가 필요합니다."
-    return None
+    return held.why_not_cancel(book, book.order(mid, charge["order_no"]), ask.tid)
 
 
 async def read_cancel(call: Call) -> Answer:

@@ -20,6 +20,7 @@ from naru.domain.money import Money
 from naru.domain.pay_method import PAY_METHODS
 from naru.domain.payment import Buyer, Surface
 from naru.domain.pg_profile import Mode, PgProfile, Shape, profile
+from naru.domain.window_rules import read_rules
 from naru.payments.start import Opening
 
 BODY_BYTES_MAX = 64 * 1024
@@ -152,14 +153,24 @@ def read_opening(
     if merchant_uid is None:
         _refuse("merchant_uid 는 제어문자가 없는 1~40자의 문자열이어야 합니다.")
     currency = _text(param, "currency") or manners.currency
+    amount = _money(param, "amount", currency) or _no_amount()
+    pay_method = _pay_method(param, manners)
+    _check_manners(param, manners, merchant_uid, amount, pay_method)
+    read_rules(
+        param,
+        manners,
+        mobile=asked.surface is Surface.MOBILE,
+        amount_minor=amount.minor,
+        currency=amount.currency,
+    )
     vat = "vat_amount" if param.get("vat_amount") is not None else "vat"
     return Opening(
         merchant=merchant,
         channel=channel,
         merchant_uid=MerchantUid(merchant_uid),
-        amount=_money(param, "amount", currency) or _no_amount(),
+        amount=amount,
         surface=asked.surface,
-        pay_method=_pay_method(param, manners),
+        pay_method=pay_method,
         tax_free=_money(param, "tax_free", currency),
         vat=_money(param, vat, currency),
         name=_cut(param, "name", NAME_LENGTH_MAX),
@@ -180,6 +191,26 @@ def read_opening(
         request_id=asked.request_id,
         request=param,
     )
+
+
+def _check_manners(
+    param: dict[str, Any],
+    manners: PgProfile,
+    merchant_uid: str,
+    amount: Money,
+    pay_method: str,
+) -> None:
+    """What this PG needs beyond what every PG needs (flows §16.1). Raises BadRequest and BadAmount."""
+    for need in manners.needs:
+        if (not need.methods or pay_method in need.methods) and param.get(need.name) in (None, ""):
+            _refuse(need.words or f"{manners.pg_code} 결제에는 {need.name} 파라미터가 필요합니다.")
+    if manners.plain_order_number and not (merchant_uid.isascii() and merchant_uid.isalnum()):
+        _refuse(f"{manners.pg_code} 의 merchant_uid 는 영문자와 숫자만 사용할 수 있습니다.")
+    if manners.currencies and amount.currency not in manners.currencies:
+        words = f"{manners.pg_code} 은(는) {amount.currency} 결제를 지원하지 않습니다."
+        _refuse(manners.currency_words or words)
+    if amount.currency == "KRW" and 0 < amount.minor < manners.minimum:
+        raise BadAmount(f"{manners.pg_code} 의 최소 결제금액은 {manners.minimum}원입니다.")
 
 
 def read_language(param: dict[str, Any]) -> str:

@@ -27,6 +27,15 @@ class Shape(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """A parameter that this PG needs with these methods (all of them when there is none), and the words when it is missing."""
+
+    name: str
+    methods: tuple[str, ...] = ()
+    words: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PgProfile:
     """One pg code. `popup_*` name and size the popup; `popup_param` says that `popup: true` makes one, `popup_off` that `popup: false` unmakes it."""
 
@@ -47,7 +56,18 @@ class PgProfile:
     methods: tuple[str, ...] = ("card", "trans", "vbank", "phone")
     wallet: str | None = None  # pay_method is ignored; this is what the buyer meets
     required: tuple[str, ...] = ()
-    quota_rule: str = "listed"  # listed | up_to_max | exact | ignored
+    quota_rule: str = "listed"  # listed | up_to_max | range | exact | first | ignored
+    quota_rule_mobile: str | None = None  # where it is another one
+    lump_sum_unless_asked: bool = False  # on PC, without display.card_quota
+    direct_needs_quota: bool = False  # card.direct is refused without its months
+    direct_is_lump_sum: bool = False  # card.direct without months means none
+    card_points_always: bool = False  # useCardPoint: false is refused
+    period_intervals: tuple[str, ...] | None = None  # the words of period.interval; None: any
+    needs: tuple[Need, ...] = ()
+    plain_order_number: bool = False  # merchant_uid of letters and digits only
+    minimum: int = 0  # in the smallest unit, for won
+    currencies: tuple[str, ...] = ()  # empty: any that it does not refuse
+    currency_words: str | None = None
     mid: str = "sandbox"  # what a sandbox channel of this code is called
     cancel_words: str = "[결제포기] 사용자가 결제를 취소하셨습니다"
 
@@ -75,6 +95,8 @@ class PgProfile:
         }
 
 
+_DUE = Need("vbank_due", ("vbank",))
+_DIGITAL = Need("digital", ("phone",))
 _WALLETS = ("kakaopay", "naverpay", "payco", "tosspay", "lpay", "ssgpay", "samsung", "applepay")
 _ALL = ("card", "trans", "vbank", "phone", *_WALLETS)
 
@@ -108,7 +130,12 @@ _PROFILES = (
         mid="A52Q7",
     ),
     PgProfile("uplus", methods=_ALL, quota_rule="up_to_max", mid="tlgdacomxpay"),
-    PgProfile("nice", methods=("card", "trans", "vbank", "phone", "kakaopay"), mid="nictest00m"),
+    PgProfile(
+        "nice",
+        methods=("card", "trans", "vbank", "phone", "kakaopay"),
+        period_intervals=("month", "year"),
+        mid="nictest00m",
+    ),
     PgProfile("jtnet", mid="jtnet_test"),
     PgProfile("kicc", mid="T5102001"),
     PgProfile(
@@ -131,7 +158,7 @@ _PROFILES = (
     PgProfile(
         "bluewalnut", mobile_by_redirect_url=True, methods=("card", "trans"), mid="bwtest00m"
     ),
-    PgProfile("kakaopay", wallet="kakaopay", quota_rule="exact", mid="TC0ONETIME"),
+    PgProfile("kakaopay", wallet="kakaopay", quota_rule="first", mid="TC0ONETIME"),
     PgProfile("kakao", wallet="kakaopay", mid="kakaotest"),
     PgProfile(
         "payco",
@@ -150,6 +177,7 @@ _PROFILES = (
         popup_name="IMP_NAVERPAY",
         popup_size=(760, 900),
         wallet="naverpay",
+        minimum=10,
         mid="naverpay_test",
     ),
     PgProfile("naverco", pc=Mode.REDIRECT, wallet="naverpay", mid="naverco_test"),
@@ -203,25 +231,73 @@ _PROFILES = (
         wallet="tosspay",
         mid="tosstest",
     ),
-    _new("tosspayments", methods=_ALL, quota_rule="up_to_max", mid="iamporttest_3"),
-    _new("nice_v2", methods=_ALL, required=("buyer_tel",), mid="nicepay_v2_test"),
-    _new("smartro_v2", methods=(*_ALL, "pinpay"), required=("buyer_tel",), mid="t_smartro_v2"),
-    _new("ksnet", methods=_ALL, mid="2999199999"),
-    _new("welcome", methods=_ALL, required=("buyer_name",), mid="welcometst"),
+    _new(
+        "tosspayments",
+        methods=_ALL,
+        quota_rule="up_to_max",
+        direct_is_lump_sum=True,
+        mid="iamporttest_3",
+    ),
+    _new(
+        "nice_v2",
+        methods=_ALL,
+        required=("buyer_tel",),
+        needs=(
+            Need(
+                "vbank_due",
+                ("vbank",),
+                "결제 창 호출에 실패하였습니다. 나이스페이 V2 가상계좌 발급시 유효한 입금 기한을 필수로 입력해야 합니다.",
+            ),
+            Need(
+                "digital",
+                ("phone",),
+                "나이스페이 V2 휴대폰 소액결제시 상품 유형 파라미터는 필수 입력입니다.",
+            ),
+        ),
+        quota_rule_mobile="ignored",
+        direct_needs_quota=True,
+        mid="nicepay_v2_test",
+    ),
+    _new(
+        "smartro_v2",
+        methods=(*_ALL, "pinpay"),
+        required=("buyer_tel",),
+        needs=(_DUE,),
+        quota_rule="ignored",
+        direct_needs_quota=True,
+        plain_order_number=True,
+        currencies=("KRW",),
+        currency_words="스마트로가 지원하지 않는 화폐입니다",
+        mid="t_smartro_v2",
+    ),
+    _new("ksnet", methods=_ALL, needs=(_DUE,), currencies=("KRW", "USD"), mid="2999199999"),
+    _new(
+        "welcome",
+        methods=_ALL,
+        required=("buyer_name",),
+        needs=(_DIGITAL,),
+        lump_sum_unless_asked=True,
+        direct_needs_quota=True,
+        card_points_always=True,
+        period_intervals=("1m", "1y"),
+        mid="welcometst",
+    ),
     _new(
         "toss_brandpay",
         mobile=Mode.IFRAME,
         wallet="toss_brandpay",
-        quota_rule="exact",
+        quota_rule="first",
         mid="brandpay",
     ),
-    _new("galaxia", methods=_ALL, quota_rule="exact", mid="M2268384"),
+    _new("galaxia", methods=_ALL, needs=(_DUE,), quota_rule="exact", mid="M2268384"),
     _new(
         "mobilians_v2",
         pc=Mode.POPUP,
         popup_name="IMP_MOBILIANS_V2",
         methods=_ALL,
-        quota_rule="exact",
+        needs=(_DUE,),
+        quota_rule="range",
+        minimum=100,
         mid="230309066001",
     ),
     _new(
@@ -242,7 +318,9 @@ _PROFILES = (
         "payletter_global",
         wallet="payletter",
         currency="USD",
+        currencies=("KRW", "USD", "JPY"),
         required=("buyer_email",),
+        plain_order_number=True,
         mid="payletter_test",
     ),
     PgProfile(
@@ -304,11 +382,16 @@ def allowed_installments(
         return [0]
     if wanted is None or rule == "ignored":
         return None
+    if rule == "first":
+        # Fixed at the first value; a list without one means a lump sum.
+        return [next((0 if month == 1 else month for month in wanted if month <= 60), 0)]
     months = sorted({month for month in wanted if 2 <= month <= 60})
     if not months:
         return [0]
     if rule == "up_to_max":
         return [0, *range(2, months[-1] + 1)]
+    if rule == "range":
+        return list(range(months[0], months[-1] + 1))
     if rule == "exact":
         return months
     return [0, *months]

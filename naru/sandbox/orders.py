@@ -48,6 +48,49 @@ class Buyer(msgspec.Struct, frozen=True):
     tel: ShortText | None = None
 
 
+class CardRule(msgspec.Struct, frozen=True, kw_only=True):
+    """One card company (or `*`, all of them), and how many months it may offer."""
+
+    code: Annotated[str, Meta(pattern=r"^(\*|[0-9A-Z]{2,5})\Z")]
+    enabled: bool = True
+    max_months: Months | None = None
+
+
+class DirectCard(msgspec.Struct, frozen=True, kw_only=True):
+    """The window begins at this card company; `months` null leaves them to the buyer."""
+
+    code: Annotated[str, Meta(pattern=r"^[0-9A-Z]{2,5}\Z")]
+    months: Months | None = None
+
+
+class ProductLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What is bought, for the buyer to read; `unit_price` in major units, as the merchant said it."""
+
+    name: ShortText
+    quantity: Annotated[int, Meta(ge=0, le=999)] = 1
+    unit_price: Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)] | None = None
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What the merchant's page asks of the window. It narrows what is offered, and widens nothing."""
+
+    cards: Annotated[tuple[CardRule, ...], Meta(max_length=60)] = ()
+    direct: DirectCard | None = None
+    free_interest: bool = False
+    app_card_only: bool = False
+    carriers: Annotated[tuple[Word, ...], Meta(max_length=10)] | None = None
+    phone: ShortText | None = None
+    company: ShortText | None = None
+    period: ShortText | None = None
+    escrow: bool = False
+    products: Annotated[tuple[ProductLine, ...], Meta(max_length=50)] = ()
+
+    def card(self, code: str) -> CardRule:
+        """What holds for this card company: its own row, else that of all."""
+        rules = {rule.code: rule for rule in self.cards}
+        return rules.get(code) or rules.get("*") or CardRule(code=code)
+
+
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `POST /v1/orders`; amounts in the currency's smallest unit, times in seconds."""
 
@@ -68,6 +111,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     frame_ancestors: Annotated[tuple[Origin, ...], Meta(max_length=10)] | None = ()
     buyer: Buyer | None = None
     installments: Annotated[tuple[Months, ...], Meta(max_length=61)] | None = None
+    rules: Rules = Rules()
     vbank_due: Time | None = None
     test: bool = True
 
@@ -79,16 +123,30 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
         return "wallet"
 
     @property
+    def _can_be_split(self) -> bool:
+        return self.currency == "KRW" and self.amount >= MINIMUM_FOR_INSTALLMENTS_KRW
+
+    @property
     def offered_months(self) -> list[int]:
         """The months a buyer may choose; 0 is a lump sum.
 
         Korean card companies split a payment from 50,000 won upwards, and only in won.
         """
-        if self.currency != "KRW" or self.amount < MINIMUM_FOR_INSTALLMENTS_KRW:
+        if not self._can_be_split:
             return [0]
         if self.installments is None:
             return [0, *range(2, 13)]
         return sorted({0 if months == 1 else months for months in self.installments}) or [0]
+
+    def months_of(self, card_code: str) -> list[int]:
+        """The months this card company offers for this order; empty when its cards are not taken."""
+        rule, direct = self.rules.card(card_code), self.rules.direct
+        if not rule.enabled or (direct is not None and direct.code != card_code):
+            return []
+        if direct is not None and direct.months is not None:
+            return [direct.months if self._can_be_split else 0]
+        most = 60 if rule.max_months is None else rule.max_months
+        return [months for months in self.offered_months if months <= most] or [0]
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):

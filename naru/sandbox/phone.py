@@ -45,7 +45,8 @@ def _send(
     order = window.open_order(book, window_id, "phone", now)
     if isinstance(order, window.Refused):
         return order
-    if ask.carrier not in cards.CARRIERS:
+    offered = order.announced.rules.carriers
+    if ask.carrier not in cards.CARRIERS or (offered is not None and ask.carrier not in offered):
         return window.Refused("UNKNOWN_CARRIER", "지원하지 않는 통신사입니다.")
     mac = vault.mac("sms code", window_id, code)
     if not book.send_code(window_id, ask.carrier, mac, now + CODE_SECONDS):

@@ -57,7 +57,7 @@ from naru.sandbox import cards, magic, signing
 from naru.sandbox.company import Company, company_of
 from naru.sandbox.door import Refusal, json_response, read_page_json, render
 from naru.sandbox.ledger import Book
-from naru.sandbox.orders import Means, MethodKind, Order
+from naru.sandbox.orders import Announcement, Means, MethodKind, Order, Rules
 
 AUTH_TOKEN_SECONDS = 10 * 60
 # Refusals of any kind that one window may collect before it is good for nothing but going back.
@@ -102,12 +102,32 @@ class OrderView(TypedDict):
     expires_at: int
     installments: list[int]  # months to offer, 0 is a lump sum; never empty
     vbank_due: int | None
+    rules: RulesView
 
 
 class CardCompany(TypedDict):
     code: str  # 3-digit standard code
     name: str  # "신한카드"
     auth: list[Literal["isp", "mpi", "simple"]]
+    months: list[int]  # to offer with this company's cards; never empty
+
+
+class ProductView(TypedDict):
+    name: str
+    quantity: int
+    unit_price: float | None  # in major units
+
+
+class RulesView(TypedDict):
+    """What the merchant's page asked for, as far as the buyer's page must know it."""
+
+    direct: str | None  # begin with this card company
+    free_interest: bool
+    phone: str | None
+    company: str | None
+    period: str | None
+    escrow: bool
+    products: list[ProductView]
 
 
 class Bank(TypedDict):
@@ -246,16 +266,38 @@ def refuse(book: Book, order: Order, refused: Refused) -> Refused:
     return refused
 
 
+_NOT_OFFERED = Refused("INSTALLMENT_NOT_OFFERED", "선택할 수 없는 할부 개월입니다.")
+
+
 def months_refusal(order: Order, months: int) -> Refused | None:
-    if months in order.announced.offered_months:
+    announced = order.announced
+    direct = announced.rules.direct
+    if months in announced.offered_months or (
+        direct and months in announced.months_of(direct.code)
+    ):
         return None
-    return Refused("INSTALLMENT_NOT_OFFERED", "선택할 수 없는 할부 개월입니다.")
+    return _NOT_OFFERED
+
+
+def _card_refusal(order: Order, means: Means) -> Refused | None:
+    """Does the merchant's page leave this card out, or these months of it?"""
+    if means.issuer_code is None:
+        return None
+    offered = order.announced.months_of(means.issuer_code)
+    card = cards.CARD_BY_ID.get(means.card_id or "")
+    wrong_way = order.announced.rules.app_card_only and card is not None and card.auth != "simple"
+    if not offered or wrong_way:
+        return Refused("CARD_NOT_OFFERED", "이 가맹점에서 사용할 수 없는 카드입니다.")
+    return None if means.installment_months in offered else _NOT_OFFERED
 
 
 def accept(
     book: Book, order: Order, means: Means, now: int, card_scenario: str | None = None
 ) -> Verdict:
     """The buyer has proved who they are: authenticate the order, unless its scenario refuses."""
+    left_out = _card_refusal(order, means)
+    if left_out is not None:
+        return refuse(book, order, left_out)
     scenario = magic.scenario_of(order.scenario or card_scenario, order.amount)
     words = magic.refusal_at(scenario, "authentication")
     if words is not None:
@@ -434,13 +476,22 @@ def context_of(company: Company, order: Order) -> WindowContext:
             "expires_at": order.expires_at,
             "installments": announced.offered_months,
             "vbank_due": announced.vbank_due,
+            "rules": _rules_view(announced.rules),
         },
         "state": state,
         "return_form": return_form(company, order),
         "scenario": order.scenario,
-        "card_companies": _card_companies(),
+        "card_companies": [
+            {**each, "months": months, "auth": ways}
+            for each in _card_companies()
+            if (months := announced.months_of(each["code"])) and (ways := _ways(announced, each))
+        ],
         "banks": [{"code": code, "name": name} for code, name in cards.BANKS.items()],
-        "carriers": [{"code": code, "name": name} for code, name in cards.CARRIERS.items()],
+        "carriers": [
+            {"code": code, "name": name}
+            for code, name in cards.CARRIERS.items()
+            if announced.rules.carriers is None or code in announced.rules.carriers
+        ],
         "magic": all_magic_rows() if announced.test else [],
         "demo_cards": demo_cards,
         "demo_account": cards.DEMO_ACCOUNT if announced.test else {},
@@ -448,11 +499,32 @@ def context_of(company: Company, order: Order) -> WindowContext:
     }
 
 
+def _ways(announced: Announcement, company: CardCompany) -> list[Literal["isp", "mpi", "simple"]]:
+    """An app card is the one that a PIN opens."""
+    app_only = announced.rules.app_card_only
+    return [way for way in company["auth"] if way == "simple" or not app_only]
+
+
+def _rules_view(rules: Rules) -> RulesView:
+    return {
+        "direct": None if rules.direct is None else rules.direct.code,
+        "free_interest": rules.free_interest,
+        "phone": rules.phone,
+        "company": rules.company,
+        "period": rules.period,
+        "escrow": rules.escrow,
+        "products": [
+            {"name": each.name, "quantity": each.quantity, "unit_price": each.unit_price}
+            for each in rules.products
+        ],
+    }
+
+
 @cache
 def _card_companies() -> list[CardCompany]:
     companies: dict[str, CardCompany] = {}
     for code, name in cards.ISSUERS.items():
-        companies[code] = {"code": code, "name": name, "auth": []}
+        companies[code] = {"code": code, "name": name, "auth": [], "months": []}
     for card in cards.CARDS:
         ways = companies[card.issuer_code]["auth"]
         if card.auth not in ways:

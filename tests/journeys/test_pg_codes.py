@@ -34,7 +34,7 @@ def param_for(manners: PgProfile, **changes: Any) -> Json:
     return {
         "pg": f"{manners.pg_code}.{manners.mid}",
         "pay_method": manners.methods[0],
-        "merchant_uid": f"code-{secrets.token_hex(8)}",
+        "merchant_uid": f"code{secrets.token_hex(8)}",
         "name": "나루 우산",
         "amount": 1004,
         "m_redirect_url": RETURN,

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from naru.sandbox.cards import CARD_BY_ID, MPI_PASSWORD, Card
 from tests.sandbox.stage import Json, Member, Pg, Window
 
 
@@ -25,7 +26,8 @@ async def test_the_context_tells_what_the_buyer_must_see(member: Member) -> None
     assert told["order"]["amount"] == 64900
     assert told["order"]["method_kind"] == "card"
     assert told["order"]["installments"] == [3, 6]
-    assert {"code": "366", "name": "신한카드", "auth": ["mpi", "simple"]} in told["card_companies"]
+    shinhan = {"code": "366", "name": "신한카드", "auth": ["mpi", "simple"], "months": [3, 6]}
+    assert shinhan in told["card_companies"]
     assert all(told["demo_cards"][kind] for kind in ("isp", "mpi", "simple"))
     assert told["magic"]
 
@@ -180,3 +182,51 @@ async def test_the_page_may_be_framed_only_by_the_orders_ancestors(pg: Pg, membe
             page = await answer.text()
         nonce = policy.split("'nonce-")[1].split("'")[0]
         assert nonce in page
+
+
+async def test_a_page_may_narrow_the_cards_and_their_months(member: Member) -> None:
+    cards = [{"code": "*", "enabled": False}, {"code": "366", "max_months": 3}, {"code": "090"}]
+    window = await member.open(pay_method="card", rules={"cards": cards})
+    offered = {each["code"]: each["months"] for each in (await context(window))["card_companies"]}
+    assert offered == {"366": [0, 2, 3], "090": [0, *range(2, 13)]}
+
+    hyundai, shinhan = CARD_BY_ID["mpi-hyundai"], CARD_BY_ID["mpi-shinhan"]
+    assert (await window.no("/mpi", proof(hyundai)))["code"] == "CARD_NOT_OFFERED"
+    six = proof(shinhan) | {"installment_months": 6}
+    assert (await window.no("/mpi", six))["code"] == "INSTALLMENT_NOT_OFFERED"
+    await window.ok("/mpi", proof(shinhan) | {"installment_months": 3})
+
+
+async def test_a_page_may_begin_with_one_card_company_and_its_months(member: Member) -> None:
+    direct = {"code": "366", "months": 24}
+    window = await member.open(pay_method="card", rules={"direct": direct})
+    told = await context(window)
+    assert [(each["code"], each["months"]) for each in told["card_companies"]] == [("366", [24])]
+    shinhan = proof(CARD_BY_ID["mpi-shinhan"])
+    assert (await window.no("/mpi", shinhan))["code"] == "INSTALLMENT_NOT_OFFERED"
+    await window.ok("/mpi", shinhan | {"installment_months": 24})
+
+    small = await member.open(pay_method="card", amount=49_999, rules={"direct": direct})
+    assert (await context(small))["card_companies"][0]["months"] == [0]
+
+
+async def test_a_page_may_take_app_cards_only(member: Member) -> None:
+    window = await member.open(pay_method="card", rules={"app_card_only": True})
+    companies = (await context(window))["card_companies"]
+    assert companies
+    assert all(each["auth"] == ["simple"] for each in companies)
+    refused = await window.no("/mpi", proof(CARD_BY_ID["mpi-shinhan"]))
+    assert refused["code"] == "CARD_NOT_OFFERED"
+
+
+async def test_a_page_may_name_the_carriers(member: Member) -> None:
+    window = await member.open(pay_method="phone", rules={"carriers": ["KT"]})
+    assert [each["code"] for each in (await context(window))["carriers"]] == ["KT"]
+    asked = {"carrier": "SKT", "number": "01042424242"}
+    assert (await window.no("/phone/code", asked))["code"] == "UNKNOWN_CARRIER"
+    await window.ok("/phone/code", asked | {"carrier": "KT"})
+
+
+def proof(card: Card) -> Json:
+    told = {"card_number": card.number, "expiry": card.expiry, "cvc": card.cvc}
+    return told | {"password": MPI_PASSWORD}

@@ -22,6 +22,11 @@ var STYLE = [
   [".imp-dialog .imp-buttons", "display:flex;flex-wrap:wrap;justify-content:center;gap:10px"],
   [".imp-dialog button.imp-first", "background:#0b6a5d;color:#fff"],
   [".imp-dialog .imp-ask", "position:absolute;top:0;right:0;bottom:0;left:0;display:flex;flex-direction:column;align-items:center;justify-content:center;gap:20px;padding:24px;background:#fff;text-align:center;font-size:18px;font-weight:600"],
+  [".imp-ui", "display:flex;flex-direction:column;gap:10px;font:16px/1.5 -apple-system,BlinkMacSystemFont,'Apple SD Gothic Neo','Malgun Gothic','Noto Sans KR',sans-serif"],
+  [".imp-ui button", "min-height:48px;margin:0;padding:0 18px;border:1px solid rgba(0,0,0,.2);border-radius:10px;background:#14211f;color:#fff;font:inherit;font-weight:700;cursor:pointer"],
+  [".imp-ui button:focus-visible", "outline:3px solid #0a58ca;outline-offset:2px"],
+  [".imp-ui-gold button:first-child", "background:#ffc439;color:#10264b;font-style:italic"],
+  [".imp-ui .imp-ui-text", "margin:0;padding:14px 18px;border:1px solid rgba(120,130,130,.5);border-radius:10px;color:inherit"],
 ];
 var STYLE_EXTRA =
   "@keyframes imp-turn{to{transform:rotate(360deg)}}" +

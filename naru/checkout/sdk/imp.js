@@ -66,6 +66,7 @@ function remember(userCode, tierCode) {
     if (merchant.userCode !== userCode || merchant.tierCode !== tierCode) return;
     if (answer.status === 200 && own(answer.body, "code") === 0) {
       merchant.channels = answer.body.data;
+      tellChannelsKnown();
     } else if (answer.status) {
       complain(own(answer.body, "msg"));
     }
@@ -536,6 +537,24 @@ var IMP = {
     if (!merchant.userCode) return refuseUninitialised();
     begin(param, callback);
     return undefined;
+  },
+
+  /** @param {any} uiType @param {any} param @param {any} [callback] @returns {any} */
+  loadUI: function (uiType, param, callback) {
+    if (!merchant.userCode) return refuseUninitialised();
+    loadUI(uiType, param, callback);
+    return undefined;
+  },
+
+  /** @param {any} uiType @param {any} param */
+  updateLoadUIRequest: function (uiType, param) {
+    if (merchant.userCode) updateLoadUIRequest(uiType, param);
+  },
+
+  /** @param {any} data */
+  communicate: function (data) {
+    var frame = current && current.dialog && current.dialog.frame;
+    if (frame && frame.contentWindow) frame.contentWindow.postMessage(toJson(data), coreOrigin);
   },
 
   close: function () {

@@ -155,6 +155,10 @@ var WORDS = {
     blocked: "팝업이 차단되어 결제창을 열지 못했습니다. 아래 버튼을 눌러 주세요.",
     open: "결제창 열기",
     here: "이 창에서 계속하기",
+    brandpay: "토스페이 브랜드페이로 결제합니다. 아래의 결제 버튼을 눌러 주세요.",
+    ui_PayPal: "PayPal",
+    ui_card: "직불 또는 신용카드",
+    ui_pay: "결제하기",
   },
   en: {
     title: "Payment window",
@@ -172,6 +176,10 @@ var WORDS = {
     blocked: "Your browser blocked the payment window. Please press the button below.",
     open: "Open the payment window",
     here: "Continue on this page",
+    brandpay: "You will pay with Toss BrandPay. Please press the pay button.",
+    ui_PayPal: "PayPal",
+    ui_card: "Debit or credit card",
+    ui_pay: "Pay",
   },
   zh: {
     title: "支付窗口",
@@ -189,6 +197,10 @@ var WORDS = {
     blocked: "浏览器拦截了支付窗口，请点击下面的按钮。",
     open: "打开支付窗口",
     here: "在此页面继续",
+    brandpay: "将使用 Toss BrandPay 支付，请点击支付按钮。",
+    ui_PayPal: "PayPal",
+    ui_card: "借记卡或信用卡",
+    ui_pay: "支付",
   },
   ja: {
     title: "決済画面",
@@ -206,6 +218,10 @@ var WORDS = {
     blocked: "ポップアップがブロックされました。下のボタンを押してください。",
     open: "決済画面を開く",
     here: "この画面で続ける",
+    brandpay: "トスペイのブランドペイで支払います。支払いボタンを押してください。",
+    ui_PayPal: "PayPal",
+    ui_card: "デビットカードまたはクレジットカード",
+    ui_pay: "支払う",
   },
 };
 

@@ -1,6 +1,7 @@
 /** Step one of a card payment: whose card, for how many months, and how to authenticate. */
 
 import { buildForm, selectField, tilesField } from "./elements.js";
+import { showRefusal } from "./endings.js";
 import { showIsp } from "./isp.js";
 import { showMpi } from "./mpi.js";
 import { showSimplePay } from "./simple_pay.js";
@@ -16,13 +17,15 @@ export function authenticate(page, company, way, card = null) {
   return WAYS[way](page, { company, card, back: () => showCardChoice(page) });
 }
 
-/** The field for the months, or null when only a lump sum is offered. */
-function installmentField(page) {
-  const months = page.order.installments;
+/** The field for the months of one card company, or null when there is nothing to choose. */
+function installmentField(page, months) {
+  page.installmentMonths = months.includes(page.installmentMonths) ? page.installmentMonths : months[0];
   if (months.length < 2) return null;
+  const free = page.order.rules.free_interest;
   return selectField({
     id: "installments",
     label: page.say("installments"),
+    hint: free ? page.say("free_interest") : undefined,
     value: String(page.installmentMonths),
     options: months.map((count) => ({
       value: String(count),
@@ -31,13 +34,31 @@ function installmentField(page) {
   });
 }
 
+/** The merchant named one card company: begin there, when nothing is left to choose. */
+export function showFirstCardStep(page) {
+  const [only, ...others] = page.context.card_companies;
+  const decided = page.order.rules.direct && only && !others.length;
+  if (!decided || only.auth.length !== 1 || only.months.length !== 1) return showCardChoice(page);
+  [page.installmentMonths] = only.months;
+  return authenticate(page, only, only.auth[0]);
+}
+
 export function showCardChoice(page) {
   const companies = page.context.card_companies;
-  const remembered = page.company?.code ?? recall();
-  const installments = installmentField(page);
-  page.installmentMonths = page.order.installments.includes(page.installmentMonths)
-    ? page.installmentMonths
-    : page.order.installments[0];
+  if (!companies.length) {
+    showRefusal(page, { code: "NO_CARD_OFFERED" }, {});
+    return;
+  }
+  const remembered = companies.length === 1 ? companies[0].code : page.company?.code ?? recall();
+  const months = (code) => companies.find((one) => one.code === code)?.months ?? page.order.installments;
+  const monthsHolder = document.createElement("div");
+  let installments = null;
+  const showMonths = (code) => {
+    if (installments) page.installmentMonths = Number(installments.control.value);
+    installments = installmentField(page, months(code));
+    monthsHolder.replaceChildren(...(installments ? [installments.node] : []));
+    monthsHolder.hidden = !installments;
+  };
 
   const ways = (code) => companies.find((company) => company.code === code)?.auth ?? [];
   let wayField = null;
@@ -70,6 +91,7 @@ export function showCardChoice(page) {
     value: companies.some(({ code }) => code === remembered) ? remembered : undefined,
     onChange: (code) => {
       showWays(code);
+      showMonths(code);
       // On a small screen the new question would be hidden under the button.
       wayField?.node.scrollIntoView({ block: "nearest" });
     },
@@ -81,10 +103,11 @@ export function showCardChoice(page) {
     })),
   });
   showWays(company.chosen());
+  showMonths(company.chosen());
 
   const form = buildForm(page, {
     fields: [company],
-    actions: installments ? [installments.node] : [],
+    actions: [monthsHolder],
     label: page.say("next"),
     send: async () => {
       if (installments) page.installmentMonths = Number(installments.control.value);

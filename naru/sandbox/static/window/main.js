@@ -1,6 +1,6 @@
 /** Opens the window: reads what the server says about the order and shows the step the buyer is at. */
 
-import { showCardChoice } from "./choose_card.js";
+import { showFirstCardStep } from "./choose_card.js";
 import { markScenario, openDrawer } from "./developer.js";
 import { h, icon } from "./elements.js";
 import { showEnding } from "./endings.js";
@@ -13,7 +13,7 @@ import { showVirtualAccount } from "./virtual_account.js";
 import { showWallet } from "./wallet.js";
 
 const FIRST_STEPS = {
-  card: showCardChoice,
+  card: showFirstCardStep,
   trans: showTrans,
   phone: showPhone,
   vbank: showVirtualAccount,
@@ -35,7 +35,32 @@ function showOrder(page) {
   const taxFree = document.getElementById("tax-free");
   taxFree.textContent = order.tax_free ? page.speech.money(order.tax_free, order.currency) : "";
   document.getElementById("tax-free-row").hidden = !order.tax_free;
+  showParticulars(page);
   if (order.test) markScenario(page);
+}
+
+/** What the merchant asked to be shown: the period of a service, escrow, what is bought. */
+function showParticulars(page) {
+  const { rules, currency } = page.order;
+  const tell = (id, text) => {
+    document.getElementById(id).textContent = text ?? "";
+    document.getElementById(`${id}-row`).hidden = !text;
+  };
+  tell("period", rules.period?.replace(/(\d{4})(\d{2})(\d{2})/g, "$1.$2.$3").replace("~", " ~ "));
+  tell("escrow", rules.escrow ? page.say("escrow.yes") : null);
+  const products = document.getElementById("products");
+  products.hidden = !rules.products.length;
+  products.querySelector("ul").replaceChildren(
+    ...rules.products.map(({ name, quantity, unit_price: price }) =>
+      h(
+        "li",
+        {},
+        h("span", {}, quantity > 1 ? `${name} × ${quantity}` : name),
+        price === null ? null : h("span", { class: "number" }, page.speech.price(price, currency)),
+      ),
+    ),
+  );
+  products.open = rules.products.length <= 3;
 }
 
 function languageChoice(page, change) {

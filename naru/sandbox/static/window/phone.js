@@ -19,7 +19,7 @@ export function showPhone(page) {
   const carrier = tilesField({
     id: "carrier",
     legend: page.say("carrier"),
-    value: page.carrier,
+    value: page.carrier ?? (page.context.carriers.length === 1 ? page.context.carriers[0].code : undefined),
     missing: page.say("missing.carrier"),
     options: page.context.carriers.map(({ code, name }) => ({ value: code, name: page.sayOr(`carrier.${code}`, name) })),
   });
@@ -27,7 +27,7 @@ export function showPhone(page) {
     id: "phone-number",
     label: page.say("phone_number"),
     shape: groupPhone,
-    attributes: { type: "tel", inputmode: "numeric", autocomplete: "tel-national", value: page.phoneNumber },
+    attributes: { type: "tel", inputmode: "numeric", autocomplete: "tel-national", value: page.phoneNumber ?? groupPhone(page.order.rules.phone ?? "") },
     check: (text) => (/^01[016789]\d{7,8}$/.test(text.replace(/\D/g, "")) ? null : page.say("wrong.phone_number")),
   });
   page.show({

@@ -32,10 +32,16 @@ export class Speech {
   money(minor, currency) {
     const style = { style: "currency", currency, currencyDisplay: "narrowSymbol" };
     const digits = new Intl.NumberFormat("en", style).resolvedOptions().maximumFractionDigits;
+    return this.price(minor / 10 ** digits, currency);
+  }
+
+  /** An amount in major units. */
+  price(major, currency) {
     if (currency === "KRW" && this.language === "ko") {
-      return `${new Intl.NumberFormat("ko-KR").format(minor)}원`;
+      return `${new Intl.NumberFormat("ko-KR").format(major)}원`;
     }
-    return new Intl.NumberFormat(this.locale, style).format(minor / 10 ** digits);
+    const style = { style: "currency", currency, currencyDisplay: "narrowSymbol" };
+    return new Intl.NumberFormat(this.locale, style).format(major);
   }
 
   /** The Korean calendar day of a moment in UNIX seconds. */

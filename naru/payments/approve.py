@@ -45,8 +45,7 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
     if isinstance(back, Abandoned):
         return await abandon(gateway, imp_uid, back.code, back.message)
     try:
-        with gateway.pg_load.asking(channel.id):
-            return await _take(gateway, payment, channel, merchant, back)
+        return await _take(gateway, payment, channel, merchant, back)
     except PgBusy as busy:
         # The PG was not asked and the order is free: better than one more doubt.
         return await abandon(gateway, imp_uid, "F500", busy.sentence)
@@ -55,8 +54,11 @@ async def approve(gateway: Gateway, imp_uid: str, fields: dict[str, str]) -> Pay
 async def _take(
     gateway: Gateway, payment: Payment, channel: Channel, merchant: Merchant, back: Authenticated
 ) -> Payment | None:
-    """The rest of `approve`, when this PG may be asked one question more."""
-    imp_uid, connector = payment.imp_uid, gateway.connector_of(channel)
+    """Ask the merchant, then the PG. Raises PgBusy; then the PG was not asked, and nothing claimed."""
+    imp_uid = payment.imp_uid
+    # A merchant who is asked for nothing reserves goods for nothing.
+    if not gateway.pg_load.has_room(channel.id):
+        raise PgBusy
     # The merchant's own setting wins: the buyer's browser cannot switch the question off (P18).
     confirm_url = merchant.confirm_url or payment.confirm_url
     if confirm_url is not None:
@@ -72,6 +74,16 @@ async def _take(
         if not isinstance(said, Confirmed):
             return await abandon(gateway, imp_uid, "CONFIRM_REFUSED", said.sentence)
 
+    # A slow merchant holds no place at a PG that is well.
+    with gateway.pg_load.asking(channel.id):
+        return await _ask_pg(gateway, payment, channel, back)
+
+
+async def _ask_pg(
+    gateway: Gateway, payment: Payment, channel: Channel, back: Authenticated
+) -> Payment | None:
+    """Claim, ask, settle: when this PG may be asked one question more."""
+    imp_uid, connector = payment.imp_uid, gateway.connector_of(channel)
     # The token is worth nothing without our signature, and dies within minutes.
     before = moment(gateway)
     dies_at = before.day.timestamp() + connector.auth_token_seconds

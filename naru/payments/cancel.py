@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import ExitStack
 from dataclasses import replace
 
 from naru.connectors import Can
@@ -14,6 +15,7 @@ from naru.domain.errors import (
     NoSuchPayment,
     OutcomeUnknown,
     PartialCancelUnsupported,
+    PgBusy,
     PgRefused,
 )
 from naru.domain.outcome import Cancelled, CancelOrder, CancelOutcome, Declined, Unknown
@@ -41,19 +43,22 @@ async def cancel(
 ) -> Payment:
     """Give money back. Cancels of one payment run one after the other (P14).
 
-    Raises NoSuchPayment, NotCancellable, AlreadyCancelled, BalanceChanged, ExceedsBalance,
+    Raises NoSuchPayment, NotCancellable, AlreadyCancelled, BalanceChanged, ExceedsBalance, PgBusy,
     PartialCancelUnsupported, CancelInProgress, Superseded; PgRefused with the PG's own words; OutcomeUnknown
     when the PG did not answer: the worker finds out, and the balance stays reserved until then.
     """
-    payment, channel, order, intent, before = await _reserve(gateway, merchant_id, imp_uid, request)
-
-    outcome: CancelOutcome
-    if not await still_ours(gateway, "cancel", order.cancel_no, before):
-        outcome = Unknown("the process slept before it asked")
-    else:
-        asked = await as_the_pg_has_it(gateway, payment, order)
-        outcome = await gateway.connector_of(channel).cancel(channel, asked)
-    reach("cancel.after_pg")
+    with ExitStack() as places:
+        payment, channel, order, intent, before = await _reserve(
+            gateway, merchant_id, imp_uid, request, places
+        )
+        outcome: CancelOutcome
+        if not await still_ours(gateway, "cancel", order.cancel_no, before):
+            outcome = Unknown("the process slept before it asked")
+        else:
+            asked = await as_the_pg_has_it(gateway, payment, order)
+            outcome = await gateway.connector_of(channel).cancel(channel, asked)
+            gateway.pg_load.heard(channel.id, outcome)
+        reach("cancel.after_pg")
 
     settled = await settle_cancel(gateway, payment, channel, order, intent, outcome)
     # What is booked has happened, whatever a late answer to a process that slept says.
@@ -190,9 +195,12 @@ def _unbelievable(payment: Payment, order: CancelOrder, cancelled: Cancelled) ->
 
 
 async def _reserve(
-    gateway: Gateway, merchant_id: int, imp_uid: str, request: CancelRequest
+    gateway: Gateway, merchant_id: int, imp_uid: str, request: CancelRequest, places: ExitStack
 ) -> tuple[Payment, Channel, CancelOrder, Intent, Moment]:
-    """Commit the intention, so that this much is spoken for. Waits while another call is open."""
+    """Commit the intention, so that this much is spoken for. Waits while another call is open.
+
+    From then on one of the PG's places is taken, until `places` gives it back.
+    """
     deadline = asyncio.get_running_loop().time() + WAIT_FOR_OTHERS_SECONDS
     while True:
         async with gateway.store.begin() as tx:
@@ -207,6 +215,11 @@ async def _reserve(
                 whole = order.amount == payment.amount
                 if not whole and Can.PARTIAL_CANCEL not in gateway.connector_of(channel).can:
                     raise PartialCancelUnsupported
+                if not gateway.pg_load.has_room(channel.id):
+                    raise PgBusy(
+                        "PG사가 응답하지 않아 지금은 취소할 수 없습니다. 취소되지 않았으니 잠시 후 다시 시도해주세요."
+                    )
+                places.enter_context(gateway.pg_load.asking(channel.id))
                 before = moment(gateway)
                 now = before.day
                 journal = {

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
 import time
 
 import pytest
+from aiohttp import web
 
-from naru.domain.errors import PgBusy, PgRefused
+from naru.domain.cancellation import CancelRequest
+from naru.domain.errors import OutcomeUnknown, PgBusy, PgRefused
 from naru.domain.outcome import Unknown
 from naru.domain.payment import Payment, Step
 from naru.payments.approve import approve
+from naru.payments.cancel import cancel
 from naru.payments.pg_load import AT_ONCE_WHEN_ILL, SILENCES_MAKE_ILL, PgLoad
 from naru.payments.reconcile import due, reconcile
 from naru.payments.start import enter_window
@@ -178,6 +182,80 @@ async def test_the_doubts_of_one_pg_do_not_take_every_place_of_a_worker(
     for payment in doubts:
         assert (await house.payment(payment.imp_uid)).step is Step.PAID
     assert pg.count("orders") == 4
+
+
+async def test_cancels_at_a_hanging_pg_keep_to_its_share_and_are_refused_before_they_begin(
+    house: House, pg: StandInPg
+) -> None:
+    house.gateway.pg_load = PgLoad(3)
+    paid = [await pay(house, pg, await house.open()) for _ in range(5)]
+    held = [pg.hold("cancels", done_first=False) for _ in range(3)]
+    cancels = [asyncio.create_task(give_back(house, payment)) for payment in paid[:3]]
+    for arrived, _ in held:
+        await asyncio.wait_for(arrived.wait(), 10)
+    with pytest.raises(PgBusy, match="취소되지 않았으니"):
+        await give_back(house, paid[3])
+    async with house.gateway.store.direct() as session:
+        asked = await session.intents.all_of_payment(paid[3].imp_uid)
+    assert [each.kind for each in asked] == ["approve"]
+    for _, go_on in held:
+        go_on.set()
+    for each in await asyncio.gather(*cancels):
+        assert each.step is Step.CANCELLED
+    assert (await give_back(house, paid[3])).step is Step.CANCELLED
+    # And a PG that is silent about cancels is asked little, as for approvals.
+    for _ in range(SILENCES_MAKE_ILL):
+        house.gateway.pg_load.heard(house.channel.id, Unknown("silence"))
+    assert (await give_back(house, paid[4])).step is Step.CANCELLED
+    assert house.gateway.pg_load.has_room(house.channel.id)
+    assert pg.count("cancels") == 5
+
+
+async def give_back(house: House, payment: Payment) -> Payment:
+    return await cancel(house.gateway, house.merchant.id, payment.imp_uid, CancelRequest())
+
+
+async def test_silence_about_cancels_makes_a_pg_ill_too(house: House, pg: StandInPg) -> None:
+    paid = [await pay(house, pg, await house.open()) for _ in range(SILENCES_MAKE_ILL)]
+    for payment in paid:
+        pg.hang_up("cancels", done=False)
+        with pytest.raises(OutcomeUnknown):
+            await give_back(house, payment)
+    places = [house.gateway.pg_load.asking(house.channel.id) for _ in range(AT_ONCE_WHEN_ILL)]
+    with contextlib.ExitStack() as taken:
+        for place in places:
+            taken.enter_context(place)
+        assert not house.gateway.pg_load.has_room(house.channel.id)
+
+
+async def test_a_merchant_who_thinks_long_holds_no_place_of_the_pg(
+    house: House, pg: StandInPg
+) -> None:
+    thinking, decided = asyncio.Event(), asyncio.Event()
+
+    async def think(request: web.Request) -> web.Response:
+        thinking.set()
+        await decided.wait()
+        return web.Response()
+
+    shop = web.Application()
+    shop.router.add_post("/", think)
+    runner = web.AppRunner(shop)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        house.gateway.pg_load = PgLoad(1)
+        port = runner.addresses[0][1]
+        slow = await house.open(confirm_url=f"http://127.0.0.1:{port}/")
+        other = await house.open()
+        under_way = asyncio.create_task(pay(house, pg, slow))
+        await asyncio.wait_for(thinking.wait(), 10)
+        assert (await pay(house, pg, other)).step is Step.PAID
+        decided.set()
+        assert (await under_way).step is Step.PAID
+    finally:
+        await runner.cleanup()
 
 
 def test_places_are_given_back_whatever_happens() -> None:

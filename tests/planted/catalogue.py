@@ -476,8 +476,8 @@ STORE = (
         "a dead token still speaks",
         "P22",
         _QUERIES + "payments.sql",
-        "AND k.token_expires_at > $3",
-        "AND $3::timestamptz IS NOT NULL",
+        "AND k.token_expires_at > $3;\n\n-- get_by_tier_token --",
+        "AND $3::timestamptz IS NOT NULL;\n\n-- get_by_tier_token --",
         f"{TOKENS}::test_after_its_end_a_token_is_dead_and_there_is_a_new_one",
     ),
     Planted(
@@ -556,8 +556,8 @@ STORE = (
         "only the largest deposit counts",
         "P16",
         _QUERIES + "deposits.sql",
-        "COALESCE(sum(amount), 0)",
-        "COALESCE(max(amount), 0)",
+        "was not given back.\nSELECT COALESCE(sum(amount), 0)",
+        "was not given back.\nSELECT COALESCE(max(amount), 0)",
         f"{DEPOSIT}::test_a_short_deposit_is_booked_and_does_not_pay_until_the_sum_is_right",
     ),
     Planted(

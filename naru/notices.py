@@ -1,4 +1,4 @@
-"""The door of the PG's server: notices of deposits.
+"""The door of the PG's server: notices of deposits, and the question of a till.
 
 A notice is believed for its proof alone, which its connector checks. The PG hears the exact words
 that it waits for only after our commit; until then it hears anything else, and sends again. What it
@@ -15,10 +15,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from naru.connectors import UnknownConnector
+from naru.connectors import Can, UnknownConnector
 from naru.domain.errors import ForgedReturn, UnreadableNotice
 from naru.payments.confirm_deposit import confirm_deposit
 from naru.payments.gateway import Gateway
+from naru.payments.issue_barcode import may_be_paid
 from naru.payments.keep_notice import keep_notice
 from naru.store import StoreUnavailable
 
@@ -62,6 +63,10 @@ async def _hear(
     except UnknownConnector:
         return _plain(404)
     try:
+        if Can.ISSUE_BARCODE in connector.can:
+            scanned = connector.read_scan(channel, headers, body)
+            if scanned is not None:
+                return _answer(connector.acknowledge(await may_be_paid(gateway, channel, scanned)))
         deposited = connector.read_notice(channel, headers, body)
     except UnreadableNotice as unreadable:
         await keep_notice(gateway, channel, headers, body, f"it cannot be read: {unreadable}")

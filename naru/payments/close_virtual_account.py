@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
 from naru.connectors import Can
 from naru.domain.channel import Channel
@@ -28,11 +29,21 @@ class NotWaiting(BadRequest):
     sentence = "입금 대기 중인 가상계좌가 아닙니다."
 
 
+BARCODE_CLOSED = "수납번호 말소"
+BARCODE_EXPIRED = "수납기한이 지나 수납번호가 말소되었습니다."
+
+
 async def close_virtual_account(
-    gateway: Gateway, merchant_id: int, imp_uid: str, once: Once | None = None
+    gateway: Gateway,
+    merchant_id: int,
+    imp_uid: str,
+    once: Once | None = None,
+    *,
+    barcode: bool | None = None,
 ) -> Payment:
     """waiting_deposit -> failed, once the PG has closed the account.
 
+    `barcode` says which kind the caller means: False an account of a bank, True a till's barcode.
     Raises NoSuchPayment, NotWaiting, CancelInProgress, PgRefused (deposited already), OutcomeUnknown;
     Superseded when another try of the same Idempotency-Key has the word.
     """
@@ -41,6 +52,8 @@ async def close_virtual_account(
         if payment is None:
             raise NoSuchPayment
         if payment.step is not Step.WAITING_DEPOSIT:
+            raise NotWaiting
+        if barcode is not None and barcode != (payment.pay_method == "cvs"):
             raise NotWaiting
         channel = await tx.channels.get(payment.channel_id)
         assert channel is not None
@@ -99,8 +112,7 @@ async def settle_close(
             case Undone():
                 if await tx.intents.end(intent.id, "done", now, None):
                     # A deposit that was booked meanwhile wins: it is a fact.
-                    account = current.virtual_account
-                    why = EXPIRED if account is not None and now > account.due else CLOSED
+                    why = _why_closed(current, now)
                     current = await tx.payments.close_account(current, now, why) or current
                     await told_by_itself(gateway, tx, intent, "closed")
             case Declined(code=code):
@@ -112,3 +124,12 @@ async def settle_close(
         reach("close.before_commit")
     reach("close.after_commit")
     return current
+
+
+def _why_closed(payment: Payment, now: datetime) -> str:
+    """The reason that the merchant reads: it asked, or the due date had passed."""
+    account = payment.virtual_account
+    expired = account is not None and now > account.due
+    if payment.pay_method == "cvs":
+        return BARCODE_EXPIRED if expired else BARCODE_CLOSED
+    return EXPIRED if expired else CLOSED

@@ -133,8 +133,8 @@ async def _check(
         raise NotForAPerson(
             "This approval is being undone: undo it in the PG's console, then say not-approved."
         )
-    if seen is Seen.APPROVED and payment.pay_method == "vbank":
-        raise NotForAPerson("A virtual account is no money: only a deposit pays it.")
+    if seen is Seen.APPROVED and payment.pay_method in ("vbank", "cvs"):
+        raise NotForAPerson("A virtual account or a barcode is no money: only a deposit pays it.")
     if seen not in HAPPENED:
         return
     assert decision.pg_tid is not None

@@ -30,6 +30,7 @@ from naru.payments.close_virtual_account import CLOSED, EXPIRED, close_virtual_a
 from naru.payments.compare_books import compare_books
 from naru.payments.confirm_deposit import confirm_deposit
 from naru.payments.expire_virtual_account import due_accounts, expire_virtual_account
+from naru.payments.issue_barcode import PAY_METHOD, issue_barcode
 from naru.payments.issue_virtual_account import issue_virtual_account
 from naru.payments.reconcile import reconcile
 from naru.store import StoreUnavailable
@@ -110,13 +111,16 @@ def issue_in_windows(pg: StandInPg) -> None:
     pg.do_approvals = do_approvals  # type: ignore[method-assign]
 
 
-@pytest.fixture(params=["api", "window"])
+@pytest.fixture(params=["api", "window", "barcode"])
 def issuing(
     request: pytest.FixtureRequest, house: House, pg: StandInPg
 ) -> tuple[str, Callable[[str], Awaitable[Payment | None]]]:
-    """(the PG's operation, how an account for an order is asked for): by our API or in a window."""
+    """(the PG's operation, how an account for an order is asked for): by our API, in a window, or as a
+    barcode of a convenience store."""
     if request.param == "api":
         return "virtual_accounts", lambda order: issue(house, order)
+    if request.param == "barcode":
+        return "barcodes", lambda order: issue_a_barcode(house, order)
 
     async def in_window(order: str) -> Payment | None:
         payment = await house.open(merchant_uid=MerchantUid(order), pay_method="vbank")
@@ -124,6 +128,12 @@ def issuing(
 
     issue_in_windows(pg)
     return "approvals", in_window
+
+
+async def issue_a_barcode(house: House, order: str) -> Payment:
+    opening = house.opening(merchant_uid=MerchantUid(order), pay_method=PAY_METHOD)
+    due = house.clock() + timedelta(days=1)
+    return await issue_barcode(house.gateway, opening, barcode=None, due=due)
 
 
 Issuing = tuple[str, Callable[[str], Awaitable[Payment | None]]]
@@ -157,7 +167,7 @@ async def test_an_account_that_was_never_asked_for_ends_as_failed(
 async def test_an_account_that_was_issued_when_we_died_is_found(
     house: House, pg: StandInPg, issuing: Issuing, point: str
 ) -> None:
-    before = "account." if issuing[0] == "virtual_accounts" else "approve."
+    before = "approve." if issuing[0] == "approvals" else "account."
     with dying(before + point if point == "after_pg" else point):
         await issuing[1](point)
     payment = await only_payment(house, point)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from naru.rest import (
     authenticate,
+    certifications,
     codes,
     cvs,
     payments,
@@ -31,6 +32,7 @@ def operations() -> tuple[Operation, ...]:
         *payments.OPERATIONS,
         *payments_validation.OPERATIONS,
         *vbanks.OPERATIONS,
+        *certifications.OPERATIONS,
         *subscribe.OPERATIONS,
         *subscribe_customer.OPERATIONS,
         *codes.OPERATIONS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 from naru.connectors import ChargeOrder
 from naru.domain.errors import (
@@ -20,7 +21,7 @@ from naru.domain.outcome import Declined, Outcome, Unknown
 from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
 from naru.payments.abandon import abandon
-from naru.payments.claim import Bind, claim, moment, still_ours
+from naru.payments.claim import Bind, Moment, claim, moment, still_ours
 from naru.payments.gateway import Gateway
 from naru.payments.settle import settle_approval
 from naru.payments.start import Opening, start
@@ -66,6 +67,28 @@ async def charge(
     if claimed is None:
         raise AlreadyClaimed
 
+    settled = await ask_for_it(gateway, opening, claimed, ask, before, keep_card=keep_card)
+    if settled.step is Step.FAILED:
+        raise PgRefused(settled.fail_code or "", settled.fail_reason or "")
+    if settled.step is not Step.PAID:
+        raise OutcomeUnknown
+    return settled
+
+
+async def ask_for_it(
+    gateway: Gateway,
+    opening: Opening,
+    claimed: Payment,
+    ask: Ask,
+    before: Moment,
+    *,
+    keep_card: bool = False,
+    place_taken: bool = False,
+) -> Payment:
+    """Ask the PG for the money of a payment that was claimed after `before`. Returns it as it then stands.
+
+    `place_taken`: the caller has a place at the PG (`pg_load`) already.
+    """
     channel = opening.channel
     order = ChargeOrder(
         order_no=claimed.pg_order_no,
@@ -85,19 +108,14 @@ async def charge(
         outcome = Unknown("the process slept before it asked")
     else:
         try:
-            with gateway.pg_load.asking(channel.id):
+            with nullcontext() if place_taken else gateway.pg_load.asking(channel.id):
                 outcome = await ask(order)
             gateway.pg_load.heard(channel.id, outcome)
         except PgBusy as busy:
             outcome = Declined("F500", busy.sentence)  # Not asked, so nothing was taken.
     reach("approve.after_pg")
 
-    settled = await settle_approval(gateway, claimed, channel, outcome)
-    if settled.step is Step.FAILED:
-        raise PgRefused(settled.fail_code or "", settled.fail_reason or "")
-    if settled.step is not Step.PAID:
-        raise OutcomeUnknown
-    return settled
+    return await settle_approval(gateway, claimed, channel, outcome)
 
 
 def installment_months(opening: Opening) -> int:

@@ -40,6 +40,23 @@ class PgLoad:
         ill = share.silences >= SILENCES_MAKE_ILL
         return share.running < (min(AT_ONCE_WHEN_ILL, self.at_once) if ill else self.at_once)
 
+    def has_room_behind(self, channel_id: int) -> bool:
+        """The same for what can wait: half of the places are left to buyers."""
+        running = self._shares[channel_id].running
+        return self.has_room(channel_id) and running < max(1, self.at_once // 2)
+
+    def crowded(self) -> list[int]:
+        """Channels whose PG has no room for what can wait."""
+        return [each for each in self._shares if not self.has_room_behind(each)]
+
+    @contextmanager
+    def asking_behind(self, channel_id: int) -> Iterator[None]:
+        """Take a place for what can wait. Raises PgBusy; then nothing has begun."""
+        if not self.has_room_behind(channel_id):
+            raise PgBusy
+        with self.asking(channel_id):
+            yield
+
     @contextmanager
     def asking(self, channel_id: int) -> Iterator[None]:
         """Take one place for as long as the block runs. Raises PgBusy; then nothing has begun."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from typing import Any
 
 from naru.connectors import WindowOrder
@@ -78,65 +79,14 @@ async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
     and PreparedDiffers; then no payment exists.
     """
     merchant, channel = opening.merchant, opening.channel
-    if channel.test and not merchant.allow_test_channels:
-        raise TestChannelRefused
+    check_opening(opening)
     if not gateway.pg_load.has_room(channel.id):
         raise PgBusy
-    zero = Money(0, opening.amount.currency)
-    tax_free = opening.tax_free or zero
-    nothing = not opening.amount and opening.customer_uid_usage != "issue"
-    if nothing or tax_free > opening.amount:
-        raise BadAmount
-    if opening.vat is not None and opening.vat + tax_free > opening.amount:
-        raise BadAmount("vat_amount 가 결제금액보다 클 수 없습니다.")
-    for name, value in _said(opening):
-        if not is_storable(value):
-            raise BadRequest(f"{name} 에 사용할 수 없는 문자가 있습니다.")
-    manners = profile(channel.pg_code)
-    if opening.amount.currency in manners.refuses_currency:
-        raise BadRequest(
-            f"{channel.pg_code} 은(는) {opening.amount.currency} 결제를 지원하지 않습니다."
-        )
     now = gateway.now()
     # Read now, so that a bad date is refused here and not at the PG's door.
     account_due(opening.request.get("vbank_due"), now)
     secret = gateway.ids.secret()
-    payment = Payment(
-        imp_uid=_new_uid(gateway, opening.surface),
-        merchant_id=merchant.id,
-        merchant_uid=opening.merchant_uid,
-        channel_id=channel.id,
-        pg_code=channel.pg_code,
-        mid=channel.mid,
-        sandbox=channel.test,
-        surface=opening.surface,
-        pay_method=opening.pay_method,
-        step=Step.OPENED,
-        version=1,
-        amount=opening.amount,
-        cancelled=zero,
-        tax_free=tax_free,
-        vat=opening.vat,
-        pg_order_no=gateway.ids.pg_order_no(),
-        started_at=now,
-        name=opening.name,
-        buyer=opening.buyer,
-        custom_data=opening.custom_data,
-        user_agent=opening.user_agent,
-        language=opening.language,
-        escrow=opening.escrow,
-        webhook_urls=opening.webhook_urls,
-        confirm_url=opening.confirm_url,
-        return_url=opening.return_url,
-        app_scheme=opening.app_scheme,
-        page_origin=opening.page_origin,
-        window_mode=opening.window_mode,
-        callback_shape=opening.callback_shape,
-        request_id=opening.request_id,
-        request=opening.request,
-        customer_uid=opening.customer_uid,
-        customer_uid_usage=opening.customer_uid_usage,
-    )
+    payment = new_payment(gateway, opening, now, gateway.ids.pg_order_no())
     reach("start.before_open")
     hashed = hash_secret(secret)
     async with gateway.store.direct() as session:
@@ -160,6 +110,69 @@ async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
             payment = replace(payment, imp_uid=_new_uid(gateway, opening.surface))
             opened = await session.payments.open(payment, hashed)
     raise RuntimeError("no free imp_uid")
+
+
+def check_opening(opening: Opening) -> None:
+    """Is this something that may be paid at all? Raises TestChannelRefused, BadAmount and BadRequest."""
+    merchant, channel = opening.merchant, opening.channel
+    if channel.test and not merchant.allow_test_channels:
+        raise TestChannelRefused
+    tax_free = opening.tax_free or Money(0, opening.amount.currency)
+    nothing = not opening.amount and opening.customer_uid_usage != "issue"
+    if nothing or tax_free > opening.amount:
+        raise BadAmount
+    if opening.vat is not None and opening.vat + tax_free > opening.amount:
+        raise BadAmount("vat_amount 가 결제금액보다 클 수 없습니다.")
+    for name, value in _said(opening):
+        if not is_storable(value):
+            raise BadRequest(f"{name} 에 사용할 수 없는 문자가 있습니다.")
+    manners = profile(channel.pg_code)
+    if opening.amount.currency in manners.refuses_currency:
+        raise BadRequest(
+            f"{channel.pg_code} 은(는) {opening.amount.currency} 결제를 지원하지 않습니다."
+        )
+
+
+def new_payment(gateway: Gateway, opening: Opening, now: datetime, pg_order_no: str) -> Payment:
+    """The payment of this opening as it begins, not written yet."""
+    zero = Money(0, opening.amount.currency)
+    merchant, channel = opening.merchant, opening.channel
+    return Payment(
+        imp_uid=_new_uid(gateway, opening.surface),
+        merchant_id=merchant.id,
+        merchant_uid=opening.merchant_uid,
+        channel_id=channel.id,
+        pg_code=channel.pg_code,
+        mid=channel.mid,
+        sandbox=channel.test,
+        surface=opening.surface,
+        pay_method=opening.pay_method,
+        step=Step.OPENED,
+        version=1,
+        amount=opening.amount,
+        cancelled=zero,
+        tax_free=opening.tax_free or zero,
+        vat=opening.vat,
+        pg_order_no=pg_order_no,
+        started_at=now,
+        name=opening.name,
+        buyer=opening.buyer,
+        custom_data=opening.custom_data,
+        user_agent=opening.user_agent,
+        language=opening.language,
+        escrow=opening.escrow,
+        webhook_urls=opening.webhook_urls,
+        confirm_url=opening.confirm_url,
+        return_url=opening.return_url,
+        app_scheme=opening.app_scheme,
+        page_origin=opening.page_origin,
+        window_mode=opening.window_mode,
+        callback_shape=opening.callback_shape,
+        request_id=opening.request_id,
+        request=opening.request,
+        customer_uid=opening.customer_uid,
+        customer_uid_usage=opening.customer_uid_usage,
+    )
 
 
 async def enter_window(

@@ -19,6 +19,7 @@ from naru.config import ConfigError, Settings
 from naru.domain.payment import Status
 from naru.payments.gateway import Gateway
 from naru.payments.pg_load import PgLoad
+from naru.rest import reference
 from naru.rest.door import Door
 from naru.store import Fenced, Guard, Store, StoreUnavailable, WrongRootKey
 from naru.wire import Wire
@@ -194,6 +195,7 @@ def _pages(gateway: Gateway, rest_door: Door) -> Starlette:
     pages = Starlette(
         routes=[
             Route("/health", health),
+            *reference.routes(rest.operations(), gateway.public_url),
             *notices.routes(gateway),
             *checkout.routes(gateway),
         ]

@@ -174,7 +174,7 @@ def _responses(
     done = _done(operation, schemas)
     found: dict[str, Any] = {
         "200": _answer(
-            "성공이면 code 0, 거절이면 다른 code · Done (`code` 0), or refused for a reason of business",
+            "성공이면 code 0, 거절이면 다른 code · Done (code 0), or refused for a reason of business",
             {"oneOf": [done, REFUSED]},
             [each for each in refusals if each.status == 200],
         )
@@ -196,6 +196,7 @@ def _responses(
             REFUSED,
             [each for each in stated if each.status == status],
         )
+    found = dict(sorted(found.items()))
     found["default"] = _answer("그 밖의 거절 · Any other refusal", REFUSED, [])
     return found
 

@@ -1,0 +1,121 @@
+"""The page at /docs: whole, of this gateway alone, and useful to whoever opens it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from playwright.async_api import async_playwright
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from naru.rest import operations, reference
+from naru.rest.envelope import Answer, success
+from naru.rest.openapi import document
+from tests.rest.conftest import serving
+
+BROWSER = os.environ.get("NARU_CHROMIUM", "")
+
+
+async def _bank(request: Request) -> JSONResponse:
+    """What the door would answer, to whoever carries the token."""
+    if request.headers.get("authorization") != "t" * 40:
+        return JSONResponse({"code": -1, "message": "Unauthorized", "response": None}, 401)
+    answer: Answer = success({"code": request.path_params["code"], "name": "국민은행"})
+    return JSONResponse(json.loads(answer.body))
+
+
+async def _sign_in(request: Request) -> JSONResponse:
+    form = dict(re.findall(r"(\w+)=(\w*)", (await request.body()).decode()))
+    if form != {"imp_key": "key", "imp_secret": "secret"}:
+        return JSONResponse({"code": -1, "message": "wrong", "response": None}, 401)
+    response = {"access_token": "t" * 40, "now": 1, "expired_at": 1801}
+    return JSONResponse({"code": 0, "message": None, "response": response})
+
+
+@pytest_asyncio.fixture
+async def address() -> AsyncIterator[str]:
+    def app(here: str) -> Any:
+        return Starlette(
+            routes=[
+                *reference.routes(operations(), here),
+                Route("/banks/{code}", _bank),
+                Route("/users/getToken", _sign_in, methods=["POST"]),
+            ]
+        )
+
+    async with serving(app) as here:
+        yield here
+
+
+async def test_the_document_is_served_as_it_is(address: str) -> None:
+    async with aiohttp.ClientSession() as http, http.get(address + "/openapi.json") as answer:
+        assert answer.content_type == "application/json"
+        assert await answer.json() == document(operations(), address)
+
+
+async def test_the_page_tells_every_operation_and_fetches_nothing_from_elsewhere(
+    address: str,
+) -> None:
+    async with aiohttp.ClientSession() as http:
+        async with http.get(address + "/docs") as answer:
+            html = await answer.text()
+            policy = answer.headers["Content-Security-Policy"]
+        files = [
+            await (await http.get(address + f"/docs/page.{kind}")).text() for kind in ("css", "js")
+        ]
+    for each in operations():
+        assert f"<code>{each.path}</code>" in html
+        assert each.summary in html
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "http" not in policy
+    fetched = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="([^"]+)"', html)
+    assert fetched == ["/docs/page.css", "/docs/page.js"]
+    assert not re.search(r"https?://|@import|url\(", files[0])
+    assert "http" not in files[1].replace("HTTP ", "")
+
+
+@pytest.mark.skipif(not BROWSER, reason="NARU_CHROMIUM names no browser")
+async def test_a_reader_searches_and_tries_an_operation(address: str) -> None:
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(
+            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
+        )
+        page = await browser.new_page()
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        await page.goto(address + "/docs")
+        await page.fill("#search", "banks 은행")
+        assert await page.locator("article[data-find]:visible").count() == 2
+        one = page.locator("#get_banks_by_bank_standard_code")
+        await one.locator("summary").click()
+        await one.locator("input[name=bank_standard_code]").fill("004")
+        await one.locator("button").click()
+        assert "토큰" in (await one.locator("output").text_content() or "")
+        await page.fill("#sign-in input[name=imp_key]", "key")
+        await page.fill("#sign-in input[name=imp_secret]", "secret")
+        await page.click("#sign-in button")
+        await page.wait_for_function("document.querySelector('#sign-in output').textContent")
+        await one.locator("button").click()
+        await page.wait_for_function(
+            "document.querySelector('#get_banks_by_bank_standard_code output').textContent.includes('200')"
+        )
+        assert "국민은행" in (await one.locator("output").text_content() or "")
+        assert "curl -X GET" in (await one.locator(".curl").text_content() or "")
+        await page.fill("#search", "no such thing")
+        assert await page.locator("#none").is_visible()
+        assert said == []
+        # On a phone nothing is wider than the screen.
+        await page.set_viewport_size({"width": 360, "height": 740})
+        await page.reload()
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+        await browser.close()

@@ -16,6 +16,7 @@ from typing import ClassVar, Protocol
 
 from naru.domain.billing_key import CardNumber
 from naru.domain.book import BookPage
+from naru.domain.cash_receipt import CashReceipt, ReceiptIssued, ReceiptOrder, ReceiptRevoked
 from naru.domain.certification import (
     Certification,
     CertificationOrder,
@@ -45,6 +46,7 @@ from naru.domain.outcome import (
     Unknown,
 )
 from naru.domain.payment import Buyer, Payment
+from naru.domain.shipping import Errand, ErrandDone
 from naru.domain.window import WindowPlan
 from naru.domain.window_rules import WindowRules
 from naru.wire import Wire
@@ -68,6 +70,11 @@ class Can(Enum):
     BILLING = auto()  # keep a card under a key of its own, and charge it by that
     KEY_IN = auto()  # charge a card by its number, once
     CERTIFY = auto()  # show a window in which a person proves who they are
+    CASH_RECEIPT = (
+        auto()
+    )  # tell the tax office of money; the same question once more is one receipt
+    SHIP_ESCROW = auto()  # take a shipment, so that the buyer may confirm it
+    SPLIT_SLIP = auto()  # put sub-shops on a sales slip
     CERTIFY_CODE = auto()  # the same without a window: a code, or a question in an app
 
 
@@ -264,6 +271,24 @@ class Connector(Protocol):
         self, channel: Channel, number: str, code: str | None
     ) -> Certified | WrongCode | Declined | Unknown:
         """Was it this code? None: was it confirmed in the app? Only with Can.CERTIFY_CODE."""
+
+    async def issue_receipt(
+        self, channel: Channel, order: ReceiptOrder, *, again: bool = False
+    ) -> ReceiptIssued | Declined | Unknown:
+        """Tell the tax office; the same number is one receipt. Only with Can.CASH_RECEIPT.
+
+        With `again`, as with `repeat`: a question that was not taken up says nothing about the first.
+        """
+
+    async def revoke_receipt(
+        self, channel: Channel, receipt: CashReceipt, *, again: bool = False
+    ) -> ReceiptRevoked | Declined | Unknown:
+        """Take it back, by `receipt.cancel_number`. Only with Can.CASH_RECEIPT."""
+
+    async def run_errand(
+        self, channel: Channel, errand: Errand, *, again: bool = False
+    ) -> ErrandDone | Declined | Unknown:
+        """Tell the PG something that moves no money. Only with Can.SHIP_ESCROW, Can.SPLIT_SLIP."""
 
     async def book(
         self, channel: Channel, since: datetime, until: datetime, after: str | None

@@ -12,13 +12,16 @@ from naru.domain.errors import NaruError
 from naru.store.named import Query, load
 from naru.store.seal import (
     BILLING_KEYS,
+    CASH_RECEIPTS,
     CERTIFICATIONS,
     CHANNEL_SETTINGS,
     DEPOSIT_SECRETS,
+    ERRANDS,
     IDEMPOTENCY,
     LOOK_AGAIN_SECONDS,
     NOTICES,
     PAYMENT_SECRETS,
+    SCHEDULES,
     WEBHOOK_SECRET,
     BrokenSeal,
     sealed_keys,
@@ -46,9 +49,10 @@ PLACES = {
     "deposits": Place(DEPOSIT_SECRETS, Q["old_deposits"], Q["swap_deposits"]),
     "answers": Place(IDEMPOTENCY, Q["old_answers"], Q["swap_answers"]),
     "notices": Place(NOTICES, Q["old_notices"], Q["swap_notices"]),
-    "certifications": Place(
-        CERTIFICATIONS, Q["old_certifications"], Q["swap_certifications"]
-    ),
+    "certifications": Place(CERTIFICATIONS, Q["old_certifications"], Q["swap_certifications"]),
+    "schedules": Place(SCHEDULES, Q["old_schedules"], Q["swap_schedules"]),
+    "cash_receipts": Place(CASH_RECEIPTS, Q["old_cash_receipts"], Q["swap_cash_receipts"]),
+    "errands": Place(ERRANDS, Q["old_errands"], Q["swap_errands"]),
     "billing_keys": Place(BILLING_KEYS, Q["old_billing_keys"], Q["swap_billing_keys"]),
 }
 # Every process has read the table of keys twice by then.

@@ -41,6 +41,9 @@ IDEMPOTENCY = "idempotency.sealed"
 NOTICES = "notices.sealed"
 CERTIFICATIONS = "certifications.sealed"
 BILLING_KEYS = "billing_keys.sealed"
+CASH_RECEIPTS = "cash_receipts.sealed"
+ERRANDS = "errands.sealed"
+SCHEDULES = "schedules.sealed"
 
 Random = Callable[[int], bytes]
 

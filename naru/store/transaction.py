@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from naru.store.audit_log import AuditLog
 from naru.store.billing_keys import BillingKeys
+from naru.store.cash_receipts import CashReceipts
 from naru.store.certifications import Certifications
 from naru.store.channels import Channels
 from naru.store.deposits import Deposits
+from naru.store.errands import Errands
 from naru.store.house import House
 from naru.store.idempotency import Idempotency
 from naru.store.intents import Intents
@@ -22,6 +24,7 @@ from naru.store.payments import Payments
 from naru.store.pg_books import PgBooks
 from naru.store.prepared import PreparedAmounts
 from naru.store.queue import Queue
+from naru.store.schedules import Schedules
 from naru.store.tasks import Tasks
 from naru.store.tiers import Tiers
 from naru.store.watches import Watches
@@ -86,6 +89,21 @@ class Session:
     def certifications(self) -> Certifications:
         """Who persons are, for as long as the merchant keeps it."""
         return Certifications(self._connection)
+
+    @property
+    def schedules(self) -> Schedules:
+        """Orders that are due later."""
+        return Schedules(self._connection)
+
+    @property
+    def cash_receipts(self) -> CashReceipts:
+        """What the tax office was told."""
+        return CashReceipts(self._connection)
+
+    @property
+    def errands(self) -> Errands:
+        """What PGs are told without moving money."""
+        return Errands(self._connection)
 
     @property
     def prepared(self) -> PreparedAmounts:

@@ -11,12 +11,14 @@ from datetime import datetime
 from naru.connectors import Can, Connector
 from naru.connectors.sandbox.billing import Billing
 from naru.connectors.sandbox.cvs import Cvs
+from naru.connectors.sandbox.escrow import Escrow
 from naru.connectors.sandbox.identity import Identity
 from naru.connectors.sandbox.payments import Payments
+from naru.connectors.sandbox.receipts import Receipts
 from naru.wire import Wire
 
 
-class Sandbox(Payments, Billing, Identity, Cvs, Connector):
+class Sandbox(Payments, Billing, Identity, Cvs, Receipts, Escrow, Connector):
     """The sandbox PG. Everything can be looked up and undone, as with the best of PGs."""
 
     can = frozenset(Can)

@@ -233,6 +233,49 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION keep_card_check_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' OR NEW.imp_uid <> OLD.imp_uid OR OLD.ended_at IS NOT NULL THEN
+        RAISE EXCEPTION 'the check of % ends once', OLD.imp_uid USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.ended_at IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM payments WHERE imp_uid = NEW.imp_uid AND step IN ('failed', 'cancelled')) THEN
+        RAISE EXCEPTION 'the money of the check % was not given back', OLD.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION keep_errand_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        RAISE EXCEPTION 'errands end, rows stay' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.state <> 'asking' OR NOT EXISTS (
+            SELECT 1 FROM payments WHERE imp_uid = NEW.imp_uid AND merchant_id = NEW.merchant_id
+               AND step IN ('paid', 'cancelled') AND (escrow OR NEW.kind = 'split_slip')) THEN
+            RAISE EXCEPTION 'errand % is not of a payment that may have one', NEW.number
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF OLD.state <> NEW.state AND OLD.state <> 'asking' THEN
+        RAISE EXCEPTION 'errand % has ended', OLD.number USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF (NEW.id, NEW.merchant_id, NEW.imp_uid, NEW.kind, NEW.number, NEW.asked_at)
+       IS DISTINCT FROM (OLD.id, OLD.merchant_id, OLD.imp_uid, OLD.kind, OLD.number, OLD.asked_at)
+       OR (OLD.state <> 'asking' AND (NEW.became, NEW.ended_at) IS DISTINCT FROM (OLD.became, OLD.ended_at)) THEN
+        RAISE EXCEPTION 'what errand % is about never changes', OLD.number
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION keep_idempotency_rules() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -470,6 +513,109 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION keep_receipt_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        RAISE EXCEPTION 'cash receipts end, rows stay' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.state <> 'asking' OR NEW.cancels <> 0 THEN
+            RAISE EXCEPTION 'cash receipt % begins as a question', NEW.number
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        IF EXISTS (SELECT 1 FROM channels WHERE id = NEW.channel_id AND merchant_id <> NEW.merchant_id) THEN
+            RAISE EXCEPTION 'the channel of cash receipt % belongs to another merchant', NEW.number
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        -- A receipt is of money that was taken and is still there: of all of it, and in won.
+        IF NEW.imp_uid IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM payments WHERE imp_uid = NEW.imp_uid AND merchant_id = NEW.merchant_id
+               AND channel_id = NEW.channel_id AND step = 'paid' AND currency = 'KRW'
+               AND NOT cash_receipt_issued AND amount - cancelled = NEW.amount) THEN
+            RAISE EXCEPTION 'cash receipt % is not of what is left of payment %', NEW.number, NEW.imp_uid
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF OLD.state <> NEW.state AND (OLD.state, NEW.state) NOT IN (
+        ('asking', 'issued'), ('asking', 'refused'), ('asking', 'cancelling'), ('issued', 'cancelling'),
+        ('cancelling', 'cancelled'), ('cancelling', 'issued')) THEN
+        RAISE EXCEPTION 'cash receipt % is %, and will not be %', OLD.number, OLD.state, NEW.state
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF (NEW.cancels <> OLD.cancels) <> (NEW.state = 'cancelling' AND OLD.state <> 'cancelling')
+       OR NEW.cancels NOT IN (OLD.cancels, OLD.cancels + 1) THEN
+        RAISE EXCEPTION 'cash receipt % is taken back under a number for each time', OLD.number
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF (NEW.id, NEW.merchant_id, NEW.channel_id, NEW.imp_uid, NEW.merchant_uid, NEW.number, NEW.type,
+        NEW.amount, NEW.tax_free, NEW.vat, NEW.asked_at)
+       IS DISTINCT FROM
+       (OLD.id, OLD.merchant_id, OLD.channel_id, OLD.imp_uid, OLD.merchant_uid, OLD.number, OLD.type,
+        OLD.amount, OLD.tax_free, OLD.vat, OLD.asked_at)
+       OR (OLD.receipt_tid IS NOT NULL AND (NEW.receipt_tid, NEW.apply_num, NEW.receipt_url, NEW.applied_at)
+           IS DISTINCT FROM (OLD.receipt_tid, OLD.apply_num, OLD.receipt_url, OLD.applied_at)) THEN
+        RAISE EXCEPTION 'what cash receipt % is about never changes', OLD.number
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION keep_schedule_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        RAISE EXCEPTION 'schedules are revoked, never deleted' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.state <> 'scheduled' OR NEW.attempt <> 0 OR EXISTS (
+            SELECT 1 FROM channels WHERE id = NEW.channel_id AND merchant_id <> NEW.merchant_id) THEN
+            RAISE EXCEPTION 'schedule % must begin as scheduled, on a channel of its merchant', NEW.number
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF (NEW.id, NEW.merchant_id, NEW.merchant_uid, NEW.customer_uid, NEW.channel_id, NEW.number, NEW.amount,
+        NEW.currency, NEW.tax_free, NEW.vat, NEW.name, NEW.webhook_urls, NEW.asked_at)
+       IS DISTINCT FROM
+       (OLD.id, OLD.merchant_id, OLD.merchant_uid, OLD.customer_uid, OLD.channel_id, OLD.number, OLD.amount,
+        OLD.currency, OLD.tax_free, OLD.vat, OLD.name, OLD.webhook_urls, OLD.asked_at) THEN
+        RAISE EXCEPTION 'what schedule % is for never changes', OLD.number
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF (OLD.state, NEW.state) IN (('executed', 'revoked'), ('revoked', 'executed')) THEN
+        RAISE EXCEPTION 'schedule % is %, and will not be %', OLD.number, OLD.state, NEW.state
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    -- One attempt, one payment: this order's, under the number of this attempt, and not before its time.
+    IF NEW.state = 'executed' AND NEW.imp_uid IS DISTINCT FROM OLD.imp_uid THEN
+        IF NEW.attempt <> OLD.attempt + 1
+           OR (OLD.state = 'scheduled' AND NEW.executed_at < OLD.schedule_at)
+           OR NOT EXISTS (SELECT 1 FROM payments
+                           WHERE imp_uid = NEW.imp_uid AND merchant_id = NEW.merchant_id
+                             AND merchant_uid = NEW.merchant_uid AND customer_uid = NEW.customer_uid
+                             AND customer_uid_usage = 'payment.scheduled'
+                             AND amount = NEW.amount AND currency = NEW.currency
+                             AND pg_order_no = NEW.number || 'r' || NEW.attempt) THEN
+            RAISE EXCEPTION 'payment % is not attempt % of schedule %', NEW.imp_uid, NEW.attempt, NEW.number
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+    ELSIF NEW.attempt <> OLD.attempt OR (NEW.state = 'executed' AND NEW.executed_at <> OLD.executed_at) THEN
+        RAISE EXCEPTION 'schedule % was attempted without a payment', OLD.number
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    -- Attempted again is only what has failed.
+    IF OLD.state = 'executed' AND NEW.imp_uid IS DISTINCT FROM OLD.imp_uid
+       AND NOT EXISTS (SELECT 1 FROM payments WHERE imp_uid = OLD.imp_uid AND step = 'failed') THEN
+        RAISE EXCEPTION 'payment % of schedule % has not failed', OLD.imp_uid, OLD.number
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION keep_sealed() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -557,6 +703,16 @@ BEGIN
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NEW;
+END $$;
+
+CREATE FUNCTION take_receipt_back() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE cash_receipts SET state = 'cancelling', cancels = cancels + 1, cancel_asked_at = NEW.cancelled_at,
+           next_try_at = NEW.cancelled_at, tries = 0
+     WHERE imp_uid = NEW.imp_uid AND state = 'issued';
+    RETURN NULL;
 END $$;
 
 CREATE FUNCTION write_audit_log() RETURNS trigger
@@ -778,6 +934,63 @@ ALTER TABLE cancellations ALTER COLUMN place ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE card_checks (
+    imp_uid text NOT NULL COLLATE pg_catalog."C",
+    next_look_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    CONSTRAINT card_checks_looked_at CHECK (((next_look_at IS NULL) = (ended_at IS NOT NULL)))
+);
+
+CREATE TABLE cash_receipts (
+    id bigint NOT NULL,
+    merchant_id bigint NOT NULL,
+    channel_id bigint NOT NULL,
+    imp_uid text COLLATE pg_catalog."C",
+    merchant_uid text COLLATE pg_catalog."C",
+    number text NOT NULL COLLATE pg_catalog."C",
+    state text NOT NULL,
+    type text NOT NULL,
+    amount bigint NOT NULL,
+    tax_free bigint NOT NULL,
+    vat bigint NOT NULL,
+    asked_at timestamp with time zone NOT NULL,
+    receipt_tid text,
+    apply_num text,
+    receipt_url text,
+    applied_at timestamp with time zone,
+    cancels integer DEFAULT 0 NOT NULL,
+    cancel_asked_at timestamp with time zone,
+    cancelled_at timestamp with time zone,
+    fail_code text,
+    fail_reason text,
+    next_try_at timestamp with time zone,
+    tries integer DEFAULT 0 NOT NULL,
+    fence integer DEFAULT 0 NOT NULL,
+    sealed bytea,
+    data_key integer GENERATED ALWAYS AS (data_key_of(sealed)) STORED,
+    CONSTRAINT cash_receipts_amount_check CHECK (((amount >= 1) AND (amount <= '1000000000000'::bigint))),
+    CONSTRAINT cash_receipts_cancelled CHECK ((((state = 'cancelled'::text) = (cancelled_at IS NOT NULL)) AND ((cancels = 0) = (cancel_asked_at IS NULL)) AND ((state <> ALL (ARRAY['cancelling'::text, 'cancelled'::text])) OR (cancels > 0)))),
+    CONSTRAINT cash_receipts_issued CHECK ((((state = ANY (ARRAY['asking'::text, 'refused'::text])) = (receipt_tid IS NULL)) AND ((receipt_tid IS NULL) = (applied_at IS NULL)) AND ((receipt_tid IS NULL) = (apply_num IS NULL)))),
+    CONSTRAINT cash_receipts_looked_at CHECK (((state = ANY (ARRAY['asking'::text, 'cancelling'::text])) = (next_try_at IS NOT NULL))),
+    CONSTRAINT cash_receipts_merchant_uid_check CHECK ((merchant_uid ~ '^[^[:cntrl:]]{1,40}$'::text)),
+    CONSTRAINT cash_receipts_of_one CHECK (((imp_uid IS NULL) <> (merchant_uid IS NULL))),
+    CONSTRAINT cash_receipts_sealed CHECK ((((sealed IS NOT NULL) = (data_key IS NOT NULL)) AND ((sealed IS NOT NULL) = (state = 'asking'::text)))),
+    CONSTRAINT cash_receipts_state_check CHECK ((state = ANY (ARRAY['asking'::text, 'issued'::text, 'refused'::text, 'cancelling'::text, 'cancelled'::text]))),
+    CONSTRAINT cash_receipts_tax CHECK (((tax_free + vat) <= amount)),
+    CONSTRAINT cash_receipts_tax_free_check CHECK ((tax_free >= 0)),
+    CONSTRAINT cash_receipts_type_check CHECK ((type = ANY (ARRAY['person'::text, 'company'::text]))),
+    CONSTRAINT cash_receipts_vat_check CHECK ((vat >= 0))
+);
+
+ALTER TABLE cash_receipts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME cash_receipts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE certifications (
     imp_uid text NOT NULL COLLATE pg_catalog."C",
     merchant_id bigint NOT NULL,
@@ -893,6 +1106,38 @@ CREATE TABLE entries (
 
 ALTER TABLE entries ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME entries_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE errands (
+    id bigint NOT NULL,
+    merchant_id bigint NOT NULL,
+    imp_uid text NOT NULL COLLATE pg_catalog."C",
+    kind text NOT NULL,
+    number text NOT NULL COLLATE pg_catalog."C",
+    state text NOT NULL,
+    asked_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    became jsonb,
+    fail_code text,
+    fail_reason text,
+    next_try_at timestamp with time zone,
+    tries integer DEFAULT 0 NOT NULL,
+    fence integer DEFAULT 0 NOT NULL,
+    sealed bytea,
+    data_key integer GENERATED ALWAYS AS (data_key_of(sealed)) STORED,
+    CONSTRAINT errands_ended CHECK ((((state = 'asking'::text) = (ended_at IS NULL)) AND ((state = 'asking'::text) = (next_try_at IS NOT NULL)) AND ((state = 'done'::text) = (became IS NOT NULL)))),
+    CONSTRAINT errands_kind_check CHECK ((kind = ANY (ARRAY['ship'::text, 'reship'::text, 'split_slip'::text]))),
+    CONSTRAINT errands_sealed CHECK ((((sealed IS NOT NULL) = (data_key IS NOT NULL)) AND ((sealed IS NOT NULL) = (state = 'asking'::text)))),
+    CONSTRAINT errands_state_check CHECK ((state = ANY (ARRAY['asking'::text, 'done'::text, 'refused'::text])))
+);
+
+ALTER TABLE errands ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME errands_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -1195,6 +1440,52 @@ CREATE TABLE returned_deposits (
     CONSTRAINT returned_deposits_returned_by_check CHECK ((returned_by !~ '^\s*$'::text))
 );
 
+CREATE TABLE schedules (
+    id bigint NOT NULL,
+    merchant_id bigint NOT NULL,
+    merchant_uid text NOT NULL COLLATE pg_catalog."C",
+    customer_uid text NOT NULL COLLATE pg_catalog."C",
+    channel_id bigint NOT NULL,
+    number text NOT NULL COLLATE pg_catalog."C",
+    state text NOT NULL,
+    attempt integer DEFAULT 0 NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    tax_free bigint NOT NULL,
+    vat bigint,
+    name text,
+    webhook_urls text[] DEFAULT '{}'::text[] NOT NULL,
+    schedule_at timestamp with time zone NOT NULL,
+    next_try_at timestamp with time zone,
+    asked_at timestamp with time zone NOT NULL,
+    executed_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    imp_uid text COLLATE pg_catalog."C",
+    sealed bytea NOT NULL,
+    data_key integer GENERATED ALWAYS AS (data_key_of(sealed)) STORED NOT NULL,
+    CONSTRAINT schedules_amount_check CHECK (((amount >= 1) AND (amount <= '1000000000000'::bigint))),
+    CONSTRAINT schedules_attempt_check CHECK (((attempt >= 0) AND (attempt <= 99999))),
+    CONSTRAINT schedules_check CHECK (((tax_free >= 0) AND (tax_free <= amount))),
+    CONSTRAINT schedules_check1 CHECK (((vat >= 0) AND (vat <= amount))),
+    CONSTRAINT schedules_customer_uid_check CHECK ((customer_uid ~ '^[^[:cntrl:]]{1,80}$'::text)),
+    CONSTRAINT schedules_executed CHECK ((((state = 'executed'::text) = (imp_uid IS NOT NULL)) AND ((state = 'executed'::text) = (executed_at IS NOT NULL)))),
+    CONSTRAINT schedules_looked_at CHECK (((state = 'scheduled'::text) = (next_try_at IS NOT NULL))),
+    CONSTRAINT schedules_merchant_uid_check CHECK ((merchant_uid ~ '^[^[:cntrl:]]{1,40}$'::text)),
+    CONSTRAINT schedules_never_early CHECK ((next_try_at >= schedule_at)),
+    CONSTRAINT schedules_number_check CHECK ((number ~ '^[a-z0-9]{6,30}$'::text)),
+    CONSTRAINT schedules_revoked CHECK (((state = 'revoked'::text) = (revoked_at IS NOT NULL))),
+    CONSTRAINT schedules_state_check CHECK ((state = ANY (ARRAY['scheduled'::text, 'executed'::text, 'revoked'::text])))
+);
+
+ALTER TABLE schedules ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME schedules_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE tiers (
     merchant_id bigint NOT NULL,
     agency_id bigint NOT NULL,
@@ -1311,6 +1602,15 @@ ALTER TABLE ONLY book_differences
 ALTER TABLE ONLY cancellations
     ADD CONSTRAINT cancellations_pkey PRIMARY KEY (cancellation_id);
 
+ALTER TABLE ONLY card_checks
+    ADD CONSTRAINT card_checks_pkey PRIMARY KEY (imp_uid);
+
+ALTER TABLE ONLY cash_receipts
+    ADD CONSTRAINT cash_receipts_number_key UNIQUE (number);
+
+ALTER TABLE ONLY cash_receipts
+    ADD CONSTRAINT cash_receipts_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY certifications
     ADD CONSTRAINT certifications_number_key UNIQUE (number);
 
@@ -1337,6 +1637,12 @@ ALTER TABLE ONLY deposits
 
 ALTER TABLE ONLY entries
     ADD CONSTRAINT entries_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY errands
+    ADD CONSTRAINT errands_number_key UNIQUE (number);
+
+ALTER TABLE ONLY errands
+    ADD CONSTRAINT errands_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY house
     ADD CONSTRAINT house_pkey PRIMARY KEY (one);
@@ -1368,6 +1674,9 @@ ALTER TABLE ONLY merchants
 ALTER TABLE ONLY notices
     ADD CONSTRAINT notices_pkey PRIMARY KEY (channel_id, digest);
 
+ALTER TABLE ONLY schedules
+    ADD CONSTRAINT one_schedule_per_order UNIQUE (merchant_id, merchant_uid);
+
 ALTER TABLE ONLY operator_tasks
     ADD CONSTRAINT operator_tasks_pkey PRIMARY KEY (id);
 
@@ -1388,6 +1697,15 @@ ALTER TABLE ONLY prepared
 
 ALTER TABLE ONLY returned_deposits
     ADD CONSTRAINT returned_deposits_pkey PRIMARY KEY (channel_id, notice_key);
+
+ALTER TABLE ONLY schedules
+    ADD CONSTRAINT schedules_imp_uid_key UNIQUE (imp_uid);
+
+ALTER TABLE ONLY schedules
+    ADD CONSTRAINT schedules_number_key UNIQUE (number);
+
+ALTER TABLE ONLY schedules
+    ADD CONSTRAINT schedules_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY tiers
     ADD CONSTRAINT tiers_agency_id_tier_code_key UNIQUE (agency_id, tier_code);
@@ -1415,6 +1733,8 @@ ALTER TABLE ONLY witnesses
 
 CREATE INDEX cancellations_of_payment ON cancellations USING btree (imp_uid, cancelled_at);
 
+CREATE INDEX card_checks_due ON card_checks USING btree (next_look_at) WHERE (next_look_at IS NOT NULL);
+
 CREATE INDEX certifications_of_key ON certifications USING btree (data_key);
 
 CREATE INDEX certifications_unfinished ON certifications USING btree (COALESCE(next_look_at, opened_at)) WHERE (stage = ANY (ARRAY['opened'::text, 'asking'::text, 'waiting'::text]));
@@ -1424,6 +1744,12 @@ CREATE INDEX deposits_of_payment ON deposits USING btree (imp_uid);
 CREATE INDEX entries_by_time ON entries USING brin (at) WITH (autosummarize='on');
 
 CREATE INDEX entries_of_payment ON entries USING btree (imp_uid);
+
+CREATE INDEX errands_due ON errands USING btree (next_try_at) WHERE (next_try_at IS NOT NULL);
+
+CREATE INDEX errands_of_key ON errands USING btree (data_key) WHERE (data_key IS NOT NULL);
+
+CREATE INDEX errands_of_payment ON errands USING btree (imp_uid, id);
 
 CREATE INDEX idempotency_expired ON idempotency USING btree (expires_at);
 
@@ -1447,11 +1773,19 @@ CREATE UNIQUE INDEX one_asked_key ON billing_keys USING btree (merchant_id, cust
 
 CREATE UNIQUE INDEX one_default_channel ON channels USING btree (merchant_id, kind) WHERE is_default;
 
+CREATE UNIQUE INDEX one_external_receipt ON cash_receipts USING btree (merchant_id, merchant_uid) WHERE (state = ANY (ARRAY['asking'::text, 'issued'::text, 'cancelling'::text]));
+
 CREATE UNIQUE INDEX one_live_key ON billing_keys USING btree (merchant_id, customer_uid) WHERE (state = 'live'::text);
+
+CREATE UNIQUE INDEX one_open_errand ON errands USING btree (imp_uid) WHERE (state = 'asking'::text);
 
 CREATE UNIQUE INDEX one_open_intent ON intents USING btree (imp_uid) WHERE (state = ANY (ARRAY['open'::text, 'unknown'::text, 'undoing'::text]));
 
 CREATE UNIQUE INDEX one_open_task ON operator_tasks USING btree (kind, subject) WHERE (closed_at IS NULL);
+
+CREATE UNIQUE INDEX one_receipt ON cash_receipts USING btree (imp_uid) WHERE (state = ANY (ARRAY['asking'::text, 'issued'::text, 'cancelling'::text]));
+
+CREATE UNIQUE INDEX one_shipment ON errands USING btree (imp_uid) WHERE ((kind = 'ship'::text) AND (state <> 'refused'::text));
 
 CREATE INDEX payment_events_by_time ON payment_events USING brin (at) WITH (autosummarize='on');
 
@@ -1470,6 +1804,20 @@ CREATE INDEX payments_by_paid ON payments USING btree (merchant_id, paid_at DESC
 CREATE INDEX payments_by_start ON payments USING btree (merchant_id, started_at DESC);
 
 CREATE INDEX payments_waiting ON payments USING btree (vbank_due) WHERE (step = 'waiting_deposit'::text);
+
+CREATE INDEX receipts_due ON cash_receipts USING btree (next_try_at) WHERE (next_try_at IS NOT NULL);
+
+CREATE INDEX receipts_of_key ON cash_receipts USING btree (data_key) WHERE (data_key IS NOT NULL);
+
+CREATE INDEX receipts_of_order ON cash_receipts USING btree (merchant_id, merchant_uid, id);
+
+CREATE INDEX receipts_of_payment ON cash_receipts USING btree (imp_uid, id);
+
+CREATE INDEX schedules_by_time ON schedules USING btree (merchant_id, schedule_at DESC);
+
+CREATE INDEX schedules_due ON schedules USING btree (next_try_at, id) WHERE (next_try_at IS NOT NULL);
+
+CREATE INDEX schedules_of_customer ON schedules USING btree (merchant_id, customer_uid, schedule_at DESC);
 
 CREATE INDEX tasks_of_payment ON operator_tasks USING btree (imp_uid) WHERE (imp_uid IS NOT NULL);
 
@@ -1531,11 +1879,15 @@ CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON audit_anchors DEFERRABLE INITI
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE OF state ON billing_keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('number');
 
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE OF state ON cash_receipts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('number');
+
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE ON certifications DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('imp_uid');
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON channels DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('channel_key');
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON data_keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('id');
+
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE OF state ON errands DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('number');
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON house DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('id');
 
@@ -1548,6 +1900,8 @@ CREATE CONSTRAINT TRIGGER audited AFTER UPDATE ON operator_tasks DEFERRABLE INIT
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON prepared DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('merchant_uid');
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON returned_deposits DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('notice_key');
+
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE ON schedules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('number');
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON tiers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('tier_code');
 
@@ -1599,6 +1953,10 @@ CREATE CONSTRAINT TRIGGER cancellations_add_up AFTER INSERT ON cancellations DEF
 
 CREATE CONSTRAINT TRIGGER cancellations_add_up AFTER UPDATE ON payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.cancelled IS DISTINCT FROM old.cancelled)) EXECUTE FUNCTION compare_cancellations();
 
+CREATE TRIGGER card_check_rules BEFORE DELETE OR UPDATE ON card_checks FOR EACH ROW EXECUTE FUNCTION keep_card_check_rules();
+
+CREATE TRIGGER errand_rules BEFORE INSERT OR DELETE OR UPDATE ON errands FOR EACH ROW EXECUTE FUNCTION keep_errand_rules();
+
 CREATE CONSTRAINT TRIGGER exact_pays AFTER INSERT ON deposits DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.meaning = 'exact'::text)) EXECUTE FUNCTION compare_deposit();
 
 CREATE TRIGGER guarded BEFORE INSERT OR UPDATE ON certifications FOR EACH ROW EXECUTE FUNCTION guard_certification();
@@ -1629,6 +1987,10 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON book_differences FOR EACH STATEM
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON cancellations FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON card_checks FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON cash_receipts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON certifications FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON channels FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -1640,6 +2002,8 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON deposit_secrets FOR EACH STATEME
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON deposits FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON errands FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON house FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -1665,6 +2029,8 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON prepared FOR EACH STATEMENT EXEC
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON returned_deposits FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON schedules FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON tiers FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON undone_watches FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -1687,9 +2053,15 @@ CREATE TRIGGER payment_history AFTER INSERT OR UPDATE ON payments FOR EACH ROW E
 
 CREATE TRIGGER payment_rules BEFORE DELETE OR UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION keep_payment_rules();
 
+CREATE TRIGGER receipt_rules BEFORE INSERT OR DELETE OR UPDATE ON cash_receipts FOR EACH ROW EXECUTE FUNCTION keep_receipt_rules();
+
+CREATE TRIGGER schedule_rules BEFORE INSERT OR DELETE OR UPDATE ON schedules FOR EACH ROW EXECUTE FUNCTION keep_schedule_rules();
+
 CREATE TRIGGER sealed_stays BEFORE DELETE OR UPDATE ON deposit_secrets FOR EACH ROW EXECUTE FUNCTION keep_sealed();
 
 CREATE TRIGGER sealed_stays BEFORE DELETE OR UPDATE ON payment_secrets FOR EACH ROW EXECUTE FUNCTION keep_sealed();
+
+CREATE TRIGGER takes_receipt_back AFTER UPDATE OF step ON payments FOR EACH ROW WHEN (((new.step = 'cancelled'::text) AND (old.step <> 'cancelled'::text))) EXECUTE FUNCTION take_receipt_back();
 
 CREATE TRIGGER task_rules BEFORE DELETE OR UPDATE ON operator_tasks FOR EACH ROW EXECUTE FUNCTION keep_task_rules();
 
@@ -1728,6 +2100,21 @@ ALTER TABLE ONLY book_differences
 ALTER TABLE ONLY cancellations
     ADD CONSTRAINT cancellations_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
 
+ALTER TABLE ONLY card_checks
+    ADD CONSTRAINT card_checks_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
+ALTER TABLE ONLY cash_receipts
+    ADD CONSTRAINT cash_receipts_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channels(id);
+
+ALTER TABLE ONLY cash_receipts
+    ADD CONSTRAINT cash_receipts_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
+
+ALTER TABLE ONLY cash_receipts
+    ADD CONSTRAINT cash_receipts_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
+ALTER TABLE ONLY cash_receipts
+    ADD CONSTRAINT cash_receipts_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
+
 ALTER TABLE ONLY certifications
     ADD CONSTRAINT certifications_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channels(id);
 
@@ -1754,6 +2141,15 @@ ALTER TABLE ONLY deposits
 
 ALTER TABLE ONLY deposits
     ADD CONSTRAINT deposits_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
+ALTER TABLE ONLY errands
+    ADD CONSTRAINT errands_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
+
+ALTER TABLE ONLY errands
+    ADD CONSTRAINT errands_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
+ALTER TABLE ONLY errands
+    ADD CONSTRAINT errands_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
 
 ALTER TABLE ONLY idempotency
     ADD CONSTRAINT idempotency_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
@@ -1805,6 +2201,18 @@ ALTER TABLE ONLY prepared
 
 ALTER TABLE ONLY returned_deposits
     ADD CONSTRAINT returned_deposits_channel_id_notice_key_fkey FOREIGN KEY (channel_id, notice_key) REFERENCES deposits(channel_id, notice_key);
+
+ALTER TABLE ONLY schedules
+    ADD CONSTRAINT schedules_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channels(id);
+
+ALTER TABLE ONLY schedules
+    ADD CONSTRAINT schedules_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
+
+ALTER TABLE ONLY schedules
+    ADD CONSTRAINT schedules_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
+ALTER TABLE ONLY schedules
+    ADD CONSTRAINT schedules_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
 
 ALTER TABLE ONLY tiers
     ADD CONSTRAINT tiers_agency_id_fkey FOREIGN KEY (agency_id) REFERENCES merchants(id);

@@ -20,7 +20,10 @@ SELECT id, made_at,
        (SELECT count(*) FROM idempotency WHERE data_key = k.id) AS answers,
        (SELECT count(*) FROM certifications WHERE data_key = k.id) AS certifications,
        (SELECT count(*) FROM notices WHERE data_key = k.id) AS notices,
-       (SELECT count(*) FROM billing_keys WHERE data_key = k.id) AS billing_keys
+       (SELECT count(*) FROM billing_keys WHERE data_key = k.id) AS billing_keys,
+       (SELECT count(*) FROM cash_receipts WHERE data_key = k.id) AS cash_receipts,
+       (SELECT count(*) FROM errands WHERE data_key = k.id) AS errands,
+       (SELECT count(*) FROM schedules WHERE data_key = k.id) AS schedules
   FROM data_keys k ORDER BY id;
 
 -- retire --
@@ -118,3 +121,33 @@ SELECT imp_uid AS row, imp_uid AS place, sealed FROM certifications
 -- Put the new blobs there, each only over the one that was opened.
 UPDATE certifications t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
  WHERE t.imp_uid = n.row AND t.sealed = n.old RETURNING 1;
+
+-- old_schedules --
+-- Schedules whose buyer an older data key seals.
+SELECT lpad(id::text, 19, '0') AS row, number AS place, sealed FROM schedules
+ WHERE data_key < $1 AND id > COALESCE(NULLIF($2, ''), '0')::bigint ORDER BY id LIMIT $3;
+
+-- swap_schedules --
+-- Put the new blobs there, each only over the one that was opened.
+UPDATE schedules t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
+ WHERE t.id = n.row::bigint AND t.sealed = n.old RETURNING 1;
+
+-- old_cash_receipts --
+-- Rows of cash_receipts that an older data key seals.
+SELECT lpad(id::text, 19, '0') AS row, number AS place, sealed FROM cash_receipts
+ WHERE data_key < $1 AND id > COALESCE(NULLIF($2, ''), '0')::bigint ORDER BY id LIMIT $3;
+
+-- swap_cash_receipts --
+-- Put the new blobs there, each only over the one that was opened.
+UPDATE cash_receipts t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
+ WHERE t.id = n.row::bigint AND t.sealed = n.old RETURNING 1;
+
+-- old_errands --
+-- Rows of errands that an older data key seals.
+SELECT lpad(id::text, 19, '0') AS row, number AS place, sealed FROM errands
+ WHERE data_key < $1 AND id > COALESCE(NULLIF($2, ''), '0')::bigint ORDER BY id LIMIT $3;
+
+-- swap_errands --
+-- Put the new blobs there, each only over the one that was opened.
+UPDATE errands t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
+ WHERE t.id = n.row::bigint AND t.sealed = n.old RETURNING 1;

@@ -9,6 +9,7 @@ NaruError
  │   ├─ NoChannel · TestChannelRefused · BadRequest
  │   ├─ AlreadyPrepared · NotPrepared · PreparedDiffers · Superseded
  │   ├─ NoBillingKey · KeyInProgress · BadCard · NotSupported
+ │   ├─ AlreadyScheduled · NothingScheduled · ScheduleEnded · NotRetryable
  │   ├─ PgBusy            so many calls to this PG wait that not one more is begun
  │   └─ PgRefused         the PG's own code and words, passed on unprocessed
  ├─ OutcomeUnknown      the PG was asked and nobody here knows what it did; the worker will find out
@@ -138,6 +139,18 @@ class BadRequest(Refused):
     code = -1
 
 
+class ScheduleEnded(BadRequest):
+    """The schedule is past the point where this could be done to it."""
+
+    sentence = "이미 실행되었거나 취소된 예약입니다."
+
+
+class NotRetryable(BadRequest):
+    """Attempted again is only what has failed (or, at a later time, what was revoked)."""
+
+    sentence = "결제에 실패한 예약만 다시 시도할 수 있습니다."
+
+
 class AlreadyPrepared(Refused):
     """prepare POST was already made for this merchant_uid; use PUT."""
 
@@ -171,6 +184,18 @@ class KeyInProgress(Refused):
     """Another key is being issued for this customer_uid, and nobody knows yet how that ended."""
 
     sentence = "이 customer_uid 에 대한 빌링키 발급이 진행 중입니다. 잠시 후 다시 시도해주세요."
+
+
+class AlreadyScheduled(Refused):
+    """An order is scheduled once; what was revoked or has failed can be rescheduled."""
+
+    sentence = "이미 예약된 merchant_uid 입니다."
+
+
+class NothingScheduled(Refused):
+    """No schedule of this name waits for its time."""
+
+    sentence = "취소할 예약결제 기록이 존재하지 않습니다."
 
 
 class BadCard(Refused):

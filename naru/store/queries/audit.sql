@@ -314,6 +314,45 @@ SELECT d.id::text, 'to ' || d.url || ' was given up, nobody was told'
  WHERE d.state = 'parked' AND d.mode = 'ladder' AND ($1::text[] IS NULL OR d.imp_uid = ANY ($1))
    AND NOT EXISTS (SELECT 1 FROM operator_tasks t WHERE t.kind = 'webhook_parked' AND t.subject = d.id::text);
 
+-- schedules_run_once --
+-- P15: What is executed has its payment, of its own order and attempt and not before its time; what is not has
+-- none; and no payment was scheduled by nobody.
+-- Then: A card may have been charged without the merchant's asking: look the order up in the PG's console (`naru payment IMP_UID`), give back what nobody wanted, and find in `naru log show` who changed the schedule.
+SELECT s.number AS id, CASE WHEN s.state = 'scheduled' THEN 'is scheduled and has payment ' || s.imp_uid
+                            WHEN p.imp_uid IS NULL THEN 'is executed without a payment'
+                            WHEN s.executed_at < s.schedule_at THEN 'was executed before its time'
+                            ELSE 'payment ' || p.imp_uid || ' is not its attempt ' || s.attempt END AS why
+  FROM schedules s LEFT JOIN payments p ON p.imp_uid = s.imp_uid
+ WHERE ($1::text[] IS NULL OR s.imp_uid = ANY ($1))
+   AND CASE WHEN s.state = 'executed'
+            THEN p.imp_uid IS NULL OR s.executed_at < s.schedule_at
+                 OR (p.merchant_id, p.merchant_uid, p.customer_uid, p.amount, p.currency, p.pg_order_no)
+                    IS DISTINCT FROM
+                    (s.merchant_id, s.merchant_uid, s.customer_uid, s.amount, s.currency, s.number || 'r' || s.attempt)
+            ELSE s.imp_uid IS NOT NULL END
+UNION ALL
+SELECT p.imp_uid, 'was charged by no schedule'
+  FROM payments p
+ WHERE p.customer_uid_usage = 'payment.scheduled' AND ($1::text[] IS NULL OR p.imp_uid = ANY ($1))
+   AND NOT EXISTS (SELECT 1 FROM schedules s
+                    WHERE s.merchant_id = p.merchant_id AND s.merchant_uid = p.merchant_uid
+                      AND p.pg_order_no LIKE s.number || 'r%' AND s.attempt > 0);
+
+-- schedules_start --
+-- L5: No schedule is late by ten minutes while nothing is in its way.
+-- Then: Start `naru worker`, and see in `naru schedules` what is late.
+SELECT s.number AS id, 'due since ' || s.schedule_at AS why
+  FROM schedules s
+ WHERE $1::text[] IS NULL AND s.next_try_at < $2 - interval '10 minutes';
+
+-- checks_given_back --
+-- L1: What a card was charged to see whether it can be is given back within the hour, or a person was told.
+-- Then: Start `naru worker`; if it goes on, look at `naru payment IMP_UID` and cancel it by hand.
+SELECT c.imp_uid AS id, 'charged to check a card, and ' || p.step AS why
+  FROM card_checks c JOIN payments p USING (imp_uid)
+ WHERE c.ended_at IS NULL AND p.started_at < $2 - interval '1 hour' AND ($1::text[] IS NULL OR c.imp_uid = ANY ($1))
+   AND NOT EXISTS (SELECT 1 FROM operator_tasks t WHERE t.imp_uid = c.imp_uid AND t.closed_at IS NULL);
+
 -- sealed_at_rest --
 -- P19: What must be sealed is a blob, and the data key that it names is there.
 -- Then: Not sealed: change that secret (it lay open) and set it anew. A data key that is gone is in the backups only: restore the table data_keys from one.
@@ -329,7 +368,9 @@ SELECT b.id, CASE WHEN b.data_key IS NULL THEN 'not sealed' ELSE 'data key ' || 
          UNION ALL
         SELECT 'notices ' || channel_id || '/' || left(encode(digest, 'hex'), 16), data_key FROM notices
          UNION ALL
-        SELECT 'billing_keys ' || number, data_key FROM billing_keys WHERE sealed IS NOT NULL) b
+        SELECT 'billing_keys ' || number, data_key FROM billing_keys WHERE sealed IS NOT NULL
+         UNION ALL
+        SELECT 'schedules ' || number, data_key FROM schedules) b
  WHERE NOT EXISTS (SELECT 1 FROM data_keys k WHERE k.id = b.data_key);
 
 -- audit_log_whole --

@@ -43,6 +43,10 @@ class TaskKind(StrEnum):
     CANCELLED_AT_PG = "cancelled_at_pg"
     WEBHOOK_PARKED = "webhook_parked"
     PROMISE_BROKEN = "promise_broken"
+    RECEIPT_UNKNOWN = "receipt_unknown"
+    RECEIPT_AMOUNT = "receipt_amount"
+    RECEIPT_STANDS = "receipt_stands"
+    ERRAND_UNKNOWN = "errand_unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +244,30 @@ SAID: dict[TaskKind, Said] = {
         "Run `naru audit`: it says what is broken and what to do. Do not cancel what is named until then.",
         "정기 점검에서 데이터베이스의 약속이 깨진 것을 발견했습니다.",
         "`naru audit` 를 실행하면 깨진 항목과 조치 방법이 나옵니다. 그때까지 해당 결제를 취소하지 마세요.",
+    ),
+    TaskKind.RECEIPT_UNKNOWN: Said(
+        "Nobody here knows whether the PG issued a cash receipt, or took it back.",
+        "Look it up in the PG's console. It is asked again by its number until the PG answers.",
+        "현금영수증의 발급(취소) 여부를 확인할 수 없습니다.",
+        "PG사 관리자에서 확인하세요. PG사가 응답할 때까지 같은 번호로 계속 다시 묻습니다.",
+    ),
+    TaskKind.RECEIPT_AMOUNT: Said(
+        "The PG issued a cash receipt for another amount than it was asked to; it is taken back.",
+        "See that the PG's console shows no such receipt, ask the PG why, and issue it anew.",
+        "PG사가 요청과 다른 금액으로 현금영수증을 발급하여 취소하고 있습니다.",
+        "PG사 관리자에서 취소되었는지 확인하고 원인을 문의한 뒤 다시 발급하세요.",
+    ),
+    TaskKind.RECEIPT_STANDS: Said(
+        "A payment was given back whole, and the PG will not take its cash receipt back.",
+        "Cancel the cash receipt in the PG's console, or at the tax office.",
+        "전액 취소된 결제의 현금영수증을 PG사가 취소하지 않았습니다.",
+        "PG사 관리자나 국세청에서 현금영수증을 취소하세요.",
+    ),
+    TaskKind.ERRAND_UNKNOWN: Said(
+        "Nobody here knows whether the PG heard of a shipment, or of the sub-shops on a slip.",
+        "Look the payment up in the PG's console. It is told again by its number until the PG answers.",
+        "배송정보(하위 상점) 등록 여부를 확인할 수 없습니다.",
+        "PG사 관리자에서 결제건을 확인하세요. PG사가 응답할 때까지 같은 번호로 계속 다시 알립니다.",
     ),
 }
 

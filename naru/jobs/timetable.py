@@ -12,15 +12,27 @@ from datetime import timedelta
 from naru.domain.hands import chance as machine_chance
 from naru.jobs.check_promises import check_promises
 from naru.jobs.tell import tell_operators
+from naru.payments.check_card import due_checks, give_back_check
 from naru.payments.compare_books import compare_due
 from naru.payments.expire_virtual_account import due_accounts, expire_virtual_account
 from naru.payments.gateway import Gateway
 from naru.payments.keep_notice import replay_notices
 from naru.payments.reconcile import due as due_questions
 from naru.payments.reconcile import probe
+from naru.payments.reconcile_key import due_keys
+from naru.payments.reconcile_receipt import due_receipts
+from naru.payments.run_errand import due_errands
+from naru.payments.run_schedule import due_schedules
 from naru.payments.watch import due_watches, watch
 from naru.store import Fenced, StoreUnavailable
-from naru.store.queue import DELIVER_WEBHOOK, SETTLE_PAYMENT
+from naru.store.queue import (
+    DELIVER_WEBHOOK,
+    RUN_ERRAND,
+    RUN_SCHEDULE,
+    SETTLE_KEY,
+    SETTLE_PAYMENT,
+    SETTLE_RECEIPT,
+)
 
 log = logging.getLogger("naru.jobs")
 
@@ -63,8 +75,33 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
             async with gateway.store.direct() as session:
                 await session.queue.ask(SETTLE_PAYMENT, imp_uid, once=f"settle {imp_uid}")
 
+    async def run_schedules() -> None:
+        numbers = await due_schedules(gateway)
+        async with gateway.store.direct() as session:
+            for number in numbers:
+                await session.queue.ask(RUN_SCHEDULE, number, once=f"schedule {number}")
+
+    async def give_back_checks() -> None:
+        for imp_uid in await due_checks(gateway):
+            await give_back_check(gateway, imp_uid)
+
     async def probe_silent_pgs() -> None:
         await probe(gateway)
+
+    async def settle_keys() -> None:
+        for number in await due_keys(gateway):
+            async with gateway.store.direct() as session:
+                await session.queue.ask(SETTLE_KEY, number, once=f"key {number}")
+
+    async def settle_receipts() -> None:
+        for number in await due_receipts(gateway):
+            async with gateway.store.direct() as session:
+                await session.queue.ask(SETTLE_RECEIPT, number, once=f"receipt {number}")
+
+    async def run_errands() -> None:
+        for number in await due_errands(gateway):
+            async with gateway.store.direct() as session:
+                await session.queue.ask(RUN_ERRAND, number, once=f"errand {number}")
 
     async def watch_undone() -> None:
         for imp_uid in await due_watches(gateway):
@@ -114,6 +151,12 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
     return (
         Round("webhooks whose time has come", 2.0, wake_webhooks),
         Round("payments whose outcome is not known", 5.0, settle_questions),
+        Round("cash receipts whose end is not known", 5.0, settle_receipts),
+        Round("errands that no PG has heard of", 5.0, run_errands),
+        Round("billing keys whose end is not known", 5.0, settle_keys),
+        # Every due schedule begins within a minute of its time (L5).
+        Round("schedules whose time has come", 3.0, run_schedules),
+        Round("cards that were charged to check them", 30.0, give_back_checks),
         Round("tasks that nobody was told of", 5.0, tell),
         Round("PGs that do not answer", 20.0, probe_silent_pgs),
         Round("approvals that were undone", 30.0, watch_undone),

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 DELIVER_WEBHOOK = "deliver_webhook"
 SETTLE_PAYMENT = "settle_payment"
+RUN_SCHEDULE = "run_schedule"
+SETTLE_KEY = "settle_key"
+SETTLE_RECEIPT = "settle_receipt"
+RUN_ERRAND = "run_errand"
 
 # Every name is said here, because the library would also read them from the environment,
 # where words as common as CHANNEL or TRIGGER may mean something else.

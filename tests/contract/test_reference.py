@@ -41,7 +41,7 @@ async def _sign_in(request: Request) -> JSONResponse:
     return JSONResponse({"code": 0, "message": None, "response": response})
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def address() -> AsyncIterator[str]:
     def app(here: str) -> Any:
         return Starlette(

@@ -53,7 +53,7 @@ async def open_gateway(
             "NARU_DATABASE_URL is not set: name a PostgreSQL, or run `make demo`, which brings its own."
         )
     open_to_all = settings.allow_private_addresses
-    guard = None if fenced else Guard(settings.home, str(uuid.uuid4()))
+    guard = None if fenced else Guard(settings.home, str(uuid.uuid4()), aloud=not at_once)
     store = Store(
         settings.database_url,
         root_key=settings.need_secret(),

@@ -2,24 +2,25 @@
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from naru.cli import database, lines
+from naru.cli.side_by_side import side_by_side
 from naru.cli.trouble import CliError
 from naru.config import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from naru.domain.channel import Channel
     from naru.payments.compare_books import Comparison
 
 
 ALONE = "list"
-AT_ONCE = 8  # Fewer than the lines to the database.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +60,7 @@ async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
 
 async def _compare(arguments: argparse.Namespace, settings: Settings) -> int:
     from naru.app import open_gateway
-    from naru.payments.compare_books import compare_books, contracts
+    from naru.payments.compare_books import FRESH, compare_books, contracts
     from naru.store import StoreUnavailable
 
     if not 1 <= arguments.days <= 3650:
@@ -80,25 +81,22 @@ async def _compare(arguments: argparse.Namespace, settings: Settings) -> int:
             ]
             if arguments.channel is not None and not chosen:
                 raise CliError("There is no such channel, or its PG shows no book.")
-            places = asyncio.Semaphore(AT_ONCE)
 
-            async def compare(contract: "Sequence[Channel]") -> "Comparison":
-                async with places:
-                    return await compare_books(gateway, contract, timedelta(days=arguments.days))
+            def compare(contract: "Sequence[Channel]") -> "Awaitable[Comparison]":
+                return compare_books(gateway, contract, timedelta(days=arguments.days))
 
-            # Side by side, for a PG that is silent is waited for; told in the order of the channels.
-            async with asyncio.TaskGroup() as group:
-                comparing = [(each[0], group.create_task(compare(each))) for each in chosen]
-                for channel, task in comparing:
-                    results.append(await task)
-                    _tell(channel, results[-1])
-    except* StoreUnavailable as group_error:
-        raise CliError(f"{group_error.exceptions[0]}.") from group_error
+            async with contextlib.aclosing(side_by_side(chosen, compare)) as compared:
+                async for contract, result in compared:
+                    results.append(result)
+                    _tell(contract[0], result)
+    except StoreUnavailable as error:
+        raise CliError(f"{error}.") from error
     since = datetime.now(UTC) - timedelta(days=arguments.days)
     unfinished = sum(result.broken is not None for result in results)
     print(
         f"{_sum(results)} in {lines.count(len(results), 'book')} since {lines.when(since)}"
         + (f", {unfinished} not read to the end" if unfinished else "")
+        + f"; the last {FRESH // timedelta(minutes=1)} minutes are not compared yet"
     )
     return 0 if all(result.agrees for result in results) else 1
 

@@ -196,7 +196,7 @@ async def _house(url: str) -> Finding:
     if standing is None:
         return Finding("house", "nobody has entered it yet")
     if standing.fenced_at is not None:
-        since = f"fenced since {standing.fenced_at:%Y-%m-%d %H:%M:%S}Z: {standing.because}"
+        since = f"fenced since {lines.when(standing.fenced_at)}: {standing.because}"
         return Finding("house", since, bad=True, advice=advice)
     if because := why_fence(standing, None):
         return Finding("house", because, bad=True, advice=advice)
@@ -245,10 +245,13 @@ async def _workers(url: str) -> Finding:
             WORKER,
             timedelta(seconds=WORKER_SEEN_SECONDS),
         )
+        fenced = await connection.fetchval("SELECT fenced_at IS NOT NULL FROM house")
     finally:
         await connection.close(timeout=5)
     if living:
         return Finding("workers", f"{living} living (seen within {WORKER_SEEN_SECONDS} s)")
+    if fenced:
+        return Finding("workers", "none asks for work: the house is fenced")
     return Finding(
         "workers",
         "none",
@@ -312,8 +315,22 @@ async def _answers(host: str, port: int, path: str) -> bool:
         return False
 
 
+async def _listens(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(PORT_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def _demo_runs(settings: Settings) -> bool:
+    return settings.database_url is None and running_url(settings.home) is not None
+
+
 async def _ports(settings: Settings) -> list[Finding]:
-    demo = settings.database_url is None and running_url(settings.home) is not None
+    demo = _demo_runs(settings)
     findings = []
     for variable, name, path in PORTS:
         port: int = getattr(settings, variable[5:].lower())
@@ -323,6 +340,14 @@ async def _ports(settings: Settings) -> list[Finding]:
             ours = await _answers(settings.host, port, path)
             if ours and demo:
                 findings.append(Finding(f"port {port}", f"the {name} of the demo that is running"))
+            elif demo and await _listens(settings.host, port):
+                findings.append(
+                    Finding(
+                        f"port {port}",
+                        f"taken, and what listens there does not answer as the {name}",
+                        advice=f"If it is the demo's {name}, it hangs: stop the demo and start it again.",
+                    )
+                )
             elif ours and name == "gateway":
                 findings.append(Finding(f"port {port}", "in use: `naru serve`, if it runs here"))
             else:
@@ -358,6 +383,8 @@ def _private_addresses(settings: Settings) -> Finding:
             "allowed",
             advice="Right for a demo only: webhooks could be sent into your own network.",
         )
+    if _demo_runs(settings):
+        return Finding("private addresses", "allowed in the demo that is running, and nowhere else")
     return Finding("private addresses", "refused")
 
 

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from naru.cli import database
+from naru.cli import database, lines
 from naru.cli.trouble import CliError
 from naru.config import Settings
 
@@ -39,4 +39,7 @@ async def _fence(settings: Settings, because: str) -> str:
             return "the house is fenced: nothing leaves it until `naru unfence`"
         standing = await session.house.look()
         assert standing is not None
-        return f"the house was fenced already at {standing.fenced_at:%Y-%m-%d %H:%M:%S}Z: {standing.because}"
+        assert standing.fenced_at is not None
+        return (
+            f"the house was fenced already at {lines.when(standing.fenced_at)}: {standing.because}"
+        )

@@ -3,6 +3,8 @@
 import argparse
 import asyncio
 import json
+import re
+from datetime import datetime
 from typing import Any
 
 from naru.cli import database, find, lines
@@ -10,6 +12,8 @@ from naru.cli.trouble import CliError
 from naru.config import Settings
 
 ALONE = "show"
+# As PostgreSQL writes a time into JSON.
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d:\d\d")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,4 +74,6 @@ async def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        return lines.when(datetime.fromisoformat(value))
     return "-" if value is None else lines.plain(json.dumps(value, ensure_ascii=False))[:200]

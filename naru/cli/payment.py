@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from naru.cli import database, find, lines
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from naru.store.intents import Intent, Try
 
 Line = tuple[datetime, str]
+A_MOMENT = timedelta(seconds=2)
 
 # Beside the words of the database, for who reads Korean.
 STEPS = {
@@ -60,7 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The payment's name is all there is to say."""
     parser.add_argument("imp_uid", help="the payment's id")
     parser.epilog = (
-        "결제 이력: events, questions to the PG and every try at them, webhooks, deposits and tasks.\n"
+        "결제 이력: events, questions to the PG and every try at them, webhooks, deposits, tasks and\n"
+        "what the comparison of the books found.\n"
         "Times are Korean (+09:00). Nothing secret and nothing of the buyer's is printed."
     )
 
@@ -82,6 +84,7 @@ async def _show(imp_uid: str, settings: Settings) -> None:
             *await _webhooks(session, payment),
             *await _deposits(session, payment),
             *await _tasks(session, payment),
+            *await _books(session, payment),
         ]
     for line in lines.table(_facts(payment)):
         print(line)
@@ -121,20 +124,27 @@ async def _events(session: "Session", payment: "Payment") -> list[Line]:
 
 async def _questions(session: "Session", payment: "Payment") -> list[Line]:
     found: list[Line] = []
+    history = await session.payments.history(payment.imp_uid)
+    claimed = {event["event"]: event["at"] for event in history}.get("authenticated")
     for each in await session.intents.all_of_payment(payment.imp_uid):
         tries = await session.intents.tries_of(each.id)
-        found += _question(each, tries, payment.amount.currency)
+        # Claimed and asked for in one statement, by two clocks: told in the order that is true.
+        asked_at = each.opened_at
+        about_approval = each.kind in ("approve", "issue_account")
+        if about_approval and claimed and timedelta() < claimed - asked_at < A_MOMENT:
+            asked_at = claimed
+        found += _question(each, asked_at, tries, payment.amount.currency)
     return found
 
 
-def _question(asked: "Intent", tries: "list[Try]", currency: str) -> list[Line]:
+def _question(asked: "Intent", asked_at: datetime, tries: "list[Try]", currency: str) -> list[Line]:
     """One question to the PG: what was asked, every try at it, how it ended or when it is tried next."""
     name = f"{asked.kind} {asked.number}"
     amount = Money(asked.amount, currency).text()
-    found = [(asked.opened_at, f"{name}: asked the PG for {amount} {QUESTIONS[asked.kind]}")]
+    found = [(asked_at, f"{name}: asked the PG for {amount} {QUESTIONS[asked.kind]}")]
     if (asked.tries or tries) and not any(each.number == 0 for each in tries):
         # Whoever asked died, or was overtaken by the worker.
-        found.append((asked.opened_at, f"{name}: no answer to that was written down"))
+        found.append((asked_at, f"{name}: no answer to that was written down"))
     for each in tries:
         which = "the call itself" if each.number == 0 else f"try {each.number}"
         found.append((each.at, f"{name}: {which} {each.what} {each.sentence}"))
@@ -156,6 +166,13 @@ async def _webhooks(session: "Session", payment: "Payment") -> list[Line]:
         if each.ended_at is not None:
             found.append((each.ended_at, f"webhook {each.id} 웹훅: {each.state}"))
     return found
+
+
+async def _books(session: "Session", payment: "Payment") -> list[Line]:
+    return [
+        (at, f"books 장부 대조: {difference.ending}: {difference.text()}")
+        for at, difference in await session.pg_books.differences_of(payment.imp_uid)
+    ]
 
 
 async def _deposits(session: "Session", payment: "Payment") -> list[Line]:

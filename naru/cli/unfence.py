@@ -2,16 +2,23 @@
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from naru.cli import database
+from naru.cli import database, lines
+from naru.cli.side_by_side import side_by_side
 from naru.cli.trouble import CliError
 from naru.config import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    from naru.domain.channel import Channel
+    from naru.payments.compare_books import Comparison
     from naru.payments.gateway import Gateway
+    from naru.payments.take_over import TakenOver
 
 MARGIN = timedelta(hours=1)
 
@@ -61,7 +68,7 @@ async def _unfence(settings: Settings, given: list[str], *, anyway: bool) -> int
             if standing is None or standing.fenced_at is None:
                 print("the house is not fenced")
                 return 0
-            print(f"fenced since {standing.fenced_at:%Y-%m-%d %H:%M:%S}Z: {standing.because}")
+            print(f"fenced since {lines.when(standing.fenced_at)}: {standing.because}")
             whole = await _compare(gateway)
             if not given:
                 print("The fence stays. To take it away: --by NAME --note TEXT.")
@@ -84,11 +91,26 @@ async def _unfence(settings: Settings, given: list[str], *, anyway: bool) -> int
     return 0
 
 
+@dataclasses.dataclass(slots=True)
+class _Compared:
+    """What one contract's PG said."""
+
+    asked: "TakenOver | None"  # None: this version does not speak its connector
+    book: "Comparison | None"  # None: this PG shows none
+
+    @property
+    def whole(self) -> bool:
+        """Did the PG answer everything that it can be asked?"""
+        return (
+            self.asked is not None
+            and not self.asked.silent
+            and (self.book is None or self.book.broken is None)
+        )
+
+
 async def _compare(gateway: "Gateway") -> bool:
     """Compare every contract with its PG and print what was found. False: a PG did not answer."""
-    from naru.connectors import UnknownConnector
-    from naru.payments.compare_books import compare_books, contracts
-    from naru.payments.take_over import take_over_contract
+    from naru.payments.compare_books import contracts
 
     async with gateway.store.direct() as session:
         channels = await session.channels.every()
@@ -97,33 +119,70 @@ async def _compare(gateway: "Gateway") -> bool:
     print(
         "the copy knows of nothing at all"
         if newest is None
-        else f"the newest thing in the copy is of {newest:%Y-%m-%d %H:%M:%S}Z"
+        else f"the newest thing in the copy is of {lines.when(newest)}"
     )
-    whole = True
     listed = contracts(gateway, channels)
-    for channel in channels:
-        contract = next((each for each in listed if channel in each), [channel])
-        if channel is not contract[0]:
-            continue
-        try:
-            asked = await take_over_contract(gateway, contract)
-        except UnknownConnector:
-            whole = False
-            print(f"{channel.channel_key}: this version does not speak {channel.connector}")
-            continue
-        whole = whole and not asked.silent
-        print(
-            f"{channel.channel_key}: {asked.asked} open payments asked about, {asked.booked} booked,"
+    books = [next((each for each in listed if one in each), [one]) for one in channels]
+    asked = [book for one, book in zip(channels, books, strict=True) if one is book[0]]
+    results: list[_Compared] = []
+
+    def compare(contract: "Sequence[Channel]") -> "Awaitable[_Compared]":
+        return _compare_one(gateway, contract, span, shows_book=contract in listed)
+
+    async with contextlib.aclosing(side_by_side(asked, compare)) as compared:
+        async for contract, result in compared:
+            results.append(result)
+            _tell(contract[0], result)
+    _sum(results)
+    return all(each.whole for each in results)
+
+
+async def _compare_one(
+    gateway: "Gateway", contract: "Sequence[Channel]", span: timedelta, *, shows_book: bool
+) -> _Compared:
+    from naru.connectors import UnknownConnector
+    from naru.payments.compare_books import compare_books
+    from naru.payments.take_over import take_over_contract
+
+    try:
+        asked = await take_over_contract(gateway, contract)
+    except UnknownConnector:
+        return _Compared(None, None)
+    book = await compare_books(gateway, contract, span, restored=True) if shows_book else None
+    return _Compared(asked, book)
+
+
+def _tell(channel: "Channel", result: _Compared) -> None:
+    """One contract; nothing about one that answered everything, and agrees."""
+    name = f"{channel.pg_code}.{channel.mid} ({channel.channel_key})"
+    asked, book = result.asked, result.book
+    if asked is None:
+        print(f"{name}: this version does not speak {channel.connector}")
+        return
+    said = []
+    if asked.asked or asked.silent or asked.cannot_ask:
+        said.append(
+            f"{lines.count(asked.asked, 'open payment')} asked about, {asked.booked} booked,"
             f" {asked.silent} not answered, {asked.cannot_ask} cannot be asked about"
         )
-        if contract not in listed:
-            print("  this PG shows no book: compare its console by hand")
-            continue
-        result = await compare_books(gateway, contract, span, restored=True)
-        print(f"  {result.movements} movements in its book, {len(result.differences)} differences")
-        for difference in result.differences:
-            print(f"  {difference.ending:<6}  {difference.text()}")
-        if result.broken is not None:
-            whole = False
-            print(f"  not finished: {result.broken}")
-    return whole
+    if book is None:
+        said.append("it shows no book: compare its console by hand")
+    elif book.differences:
+        said.append(f"its book differs in {lines.count(len(book.differences), 'place')}")
+    if book is not None and book.broken is not None:
+        said.append(f"not finished: {lines.plain(book.broken)}")
+    if said:
+        print(f"{name}: {'; '.join(said)}")
+    for difference in book.differences if book is not None else ():
+        print(f"  {difference.ending:<6}  {lines.plain(difference.text())}")
+
+
+def _sum(results: "Sequence[_Compared]") -> None:
+    read = [each.book for each in results if each.book is not None]
+    print(
+        f"{lines.count(sum(each.movements for each in read), 'movement')} in"
+        f" {lines.count(len(read), 'book')}, "
+        f"{lines.count(sum(len(each.differences) for each in read), 'difference')};"
+        f" {sum(not each.whole for each in results)} of {lines.count(len(results), 'contract')}"
+        " did not answer to the end"
+    )

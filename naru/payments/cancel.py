@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from naru.connectors import Can
 from naru.domain.cancellation import CancelRequest, plan_cancellation
@@ -18,6 +18,7 @@ from naru.domain.errors import (
     PgBusy,
     PgRefused,
 )
+from naru.domain.mall import AskedBefore
 from naru.domain.outcome import Cancelled, CancelOrder, CancelOutcome, Declined, Unknown
 from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
@@ -44,7 +45,7 @@ async def cancel(
     """Give money back. Cancels of one payment run one after the other (P14).
 
     Raises NoSuchPayment, NotCancellable, AlreadyCancelled, BalanceChanged, ExceedsBalance, PgBusy,
-    PartialCancelUnsupported, CancelInProgress, Superseded; PgRefused with the PG's own words; OutcomeUnknown
+    PartialCancelUnsupported, CancelInProgress, Superseded, AskedBefore (of a planned act); PgRefused with the PG's own words; OutcomeUnknown
     when the PG did not answer: the worker finds out, and the balance stays reserved until then.
     """
     with ExitStack() as places:
@@ -55,8 +56,8 @@ async def cancel(
         if not await still_ours(gateway, "cancel", order.cancel_no, before):
             outcome = Unknown("the process slept before it asked")
         else:
-            asked = await as_the_pg_has_it(gateway, payment, order)
-            outcome = await gateway.connector_of(channel).cancel(channel, asked)
+            there = await as_the_pg_has_it(gateway, payment, order)
+            outcome = await gateway.connector_of(channel).cancel(channel, there)
             gateway.pg_load.heard(channel.id, outcome)
         reach("cancel.after_pg")
 
@@ -211,7 +212,8 @@ async def _reserve(
             assert channel is not None
             busy = await tx.intents.of_payment(imp_uid)
             if busy is None:
-                order = plan_cancellation(payment, request, gateway.ids.cancel_no())
+                number = request.act_no or gateway.ids.cancel_no()
+                order = plan_cancellation(payment, request, number)
                 whole = order.amount == payment.amount
                 if not whole and Can.PARTIAL_CANCEL not in gateway.connector_of(channel).can:
                     raise PartialCancelUnsupported
@@ -230,6 +232,8 @@ async def _reserve(
                     # Where the money goes is not kept; that it goes to an account is.
                     "to_account": order.refund_account is not None,
                 }
+                if order.goods is not None:
+                    journal["goods"] = asdict(order.goods)
                 intent_id = await tx.intents.open_cancel(
                     imp_uid, order, journal, now, now + FIRST_LOOK
                 )
@@ -247,6 +251,8 @@ async def _reserve(
                     next_try_at=now + FIRST_LOOK,
                 )
                 await tx.idempotency.bind(request.once, order.cancel_no)
+                if request.act_no and not await tx.order_acts.take(request.act_no):
+                    raise AskedBefore
                 reach("cancel.before_reserve")
                 break
         # Nothing to wait for: an unknown outcome may take the worker hours.

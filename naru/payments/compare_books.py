@@ -272,6 +272,7 @@ class _Walk:
         undone = self._seen[Movement.NET_CANCEL]
         for row in self._suspects:
             if row.movement is Movement.CHARGE and row.pg_tid in undone:
+                await self._undone_before(row)
                 continue
             if len(self.result.differences) >= DIFFERENCES_MAX:
                 self.result.broken = f"there are more than {DIFFERENCES_MAX} differences"
@@ -346,7 +347,9 @@ class _Walk:
             # What was decided about it since is not in the copy; the next comparison may undo it.
             return await self._tell(DifferenceKind.CHARGE_UNKNOWN, row, payment, None)
         if not wanted and Can.NET_CANCEL in self._connector.can:
-            # We had decided that nothing is to be taken: that stands, and is said once more.
+            # We had decided that nothing is to be taken: that stands, and is said once more. A person is
+            # told first: who dies here finds it undone next time, like everything that was undone.
+            await self._tell_of_undoing(row, payment)
             undone = await self._connector.net_cancel(channel, payment.pg_order_no, UNDO_REASON)
             reach("compare.after_pg")
             if isinstance(undone, Undone):
@@ -364,6 +367,37 @@ class _Walk:
         if not asked:
             return await self._tell(DifferenceKind.CHARGE_UNKNOWN, row, payment, None)
         return await self._book_late(row, payment, approved)
+
+    async def _tell_of_undoing(self, row: BookRow, payment: Payment) -> None:
+        async with self._gateway.store.begin() as tx:
+            await tx.tasks.open(
+                TaskKind.ANSWERS_CONTRADICT,
+                self._subject(row),
+                f"Channel {self._contract[0].channel_key}: {row.amount.text()} of PG order"
+                f" {row.order_no} are approved as {row.pg_tid} after they were given up; undone again",
+                self._gateway.now(),
+                imp_uid=payment.imp_uid,
+            )
+
+    async def _undone_before(self, row: BookRow) -> None:
+        """Undone at the PG: ordinary, unless a comparison did it and died before it wrote that down."""
+        payment = await self._payment_of(row)
+        if payment is None:
+            return
+        async with self._gateway.store.direct() as session:
+            tasks = await session.tasks.of_payment(payment.imp_uid)
+            mine = (TaskKind.ANSWERS_CONTRADICT, self._subject(row))
+            ours = any((task.kind, task.subject) == mine for task in tasks)
+            known = await session.pg_books.known(
+                self._contract[0].id, DifferenceKind.CHARGE_LATE, _key(row)
+            )
+        if ours and not known:
+            found = self._difference(DifferenceKind.CHARGE_LATE, row, payment, None, Ending.UNDONE)
+            self.result.differences.append(await self._write(found))
+
+    def _subject(self, row: BookRow) -> str:
+        """What a task about this row is called."""
+        return f"{self._contract[0].id}/{_key(row)}"
 
     async def _what_stands(
         self, channel: Channel, row: BookRow, payment: Payment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from naru.connectors import Connector
+from naru.domain.deadline import KST
 from naru.domain.outcome import Declined, Unknown
 from naru.payments.gateway import Gateway
 from naru.payments.recovery import TASK_OF, needs_operator, next_try
@@ -45,7 +46,7 @@ async def tell_operator(gateway: Gateway, tx: Session, intent: Intent, why: str)
     await tx.tasks.open(
         TASK_OF[intent.kind],
         intent.number,
-        f"unknown since {intent.opened_at:%Y-%m-%d %H:%M:%S}Z, {intent.tries} tries: {why}",
+        f"unknown since {intent.opened_at.astimezone(KST).isoformat(' ', 'seconds')}, {intent.tries} tries: {why}",
         gateway.now(),
         imp_uid=intent.imp_uid,
     )

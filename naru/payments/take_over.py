@@ -25,6 +25,8 @@ from naru.payments.settle import write_approval
 log = logging.getLogger("naru.payments")
 
 PAGE = 500
+# A PG that said nothing so often, one after the other, is not asked about the rest.
+SILENCES_ARE_ENOUGH = 3
 
 
 @dataclass(slots=True)
@@ -33,7 +35,7 @@ class TakenOver:
 
     asked: int = 0
     booked: int = 0
-    silent: int = 0  # the PG did not answer
+    silent: int = 0  # the PG did not answer, or was asked no more
     cannot_ask: int = 0  # this PG cannot be asked; what it lists in its book is found there
 
 
@@ -41,9 +43,13 @@ async def take_over_contract(gateway: Gateway, contract: Sequence[Channel]) -> T
     """Ask the PG about every payment of these channels that may have gone on after the copy was made."""
     result = TakenOver()
     connector = gateway.connector_of(contract[0])
+    in_a_row = 0
     async for imp_uid in _windows(gateway, contract):
         if Can.INQUIRE_ORDER not in connector.can:
             result.cannot_ask += 1
+            continue
+        if in_a_row == SILENCES_ARE_ENOUGH:
+            result.silent += 1
             continue
         async with gateway.store.direct() as session:
             payment = await session.payments.get(imp_uid)
@@ -51,6 +57,7 @@ async def take_over_contract(gateway: Gateway, contract: Sequence[Channel]) -> T
         channel = next(each for each in contract if each.id == payment.channel_id)
         found = await connector.inquire(channel, payment.pg_order_no)
         result.asked += 1
+        in_a_row = in_a_row + 1 if isinstance(found, Unknown) else 0
         if isinstance(found, Unknown):
             result.silent += 1
         elif isinstance(found, Approved | AccountIssued):

@@ -174,10 +174,12 @@ class Guard:
 
     A database is exchanged for a copy only by breaking its connections, so nothing is ever said to
     a copy unseen. `home` is the folder (NARU_HOME) that remembers between two runs; None: nothing
-    does. `name` is a UUID that no other process has.
+    does. `name` is a UUID that no other process has. `aloud`: refusals are logged, by whoever goes on
+    serving; a command says its one itself.
     """
 
-    def __init__(self, home: Path | None, name: str) -> None:
+    def __init__(self, home: Path | None, name: str, *, aloud: bool = True) -> None:
+        self._aloud = aloud
         self._file = None if home is None else home / "witness.json"
         self._name = name
         self._alone = asyncio.Lock()
@@ -273,7 +275,8 @@ class Guard:
                 log.warning("the house is not fenced (any more): it acts")
         elif str(refusal) != str(self._refusal) or now - self._said_at > SAY_AGAIN_SECONDS:
             self._said_at = now
-            log.error("%s", refusal)
+            if self._aloud:
+                log.error("%s", refusal)
 
     async def keep(self, store: Store) -> None:
         """Look and raise our number every two seconds, for ever: whoever serves runs this beside."""

@@ -108,6 +108,15 @@ class PgBooks:
         rows = await self._connection.fetch(Q["differences"], most)
         return [(row["found_at"], _read(row)) for row in rows]
 
+    async def differences_of(self, imp_uid: str) -> list[tuple[datetime, Difference]]:
+        """What was found about one payment, each with when, oldest first."""
+        rows = await self._connection.fetch(Q["differences_of"], imp_uid)
+        return [(row["found_at"], _read(row)) for row in rows]
+
+    async def known(self, channel_id: int, kind: DifferenceKind, subject: str) -> bool:
+        """Is this difference written down?"""
+        return await self._connection.fetchval(Q["known"], channel_id, kind, subject) is not None
+
     async def add_comparison(
         self,
         channel_id: int,

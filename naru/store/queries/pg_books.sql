@@ -54,6 +54,14 @@ RETURNING kind;
 -- The differences that were found last, newest first.
 SELECT * FROM book_differences ORDER BY found_at DESC, subject LIMIT $1;
 
+-- differences_of --
+-- The differences about one payment, oldest first.
+SELECT * FROM book_differences WHERE imp_uid = $1 ORDER BY found_at, subject;
+
+-- known --
+-- Is this difference written down?
+SELECT 1 FROM book_differences WHERE channel_id = $1 AND kind = $2 AND subject = $3;
+
 -- add_comparison --
 -- A comparison went through to the end.
 INSERT INTO book_comparisons (channel_id, began_at, ended_at, since, until, movements, differences)

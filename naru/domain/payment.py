@@ -66,6 +66,10 @@ _STATUS = {
 }
 
 
+# `customer_uid_usage` of what a schedule paid: the one kind of payment whose failure is announced.
+SCHEDULED = "payment.scheduled"
+
+
 class Surface(StrEnum):
     """Where the buyer stood: i'mport's `channel` in answers."""
 

@@ -36,7 +36,7 @@ from naru.payments.pay_from_deposits import pay_from_early_deposits
 from naru.payments.recovery import needs_operator, next_try
 from naru.store import Session
 from naru.store.intents import Intent
-from naru.webhooks.announce import announce
+from naru.webhooks.announce import announce, earns_webhook
 
 log = logging.getLogger("naru.payments")
 
@@ -221,6 +221,8 @@ async def settle_undoing(
             return current
         await tx.intents.end(intent.id, "undone", now, reason)
         await told_by_itself(gateway, tx, replace(intent, state="undoing"), "undone")
+        if earns_webhook(failed):
+            await announce(tx, await merchant_of(tx, failed), failed)
         if isinstance(found, Approved):
             await tx.intents.tried(intent, now, "answered", f"{undone}; approved as {found.pg_tid}")
             failed = await book_late(gateway, tx, failed, found.approved_at, found.pg_tid)
@@ -308,8 +310,7 @@ async def write_approval(
     await told_by_itself(gateway, tx, intent, ending)
     if isinstance(outcome, Undone):
         await _watch(tx, connector, settled, now)
-    if isinstance(outcome, Approved | AccountIssued):
-        # i'mport sends no webhook for a failure in a window (webhook facts §1).
+    if earns_webhook(settled):
         await announce(tx, await merchant_of(tx, settled), settled)
     if isinstance(outcome, AccountIssued):
         settled = await pay_from_early_deposits(gateway, tx, settled)

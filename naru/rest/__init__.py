@@ -15,6 +15,7 @@ from naru.rest import (
     payments_validation,
     subscribe,
     subscribe_customer,
+    subscribe_schedule,
     tiers,
     users,
     vbanks,
@@ -35,6 +36,7 @@ def operations() -> tuple[Operation, ...]:
         *certifications.OPERATIONS,
         *subscribe.OPERATIONS,
         *subscribe_customer.OPERATIONS,
+        *subscribe_schedule.OPERATIONS,
         *codes.OPERATIONS,
         *cvs.OPERATIONS,
     )

@@ -35,6 +35,23 @@ KEY_NOT_ISSUED = "카드정보 인증 및 빌키 발급에 실패하였습니다
 NO_CHANNEL_GROUP = "등록 된 채널 그룹(스마트 라우팅) 정보를 찾을 수 없습니다."
 CUSTOMERS_MAX = "customer_uid 는 100개까지 조회할 수 있습니다."
 
+# Ours: quick pay.
+NO_MEMBER = "유효하지 않은 member_id 입니다."
+NO_QUICK_CHANNEL = "KCP 퀵페이 채널을 찾을 수 없습니다."
+NO_QUICK_KEY = "등록된 자동결제 키를 찾을 수 없습니다."
+QUICK_PREPARED_ALREADY = "이미 사전등록된 merchant_uid 입니다."
+QUICK_NOT_PREPARED = "사전등록 정보를 찾을 수 없습니다."
+QUICK_AMOUNT_DIFFERS = "사전등록된 선불머니 결제금액과 요청금액이 일치하지 않습니다."
+
+# Schedules: V1's words for who cannot be scheduled; the others are ours.
+NO_CUSTOMER_TO_SCHEDULE = "등록된 고객정보가 없습니다."
+BAD_CARD_TO_SCHEDULE = "카드정보 확인에 실패하였습니다."
+NO_SCHEDULE = "존재하지 않는 예약결제입니다."
+BAD_SCHEDULE_WINDOW = (
+    "schedule_from 은 schedule_to 보다 이전이어야 하며, 조회 기간은 최대 3개월입니다."
+)
+CARD_CHECK_NAME = "카드 확인"
+
 # Ours: the transport.
 NO_OPERATION = "존재하지 않는 API입니다."
 WRONG_VERB = "허용되지 않는 HTTP METHOD 입니다."

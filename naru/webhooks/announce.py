@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 
 from naru.domain.merchant import Merchant
-from naru.domain.payment import Cancellation, Payment, Step
+from naru.domain.payment import SCHEDULED, Cancellation, Payment, Step
 from naru.store import Session
 from naru.store.queue import DELIVER_WEBHOOK
 from naru.webhooks.payload import write_payload
 
 # What a payment that reached this step is announced as. A failure is not announced: i'mport sends
-# nothing when a window fails, a buyer gives up or an account is closed.
+# nothing when a window fails, a buyer gives up or an account is closed. Only of what a schedule tried
+# is either end told (webhook.md §1): nobody else was there to see it.
 _EARNS = {Step.PAID: "paid", Step.WAITING_DEPOSIT: "ready"}
 
 
@@ -32,7 +33,7 @@ async def announce(
     if cancellation is not None:
         status = "cancelled" if enable_webhook else None
     else:
-        status = _EARNS.get(payment.step)
+        status = _earned(payment)
     if status is None:
         return 0
     cancellation_id = None if cancellation is None else cancellation.cancellation_id
@@ -64,6 +65,17 @@ async def announce(
             )
             laid += 1
     return laid
+
+
+def earns_webhook(payment: Payment) -> bool:
+    """Is the merchant told that this payment is as it is?"""
+    return _earned(payment) is not None
+
+
+def _earned(payment: Payment) -> str | None:
+    if payment.step is Step.FAILED and payment.customer_uid_usage == SCHEDULED:
+        return "failed"
+    return _EARNS.get(payment.step)
 
 
 def addresses(merchant: Merchant, payment: Payment) -> tuple[str, ...]:

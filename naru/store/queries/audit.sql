@@ -147,6 +147,12 @@ SELECT e.imp_uid || ' ' || COALESCE(e.cancel, e.version::text) AS id, e.event ||
          WHERE v.event IN ('approved', 'approved_late', 'account_issued', 'deposited')
            AND ($1::text[] IS NULL OR v.imp_uid = ANY ($1))
         UNION ALL
+        -- Of what a schedule tried its failure is told, too.
+        SELECT v.imp_uid, v.at, v.version, v.event, NULL
+          FROM payment_events v JOIN payments p USING (imp_uid)
+         WHERE v.event IN ('declined', 'undone', 'abandoned') AND p.customer_uid_usage = 'payment.scheduled'
+           AND ($1::text[] IS NULL OR v.imp_uid = ANY ($1))
+        UNION ALL
         SELECT i.imp_uid, i.opened_at, NULL, 'the cancel', i.number
           FROM intents i JOIN cancellations c ON c.cancellation_id = i.number
          WHERE i.kind = 'cancel' AND i.request ->> 'enable_webhook' = 'true'

@@ -24,6 +24,7 @@ IMP_SECRET = "ekKoeW8RyKuT0zgaZsUtXXTLQ4AhPFW3ZGseDA6bkA5lamv9OqDMnxyeB9wqOsuO9W
 USER_CODES = ["imp00000000", "iamport", "impXXXXXXXXX"]
 WEBHOOK_PATH = "/payments/webhook"
 DEFAULT_PG = "html5_inicis"
+API_PG = "nice"  # for cards without a window
 JOIN_TOGETHER = 16
 
 
@@ -32,6 +33,7 @@ async def demo_merchant(
 ) -> "Merchant":
     """The demo's merchant, made the first time; its addresses follow the ports of today."""
     from naru.domain.ids import hash_secret
+    from naru.domain.pg_profile import PROFILES
 
     async with store.begin() as session:
         merchant = await session.merchants.by_user_code(USER_CODES[0])
@@ -53,7 +55,52 @@ async def demo_merchant(
             merchant = dataclasses.replace(merchant, webhook_url=shop_url + WEBHOOK_PATH)
         await session.merchants.change(merchant)
         await sandbox_channels(session, merchant.id, sandbox_url, root_key)
+        api_mid = PROFILES[API_PG].mid
+        await session.channels.add(
+            merchant.id,
+            fresh.channel_key(),
+            API_PG,
+            api_mid,
+            "sandbox",
+            test=True,
+            settings=_access(sandbox_url, root_key, api_mid),
+            kind="api_payment",
+            is_default=not any(
+                each.kind == "api_payment" and each.is_default
+                for each in await session.channels.of_merchant(merchant.id)
+            ),
+            name=f"sandbox {API_PG} API",
+        )
+        await _certification_channels(session, merchant.id, sandbox_url, root_key)
     return merchant
+
+
+async def _certification_channels(
+    session: "Session", merchant_id: int, sandbox_url: str, root_key: bytes
+) -> None:
+    """One channel at the sandbox's identity company for every pg code that certifies; danal is the default."""
+    from naru.domain.certification import CERTIFIERS
+
+    # What each contract lets the merchant know, so that all of it can be seen in the demo.
+    contracts = {"danal": {"foreigner_contract": True}, "kcp_v2": {"phone_approved": True}}
+    for each in CERTIFIERS.values():
+        await session.channels.add(
+            merchant_id,
+            fresh.channel_key(),
+            each.pg_code,
+            each.mid,
+            "sandbox",
+            test=True,
+            settings=_access(sandbox_url, root_key, each.mid) | contracts.get(each.pg_code, {}),
+            kind="certification",
+            is_default=False,
+            name=f"sandbox {each.pg_code} 본인인증",
+        )
+    channels = await session.channels.of_merchant(merchant_id)
+    certifying = [each for each in channels if each.kind == "certification"]
+    if not any(each.is_default for each in certifying):
+        danal = next(each for each in certifying if each.pg_code == "danal")
+        await session.channels.make_default(merchant_id, danal)
 
 
 async def sandbox_channels(
@@ -64,12 +111,12 @@ async def sandbox_channels(
     from naru.domain.pg_profile import PROFILES
 
     existing = await session.channels.of_merchant(merchant_id)
-    kept = {(channel.pg_code, channel.mid) for channel in existing}
+    kept = {(each.pg_code, each.mid) for each in existing if each.kind == "payment"}
     for channel in existing:
         wanted = channel.settings | _access(sandbox_url, root_key, channel.mid)
         if channel.connector == "sandbox" and channel.settings != wanted:
             await session.channels.change_settings(channel.id, wanted)
-    has_default = any(channel.is_default for channel in existing)
+    has_default = any(each.is_default and each.kind == "payment" for each in existing)
     for profile in PROFILES.values():
         if (profile.pg_code, profile.mid) in kept:
             continue

@@ -12,6 +12,7 @@ from datetime import timedelta
 from naru.domain.hands import chance as machine_chance
 from naru.jobs.check_promises import check_promises
 from naru.jobs.tell import tell_operators
+from naru.payments.certify import end_certifications
 from naru.payments.check_card import due_checks, give_back_check
 from naru.payments.compare_books import compare_due
 from naru.payments.expire_virtual_account import due_accounts, expire_virtual_account
@@ -123,6 +124,9 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
     async def audit_what_changed() -> None:
         await check_promises(gateway)
 
+    async def end_old_certifications() -> None:
+        await end_certifications(gateway)
+
     async def forget_dead_tickets() -> None:
         async with gateway.store.direct() as session:
             await session.intents.forget_tickets(gateway.now())
@@ -163,6 +167,7 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
         Round("buyers' proofs that are dead", 60.0, forget_dead_tickets),
         Round("addresses that do not answer", 60.0, probe_silent_addresses),
         Round("notices that could not be booked", 60.0, replay),
+        Round("certifications that did not end", 30.0, end_old_certifications),
         Round("virtual accounts past their due date", 300.0, expire_accounts),
         Round("the PGs' own books", 1800.0, compare_with_pgs),
         Round("the audit of what changed", 600.0, audit_what_changed),

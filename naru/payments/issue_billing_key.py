@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from naru.connectors import Can, KeyOrder
 from naru.domain.billing_key import WINDOW_ONLY, BillingKey, CardNumber, IssuedKey
@@ -133,10 +133,14 @@ async def _ask_first(
     loop = asyncio.get_running_loop()
     deadline = loop.time() + WAIT_FOR_OTHERS_SECONDS
     merchant_id, number = channel.merchant_id, gateway.ids.pg_order_no()
+    came = gateway.now()
     while True:
         before = moment(gateway)
         try:
             async with gateway.store.begin() as tx:
+                live = await tx.billing_keys.get(merchant_id, customer_uid)
+                if live is not None and once is None and _answers(live, channel, card, came):
+                    return live
                 key = await tx.billing_keys.ask(
                     channel,
                     customer_uid,
@@ -152,25 +156,34 @@ async def _ask_first(
             return key, before
         except KeyInProgress:
             pass
-        async with gateway.store.direct() as session:
-            first = await session.billing_keys.asking(merchant_id, customer_uid)
-        while first is not None and first.state == "asking":
-            if loop.time() > deadline:
-                async with gateway.store.direct() as session:
-                    await session.billing_keys.hasten(first.number, gateway.now())
-                raise KeyInProgress
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        if loop.time() > deadline:
             async with gateway.store.direct() as session:
-                first = await session.billing_keys.of_number(first.number)
-        if (
-            first is not None
-            and once is None
-            and first.state == "live"
-            and first.channel_id == channel.id
-            and first.card is not None
-            and card.may_be(first.card.number)
-        ):
-            return first
+                first = await session.billing_keys.asking(merchant_id, customer_uid)
+                if first is not None:
+                    await session.billing_keys.hasten(first.number, gateway.now())
+            raise KeyInProgress
+        await _ended(gateway, merchant_id, customer_uid, deadline)
+
+
+def _answers(key: BillingKey, channel: Channel, card: CardNumber, came: datetime) -> bool:
+    """Is this key the answer to the same question, which another call put while ours was waiting?"""
+    return (
+        key.updated_at is not None
+        and key.updated_at >= came
+        and key.channel_id == channel.id
+        and key.card is not None
+        and card.may_be(key.card.number)
+    )
+
+
+async def _ended(gateway: Gateway, merchant_id: int, customer_uid: str, deadline: float) -> None:
+    """Wait until no question about this customer is open, or the deadline is over."""
+    loop = asyncio.get_running_loop()
+    while loop.time() <= deadline:
+        async with gateway.store.direct() as session:
+            if await session.billing_keys.asking(merchant_id, customer_uid) is None:
+                return
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
 
 async def _still_ours(gateway: Gateway, key: BillingKey, since: Moment) -> bool:

@@ -6,9 +6,12 @@ first: a question that is still on its way makes none any more.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
 
 from naru.domain.billing_key import BillingKey
+from naru.domain.channel import Channel
+from naru.domain.errors import PgBusy
 from naru.domain.outcome import Declined, KeyOutcome, NotFound, Undone, Unknown
 from naru.domain.points import reach
 from naru.payments.gateway import Gateway
@@ -28,12 +31,22 @@ async def due_keys(gateway: Gateway, most: int = 100) -> list[str]:
 async def reconcile_key(gateway: Gateway, number: str) -> BillingKey | None:
     """One try to end what is open about this key. None when nothing is due."""
     now = gateway.now()
-    async with gateway.store.begin() as tx:
-        key = await tx.billing_keys.lease(number, now + LEASE, now)
-        if key is None:
-            return None
-        channel = await tx.channels.get(key.channel_id)
-        assert channel is not None, "a key's channel is never deleted"
+    with ExitStack() as places:
+        try:
+            async with gateway.store.begin() as tx:
+                key = await tx.billing_keys.lease(number, now + LEASE, now)
+                if key is None:
+                    return None
+                channel = await tx.channels.get(key.channel_id)
+                assert channel is not None, "a key's channel is never deleted"
+                places.enter_context(gateway.pg_load.looking(channel.id))
+        except PgBusy:
+            return None  # It stays due, and nothing was leased.
+        return await _look(gateway, channel, key)
+
+
+async def _look(gateway: Gateway, channel: Channel, key: BillingKey) -> BillingKey:
+    number = key.number
     connector = gateway.connector_of(channel)
     if key.state == "asking":
         found: KeyOutcome | NotFound = await connector.inquire_key(channel, number)

@@ -67,7 +67,7 @@ class BillingKeys:
 
     async def of_number(self, number: str, *, hold: bool = False) -> BillingKey | None:
         """The key that was asked for by our number; with `hold`, held until this transaction ends."""
-        return await self._one(Q["hold" if hold else "of_number"], number)
+        return await self._one(Q["hold"] if hold else Q["of_number"], number)
 
     async def ask(
         self,

@@ -48,6 +48,7 @@ class StandInPg:
     next: dict[str, list[Act]] = field(default_factory=lambda: defaultdict(list))
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     cancels: dict[str, dict[str, Any]] = field(default_factory=dict)
+    keys: dict[str, dict[str, Any]] = field(default_factory=dict)  # None behind a number: forgotten
     book: list[dict[str, Any]] = field(default_factory=list)
     peek: Callable[[Asked], Awaitable[None]] | None = None
     now: Callable[[], float] = time.time
@@ -234,6 +235,50 @@ class StandInPg:
         due = asked.body["due"] or int(self.now()) + 86_400
         body = {**asked.body, "bank_code": "CVS", "holder": None, "due": due}
         return self.do_virtual_accounts(replace(asked, body=body))
+
+    def do_billing_keys(self, asked: Asked) -> dict[str, Any] | None:
+        number = asked.body["key_no"] if asked.method == "POST" else asked.path.split("/")[3]
+        forgotten = {
+            "result": "declined",
+            "key_no": number,
+            "code": "KEY_FORGOTTEN",
+            "message": "삭제",
+        }
+        if asked.method == "DELETE":
+            self.keys[number] = forgotten
+            return {"result": "forgotten", "key_no": number}
+        if asked.method == "POST" and number not in self.keys:
+            self.keys[number] = {"result": "key_issued", **self._key(number, asked.body["card"])}
+        return self.keys.get(number)
+
+    @staticmethod
+    def _key(number: str, card: dict[str, Any] | None) -> dict[str, Any]:
+        digits = "5365100000001234" if card is None else card["number"]
+        shown = {"issuer_code": "366", "issuer_name": "신한카드", "type": 0}
+        masked = f"{digits[:6]}******{digits[12:]}"
+        return {
+            "key_no": number,
+            "billing_key": f"key-{number}",
+            "card": {**shown, "number": masked},
+        }
+
+    def live_keys(self) -> list[str]:
+        """The numbers of keys that could be charged."""
+        return [number for number, key in self.keys.items() if key["result"] == "key_issued"]
+
+    def do_charges(self, asked: Asked) -> dict[str, Any]:
+        """A charge is an approval whose proof is a key or a card."""
+        body, known = asked.body, asked.body["order_no"] in self.orders
+        key = body.get("billing_key")
+        if key is not None and not known and key.removeprefix("key-") not in self.live_keys():
+            refused = {"result": "declined", "order_no": body["order_no"], "code": "F210"}
+            return {**refused, "message": "등록되지 않은 빌링키입니다."}
+        answer = self.do_approvals(asked)
+        if body.get("keep_card") and answer["result"] == "approved" and not known:
+            issued = self._key(body["order_no"], body["card"])
+            self.keys[body["order_no"]] = {"result": "key_issued", **issued}
+            answer["issued_key"] = issued
+        return answer
 
     def do_book(self, asked: Asked) -> dict[str, Any]:
         query = asked.request.query

@@ -104,7 +104,7 @@ def _read_key(answer: Any, asked: str) -> KeyOutcome:
     match answer:
         case {"result": "key_issued", "key_no": str(number)} if number == asked:
             try:
-                issued = read_issued_key(answer)
+                issued = read_issued_key(answer, asked)
             except Unreadable as error:
                 return Unknown(str(error))
             return issued or Unknown("unreadable answer")

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from naru.connectors import AccountOrder, WindowOrder
+from naru.connectors.sandbox.goods import products_of
 from naru.connectors.sandbox.line import (
     Line,
     Unreadable,
@@ -90,6 +91,7 @@ class Payments(Line):
             "installments": None if order.rules.months is None else list(order.rules.months),
             "rules": _rules(order.rules, payment.escrow),
             "vbank_due": None if order.account_due is None else int(order.account_due.timestamp()),
+            "mall": products_of(payment),
             "test": channel.test,
         }
         answer = await self.ask(channel, "POST", "/v1/orders", body)
@@ -167,8 +169,8 @@ class Payments(Line):
         return await self._cancel(channel, order, again=False)
 
     async def _cancel(self, channel: Channel, order: CancelOrder, *, again: bool) -> CancelOutcome:
-        account = order.refund_account
-        body = {
+        account, goods = order.refund_account, order.goods
+        body: dict[str, Any] = {
             "tid": order.pg_tid,
             "cancel_no": order.cancel_no,
             "amount": order.amount.minor,
@@ -181,6 +183,13 @@ class Payments(Line):
                 "holder": account.holder,
             },
         }
+        if goods is not None:
+            body["product_order"] = {
+                "id": goods.product_order_id,
+                "act": goods.act,
+                "reason": goods.reason,
+                "memo": goods.memo,
+            }
         answer = await self.ask(channel, "POST", "/v1/cancels", body)
         if again and not_taken_up(answer):
             return Unknown(why(answer))
@@ -367,12 +376,12 @@ def _rules(rules: WindowRules, escrow: bool) -> dict[str, Any]:
     }
 
 
-def read_issued_key(answer: Any) -> IssuedKey | None:
-    """The key that an answer carries, if it does. Raises Unreadable."""
+def read_issued_key(answer: Any, asked: str) -> IssuedKey | None:
+    """The key of the number `asked` that an answer carries, if it does. Raises Unreadable."""
     match answer:
         case None:
             return None
-        case {"key_no": str(number), "billing_key": str(key), **rest}:
+        case {"key_no": str(number), "billing_key": str(key), **rest} if number == asked:
             return IssuedKey(name_of(number), name_of(key), _read_card(rest.get("card")))
         case _:
             raise Unreadable("a billing key that is none")
@@ -409,7 +418,7 @@ def _approval(answer: Any, asked: str) -> Outcome:
                 bank=_read_bank(rest.get("bank")),
                 receipt_url=text_of(rest.get("receipt_url")),
                 cash_receipt_issued=rest.get("cash_receipt_issued") is True,
-                issued_key=read_issued_key(rest.get("issued_key")),
+                issued_key=read_issued_key(rest.get("issued_key"), order_no),
             )
         case {
             "result": "account_issued",

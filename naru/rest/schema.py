@@ -12,7 +12,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
@@ -108,8 +108,10 @@ def hints_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     for base in reversed(kind.__mro__):
         if issubclass(base, msgspec.Struct) and base is not msgspec.Struct:
+            # Each in the words of its own module, without what it inherits from another one.
+            own = SimpleNamespace(__annotations__=inspect.get_annotations(base))
             names = vars(sys.modules[base.__module__])
-            hints |= typing.get_type_hints(base, names, {}, include_extras=True)
+            hints |= typing.get_type_hints(own, names, {}, include_extras=True)
     return hints
 
 

@@ -66,8 +66,10 @@ def served() -> dict[str, Operation]:
     return {f"{each.method} {each.path}": each for each in operations()}
 
 
-def resolve(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema that a reference means."""
+def resolve(schema: dict[str, Any] | str) -> dict[str, Any]:
+    """The schema that a reference means. The document writes some as the mere name of a type."""
+    if isinstance(schema, str):
+        return {"type": schema}
     while "$ref" in schema:
         schema = official()["definitions"][schema["$ref"].rpartition("/")[2]]
     return schema

@@ -13,6 +13,9 @@ A field without a default is required.
 | whole     | a number without a fraction, below 10^12; a leading minus                | 1.5, true, "abc" |
 | flag      | true, false, 1, 0, "true", "false", "1", "0" in any case                 | "yes", 2, lists |
 | texts     | a JSON array, `k[]=`, `k[0]=`, `k=a&k=b` or one value; each as text       | objects |
+| OneOf | a word of an enumeration, in any case                                 | another word |
+| Inner | an object, or its JSON text                                            | anything else |
+| Each | a list of objects, or its JSON text; one object is a list of one          | an empty list, one that is too long |
 | json_text | a string as it is; anything else as compact JSON text                    | nothing |
 """
 
@@ -23,6 +26,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -31,7 +35,7 @@ import msgspec
 
 from naru.rest import messages
 from naru.rest.envelope import HttpRefusal
-from naru.rest.read_fields import Field, Fields, Repeated, as_list
+from naru.rest.read_fields import Field, Fields, Repeated, as_list, read_json
 
 Number = str | int | Decimal  # an amount as it came; Money.from_wire knows its currency
 Rule = Callable[[str, Field], Any]
@@ -114,6 +118,56 @@ def json_text(name: str, value: Field) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
 
 
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One word of an enumeration, in any case."""
+
+    kind: type[Enum]
+
+    def __call__(self, name: str, value: Field) -> Enum:
+        try:
+            return self.kind(_text(name, value).strip().lower())
+        except ValueError:
+            raise malformed(name) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """An object of its own, also as JSON text in a form (the official document shows it so)."""
+
+    kind: type[msgspec.Struct]
+
+    def __call__(self, name: str, value: Field) -> msgspec.Struct:
+        value = _parsed(name, value)
+        if not isinstance(value, dict):
+            raise malformed(name)
+        return coerce(self.kind, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """A list of at most `most` objects, also as JSON text in a form; never an empty one."""
+
+    kind: type[msgspec.Struct]
+    most: int
+
+    def __call__(self, name: str, value: Field) -> tuple[msgspec.Struct, ...]:
+        items = as_list(_parsed(name, value))
+        if not items or len(items) > self.most:
+            raise malformed(name)
+        return tuple(Inner(self.kind)(name, item) for item in items)
+
+
+def _parsed(name: str, value: Field) -> Field:
+    """What JSON text says, with the care of a body; anything else as it is."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+        return value
+    try:
+        return read_json(b'{"it":' + value.encode() + b"}")["it"]
+    except (HttpRefusal, UnicodeEncodeError):
+        raise malformed(name) from None
+
+
 _text = Text()
 
 
@@ -180,8 +234,11 @@ def _plain(value: object) -> object:
 
 
 __all__ = [
+    "Each",
     "Fields",
+    "Inner",
     "Number",
+    "OneOf",
     "Text",
     "coerce",
     "flag",

@@ -52,6 +52,29 @@ BAD_SCHEDULE_WINDOW = (
 )
 CARD_CHECK_NAME = "카드 확인"
 
+# Receipts, partners.
+RECEIPT_UNSUPPORTED = "현금영수증을 지원하지 않는 PG사입니다."
+RECEIPT_TWICE = "이미 현금영수증이 발급된 merchant_uid 입니다."
+NO_EXTERNAL_RECEIPT = "해당 merchant_uid 로 현금영수증을 발급한 내역이 존재하지 않습니다."
+SLIP_UNSUPPORTED = "하위 상점 거래 등록을 지원하지 않는 PG사입니다."
+
+# Escrow.
+NOT_ESCROW = "에스크로 결제건이 아닙니다."
+NO_SHIPMENT = "등록된 배송정보가 존재하지 않습니다."
+ALREADY_SHIPPED = "이미 배송정보가 등록된 결제건입니다."
+NOT_SHIPPABLE = "배송정보를 등록(수정)할 수 없는 결제건입니다."
+ESCROW_UNSUPPORTED = "에스크로 배송정보 등록(수정)을 지원하지 않는 PG사입니다."
+
+# Ours: orders at a mall.
+NO_PRODUCT_ORDER = "존재하지 않는 네이버페이 상품주문입니다."
+NOT_NAVERCO = "네이버페이 주문형 결제건이 아닙니다."
+NOT_NAVERPAY = "네이버페이 결제형 결제건이 아닙니다."
+NO_NAVERCO_CHANNEL = "네이버페이 주문형 채널을 찾을 수 없습니다. channel_key 를 확인해주세요."
+NOT_PAYCO = "페이코 결제건이 아닙니다."
+NOT_PAYMENTWALL = "페이먼트월 결제건이 아닙니다."
+OTHER_ORDER_NUMBER = "merchant_uid 가 결제건의 주문번호와 일치하지 않습니다."
+NOT_ANSWERED = "PG사로부터 응답을 받지 못하였습니다. 잠시 후 다시 시도해주세요."
+
 # Ours: the transport.
 NO_OPERATION = "존재하지 않는 API입니다."
 WRONG_VERB = "허용되지 않는 HTTP METHOD 입니다."
@@ -79,6 +102,11 @@ PG_REFUSED_CLOSING = "PG사에서 가상계좌 말소를 거절하였습니다."
 # certifications. The first is V1's own.
 NO_CERTIFICATION = "인증결과가 존재하지 않습니다."
 TOO_MANY_CODES = "본인인증 요청이 너무 많습니다. 잠시 후 다시 시도해주세요."
+
+
+def no_receipt(imp_uid: str) -> str:
+    """V1's own words (REST §1.3): no receipt was ever issued for this payment."""
+    return f"해당 아임포트 고유 번호({imp_uid})로 현금영수증을 발급 한 내역이 존재하지 않습니다."
 
 
 def missing(name: str) -> str:

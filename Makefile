@@ -91,5 +91,5 @@ lock:  ## pin the newest packages that fit pyproject.toml (needs uv)
 
 clean:  ## remove what was made here, except the demo's data in .naru
 	@rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .import_linter.log \
-		.fault_matrix.log .hypothesis dist
+		.fault_matrix.log .hypothesis dist .clients
 	@find naru tests tools -name __pycache__ -prune -exec rm -rf {} +

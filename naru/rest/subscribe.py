@@ -80,7 +80,8 @@ class PayAgain(Charge, kw_only=True):
     """What `POST /subscribe/payments/again` takes. `channel_key` chooses among the keys of a super billing key."""
 
     customer_uid: Annotated[str, Text(CUSTOMER_UID_CHARACTERS_MAX)]
-    name: Annotated[str, Text(40, cut=True)]
+    # The document requires it; clients that exist leave it out.
+    name: Annotated[str, Text(40, cut=True)] | None = None
     cash_receipt_type: Annotated[str, Text(20)] | None = None
     extra: SubscribeExtra = msgspec.field(default_factory=SubscribeExtra)
     channel_key: Annotated[str, Text(100)] | None = None

@@ -8,7 +8,7 @@ What = TypeVar("What")
 Result = TypeVar("Result")
 
 # Who waits for a PG holds no line to the database.
-AT_ONCE = 32
+AT_ONCE = 64
 
 
 async def side_by_side(

@@ -110,7 +110,9 @@ async def compare_due(gateway: Gateway) -> None:
     """Compare what is due, one after the other; one contract that fails does not stop the others."""
     for channel_id in await due_contracts(gateway):
         try:
-            await compare_contract(gateway, channel_id)
+            result = await compare_contract(gateway, channel_id)
+            if result is not None and result.broken is not None:
+                log.error("the book of channel %s: %s", result.channel.channel_key, result.broken)
         except StoreUnavailable:
             raise
         except Exception:
@@ -161,7 +163,6 @@ async def compare_books(
                 len(result.differences),
             )
         else:
-            log.error("the book of channel %s: %s", channel.channel_key, result.broken)
             if began - await tx.pg_books.compared_at(channel.id) > UNREADABLE_FOR:
                 await tx.tasks.open(
                     TaskKind.BOOK_UNREADABLE,

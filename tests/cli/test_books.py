@@ -51,6 +51,7 @@ def test_books_that_agree_exit_0_and_books_that_differ_exit_1(
     status, said, _ = say("books", "compare")
     assert status == 0, said
     assert said.startswith("0 movements, 0 differences, 0 under way in 1 book since ")
+    assert said.endswith("; the last 10 minutes are not compared yet\n")
     assert said.count("\n") == 1, "nothing about a book in which nothing moved"
 
     asyncio.run(_paid_an_hour_ago(cli_database))

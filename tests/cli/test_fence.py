@@ -45,7 +45,8 @@ def test_a_fence_is_put_up_once_and_taken_away_with_a_name_and_a_note(say: Say) 
 def test_what_would_move_money_is_refused_and_the_doctor_says_why(say: Say) -> None:
     assert say("fence", "--because", "restored")[0] == 0
     status, _, complaint = say("books", "compare")
-    assert (status, "naru unfence" in complaint) == (1, True)
+    assert (status, complaint.count("the house is fenced")) == (1, 1)
+    assert (complaint.count("naru unfence"), complaint.count("\n")) == (1, 1)
     assert "✗ house" in say("doctor")[1]
     assert say("unfence", "--by", "kim", "--note", "seen")[0] == 0
     assert "✓ house" in say("doctor")[1]
@@ -56,7 +57,11 @@ def test_a_pg_that_does_not_answer_keeps_the_fence_up_unless_told(say: Say) -> N
     say("merchant", "add", "My shop", "--user-code", "imp12345678")
     say("channel", "add", "imp12345678", "kcp", "--mid", "T0000", "--connector", "sandbox")
     say("fence", "--because", "restored")
-    assert say("unfence")[0] == 1
+    status, said, _ = say("unfence")
+    assert (status, "+09:00: restored" in said.splitlines()[0]) == (1, True)
+    # One line for the one channel, and the sum.
+    assert [line for line in said.splitlines() if "not finished" in line] == said.splitlines()[2:3]
+    assert "1 of 1 contract did not answer to the end" in said.splitlines()[3]
     status, _, complaint = say("unfence", "--by", "kim", "--note", "seen")
     assert (status, "--anyway" in complaint) == (1, True)
     assert say("unfence", "--by", "kim", "--note", "seen", "--anyway")[0] == 0

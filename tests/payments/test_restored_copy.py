@@ -34,7 +34,7 @@ from naru.payments.cancel import cancel
 from naru.payments.compare_books import compare_books
 from naru.payments.gateway import Gateway
 from naru.payments.reconcile import due, reconcile
-from naru.payments.take_over import take_over_contract
+from naru.payments.take_over import SILENCES_ARE_ENOUGH, take_over_contract
 from naru.store import Fenced, Store
 from naru.store.audit import audit
 from tests.payments.test_approve import back
@@ -266,6 +266,24 @@ async def test_without_the_fence_a_copy_sends_old_webhooks_and_undoes_what_was_p
     again = told(merchant_server)[len(day.told) :]
     assert again
     assert set(again) <= set(day.told)
+
+
+async def test_a_pg_that_says_nothing_is_not_asked_about_every_window(
+    house: House, pg: StandInPg
+) -> None:
+    """Each silence lasts as long as a time-out; how many windows were open is the buyers' doing."""
+    windows = [await house.open() for _ in range(SILENCES_ARE_ENOUGH + 4)]
+    for _ in range(SILENCES_ARE_ENOUGH - 1):
+        pg.answer("orders", b"", 503)
+    # A word between counts anew; the payments are asked about in the order of their numbers.
+    looked = await take_over_contract(house.gateway, [house.channel])
+    assert (looked.asked, looked.silent) == (len(windows), SILENCES_ARE_ENOUGH - 1)
+    before = pg.count("orders")
+    for _ in windows:
+        pg.answer("orders", b"", 503)
+    looked = await take_over_contract(house.gateway, [house.channel])
+    assert (looked.asked, looked.silent) == (SILENCES_ARE_ENOUGH, len(windows))
+    assert pg.count("orders") - before == SILENCES_ARE_ENOUGH
 
 
 @contextlib.asynccontextmanager

@@ -47,6 +47,8 @@ from naru.domain.outcome import (
 )
 from naru.domain.payment import Buyer, Payment
 from naru.domain.shipping import Errand, ErrandDone
+from naru.domain.point_account import PointAccount
+from naru.domain.quick import QuickMember, QuickQuestion
 from naru.domain.window import WindowPlan
 from naru.domain.window_rules import WindowRules
 from naru.wire import Wire
@@ -67,6 +69,8 @@ class Can(Enum):
     ISSUE_ACCOUNT = auto()  # virtual account without a window
     CLOSE_ACCOUNT = auto()
     ISSUE_BARCODE = auto()  # a number that is paid at the till of a convenience store
+    POINTS = auto()  # welfare points, taken by the name and password of a person
+    QUICK_PAY = auto()  # members of a shop with a PIN and a wallet of prepaid money
     BILLING = auto()  # keep a card under a key of its own, and charge it by that
     KEY_IN = auto()  # charge a card by its number, once
     CERTIFY = auto()  # show a window in which a person proves who they are
@@ -224,6 +228,29 @@ class Connector(Protocol):
 
     def read_scan(
         self, channel: Channel, headers: dict[str, str], body: bytes
+    async def points_left(
+        self, channel: Channel, account: PointAccount
+    ) -> int | Declined | Unknown:
+        """How many points this person has. Only with Can.POINTS, as the one below."""
+
+    async def approve_by_points(
+        self, channel: Channel, order: ChargeOrder, account: PointAccount
+    ) -> Outcome:
+        """Take the money from this person's points."""
+
+    async def ask_about_member(
+        self, channel: Channel, question: QuickQuestion, *, again: bool
+    ) -> QuickMember | Declined | Unknown:
+        """Forget a member, or switch their FIDO off; the same number is the same question, and
+        `again` says that it was asked before: what did not leave says nothing about that.
+        The member as they were. Only with Can.QUICK_PAY, as the one below.
+        """
+
+    async def approve_by_money(
+        self, channel: Channel, order: ChargeOrder, member_id: str, pin_order_no: str
+    ) -> Outcome:
+        """Take the money from a member's wallet; their PIN was entered for the order `pin_order_no`."""
+
     ) -> BarcodeRead | None:
         """The till's question; None for anything else. Raises ForgedReturn without its proof.
         `acknowledge` says yes or no. Only with Can.ISSUE_BARCODE.

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from naru.rest import (
     authenticate,
+    benepia,
     certifications,
     codes,
     cvs,
+    kcpquick,
     payments,
     payments_validation,
     subscribe,
@@ -39,6 +41,8 @@ def operations() -> tuple[Operation, ...]:
         *subscribe_schedule.OPERATIONS,
         *codes.OPERATIONS,
         *cvs.OPERATIONS,
+        *benepia.OPERATIONS,
+        *kcpquick.OPERATIONS,
     )
 
 

@@ -258,6 +258,13 @@ def _refused() -> Schema:
             "code": {"type": "integer", "not": {"const": 0}},
             "message": {"type": "string", "minLength": 1},
             "response": {"type": "null"},
+            "error": {
+                "type": "object",
+                "description": "PG사 원본 응답 (FIDO 해제) · KCP's own answer, where FIDO was not released",
+                "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+                "required": ["code", "message"],
+                "additionalProperties": False,
+            },
         },
         "required": ["code", "message", "response"],
         "additionalProperties": False,

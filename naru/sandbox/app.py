@@ -32,6 +32,8 @@ from naru.sandbox import (
     notices,
     pages,
     phone,
+    points,
+    quick,
     receipts,
     simple_pay,
     virtual_account,
@@ -91,6 +93,8 @@ ROUTES = [
     *billing.ROUTES,
     *identity.ROUTES,
     *cvs.ROUTES,
+    *points.ROUTES,
+    *quick.ROUTES,
     *escrow.ROUTES,
     *receipts.ROUTES,
 ]

@@ -322,3 +322,33 @@ CREATE TABLE IF NOT EXISTS identity_requests (
     UNIQUE (mid, number),
     CHECK ((state = 'certified') = (person IS NOT NULL))
 ) STRICT;
+
+-- Points and prepaid money: whose money an order took. What is left is worked out from the charges.
+CREATE TABLE IF NOT EXISTS purses (
+    mid TEXT NOT NULL,
+    order_no TEXT NOT NULL,
+    account TEXT NOT NULL,
+    PRIMARY KEY (mid, order_no)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS purses_of_an_account ON purses (account);
+
+-- Quick pay: members of a shop, and the PINs that they entered for an order.
+CREATE TABLE IF NOT EXISTS quick_members (
+    mid TEXT NOT NULL,
+    member_id TEXT NOT NULL,
+    pin_mac BLOB NOT NULL,
+    tries INTEGER NOT NULL,
+    fido INTEGER NOT NULL,
+    money INTEGER NOT NULL CHECK (money >= 0),
+    inserted INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    PRIMARY KEY (mid, member_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS quick_pins (
+    mid TEXT NOT NULL,
+    order_no TEXT NOT NULL,
+    member_id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    used_by TEXT,
+    PRIMARY KEY (mid, order_no)
+) STRICT, WITHOUT ROWID;

@@ -21,6 +21,7 @@ from naru.store.seal import (
     LOOK_AGAIN_SECONDS,
     NOTICES,
     PAYMENT_SECRETS,
+    QUICK_PREPARED,
     SCHEDULES,
     WEBHOOK_SECRET,
     BrokenSeal,
@@ -53,6 +54,7 @@ PLACES = {
     "schedules": Place(SCHEDULES, Q["old_schedules"], Q["swap_schedules"]),
     "cash_receipts": Place(CASH_RECEIPTS, Q["old_cash_receipts"], Q["swap_cash_receipts"]),
     "errands": Place(ERRANDS, Q["old_errands"], Q["swap_errands"]),
+    "quick_prepared": Place(QUICK_PREPARED, Q["old_quick_prepared"], Q["swap_quick_prepared"]),
     "billing_keys": Place(BILLING_KEYS, Q["old_billing_keys"], Q["swap_billing_keys"]),
 }
 # Every process has read the table of keys twice by then.

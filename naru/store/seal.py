@@ -44,6 +44,7 @@ BILLING_KEYS = "billing_keys.sealed"
 CASH_RECEIPTS = "cash_receipts.sealed"
 ERRANDS = "errands.sealed"
 SCHEDULES = "schedules.sealed"
+QUICK_PREPARED = "quick_prepared.sealed"
 
 Random = Callable[[int], bytes]
 

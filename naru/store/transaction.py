@@ -24,6 +24,7 @@ from naru.store.payments import Payments
 from naru.store.pg_books import PgBooks
 from naru.store.prepared import PreparedAmounts
 from naru.store.queue import Queue
+from naru.store.quick import Quick
 from naru.store.schedules import Schedules
 from naru.store.tasks import Tasks
 from naru.store.tiers import Tiers
@@ -64,6 +65,11 @@ class Session:
     def merchants(self) -> Merchants:
         """Merchants, their API keys and tokens."""
         return Merchants(self._connection)
+
+    @property
+    def quick(self) -> Quick:
+        """Orders and members of quick pay."""
+        return Quick(self._connection)
 
     @property
     def tiers(self) -> Tiers:

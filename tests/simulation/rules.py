@@ -207,5 +207,5 @@ ELSEWHERE = {
     *("compare_books", "compare_deposit"),
     *("date_webhook_url", "keep_idempotency_rules", "keep_sealed", "keep_task_rules"),
     *("keep_notice", "keep_notice_rules", "keep_witness_rules"),
-    *("keep_webhook_rules", "refuse_hand_written", "write_audit_log"),
+    *("keep_webhook_rules", "refuse_hand_written", "write_audit_log", "keep_quick_questions"),
 }

@@ -18,6 +18,7 @@ SELECT id, made_at,
        (SELECT count(*) FROM payment_secrets WHERE data_key = k.id) AS payments,
        (SELECT count(*) FROM deposit_secrets WHERE data_key = k.id) AS deposits,
        (SELECT count(*) FROM idempotency WHERE data_key = k.id) AS answers,
+       (SELECT count(*) FROM quick_prepared WHERE data_key = k.id) AS quick_prepared,
        (SELECT count(*) FROM certifications WHERE data_key = k.id) AS certifications,
        (SELECT count(*) FROM notices WHERE data_key = k.id) AS notices,
        (SELECT count(*) FROM billing_keys WHERE data_key = k.id) AS billing_keys,
@@ -151,3 +152,16 @@ SELECT lpad(id::text, 19, '0') AS row, number AS place, sealed FROM errands
 -- Put the new blobs there, each only over the one that was opened.
 UPDATE errands t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
  WHERE t.id = n.row::bigint AND t.sealed = n.old RETURNING 1;
+
+-- old_quick_prepared --
+-- Announced orders of quick pay that an older data key seals. `row` is the merchant and the order.
+SELECT lpad(merchant_id::text, 19, '0') || '/' || merchant_uid AS row, merchant_id || '/' || merchant_uid AS place, sealed
+  FROM quick_prepared
+ WHERE data_key < $1 AND (merchant_id, merchant_uid) > (COALESCE(NULLIF(split_part($2, '/', 1), ''), '0')::bigint, substr($2, 21))
+ ORDER BY merchant_id, merchant_uid LIMIT $3;
+
+-- swap_quick_prepared --
+-- Put the new blobs there, each only over the one that was opened.
+UPDATE quick_prepared t SET sealed = n.new FROM unnest($1::text[], $2::bytea[], $3::bytea[]) n (row, old, new)
+ WHERE t.merchant_id = split_part(n.row, '/', 1)::bigint AND t.merchant_uid = substr(n.row, 21) AND t.sealed = n.old
+RETURNING 1;

@@ -1,0 +1,138 @@
+"""Quick pay in the database: announced orders, and questions about members."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import msgspec
+
+from naru.domain.outcome import Declined
+from naru.domain.quick import QuickMember, QuickPrepared, QuickQuestion
+from naru.store.named import load
+from naru.store.seal import QUICK_PREPARED
+
+if TYPE_CHECKING:
+    from naru.store.connection import Connection
+
+Q = load("quick")
+
+
+class Private(msgspec.Struct, omit_defaults=True):
+    """What is sealed of an announced order."""
+
+    cust_ip: str
+    code_verifier: str
+    prepaid_auth: bool = False
+    prepaid_amount: int | None = None
+    vender_type: str | None = None
+    reward_id: str | None = None
+
+
+_read_private = msgspec.json.Decoder(Private).decode
+
+
+class Quick:
+    """Announced orders of quick pay, and what the PG is asked about members."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def prepare(self, merchant_id: int, prepared: QuickPrepared, now: datetime) -> bool:
+        """Announce an order. False: announced already, nothing changed."""
+        return await self._put("prepare", merchant_id, prepared, now)
+
+    async def change_prepared(
+        self, merchant_id: int, prepared: QuickPrepared, now: datetime
+    ) -> bool:
+        """Announce it anew. False: it never was."""
+        return await self._put("change_prepared", merchant_id, prepared, now)
+
+    async def prepared(self, merchant_id: int, merchant_uid: str) -> QuickPrepared | None:
+        """What was announced of this order."""
+        row = await self._connection.fetchrow(Q["prepared"], merchant_id, merchant_uid)
+        if row is None:
+            return None
+        keyring = self._connection.keyring
+        place = f"{merchant_id}/{merchant_uid}"
+        private = await self._connection.opened(
+            lambda: _read_private(keyring.open(row["sealed"], QUICK_PREPARED, place))
+        )
+        return QuickPrepared(row["merchant_uid"], row["btid"], **msgspec.structs.asdict(private))
+
+    async def ask(self, question: QuickQuestion, now: datetime) -> QuickQuestion:
+        """Write the question down; the one that waits for its answer already, if there is one."""
+        while True:
+            row = await self._connection.fetchrow(
+                Q["ask"],
+                question.number,
+                question.merchant_id,
+                question.channel_id,
+                question.kind,
+                question.member_id,
+                question.partner_type,
+                question.partner_subtype,
+                now,
+            ) or await self._connection.fetchrow(
+                Q["asking"], question.channel_id, question.kind, question.member_id
+            )
+            if row is not None:
+                return _read(row)
+
+    async def of_number(self, number: str) -> QuickQuestion | None:
+        """The question of this number."""
+        row = await self._connection.fetchrow(Q["of_number"], number)
+        return None if row is None else _read(row)
+
+    async def end(
+        self, number: str, outcome: QuickMember | Declined, now: datetime
+    ) -> QuickQuestion | None:
+        """asking -> done or refused. None: it had ended before."""
+        values: tuple[Any, ...]
+        if isinstance(outcome, Declined):
+            values = ("refused", outcome.code, outcome.message, None, None)
+        else:
+            values = ("done", None, None, outcome.inserted_at, outcome.updated_at)
+        row = await self._connection.fetchrow(Q["end"], number, *values, now)
+        return None if row is None else _read(row)
+
+    async def _put(
+        self, query: str, merchant_id: int, prepared: QuickPrepared, now: datetime
+    ) -> bool:
+        private = Private(
+            cust_ip=prepared.cust_ip,
+            code_verifier=prepared.code_verifier,
+            prepaid_auth=prepared.prepaid_auth,
+            prepaid_amount=prepared.prepaid_amount,
+            vender_type=prepared.vender_type,
+            reward_id=prepared.reward_id,
+        )
+        sealed = self._connection.keyring.seal(
+            msgspec.json.encode(private), QUICK_PREPARED, f"{merchant_id}/{prepared.merchant_uid}"
+        )
+        row = await self._connection.fetchrow(
+            Q[query], merchant_id, prepared.merchant_uid, prepared.btid, sealed, now
+        )
+        return row is not None
+
+
+def _read(row: asyncpg.Record) -> QuickQuestion:
+    member = None
+    if row["inserted_at"] is not None:
+        member = QuickMember(row["member_id"], row["inserted_at"], row["updated_at"])
+    return QuickQuestion(
+        number=row["number"],
+        merchant_id=row["merchant_id"],
+        channel_id=row["channel_id"],
+        kind=row["kind"],
+        member_id=row["member_id"],
+        state=row["state"],
+        partner_type=row["partner_type"],
+        partner_subtype=row["partner_subtype"],
+        fail_code=row["fail_code"],
+        fail_reason=row["fail_reason"],
+        member=member,
+    )

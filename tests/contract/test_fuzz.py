@@ -19,7 +19,7 @@ from tests.contract.world import MARK, Owned, World, give_things, make_world
 from tests.rest.conftest import House, make_desk, serving
 from tests.support.scale import often
 
-REQUESTS = often(2_500, 50_000)
+REQUESTS = int(os.environ.get("NARU_FUZZ_REQUESTS", often(2_500, 50_000)))
 SEED = int(os.environ.get("NARU_FUZZ_SEED", "4"))
 
 

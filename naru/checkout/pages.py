@@ -54,11 +54,14 @@ def page(
     payment: Payment | None = None,
     form_action: str = "'none'",
     status: int = 200,
+    popup: bool = False,
+    ribbon: str | None = None,
     **values: Any,
 ) -> HTMLResponse:
     """One page. With a payment it may be framed by the page that opened it, and only as a layer.
 
-    `form_action` is the CSP source that this page's form may be posted to.
+    `form_action` is the CSP source that this page's form may be posted to. `popup`: it may stand in a
+    popup that somebody waits for. `ribbon` names the words that say that all this is a test.
     """
     nonce = secrets.token_urlsafe(16)
     html = _templates.get_template(template).render(
@@ -66,6 +69,7 @@ def page(
         words=words_of(language),
         nonce=nonce,
         payment=payment,
+        ribbon=ribbon or ("test" if payment is not None and payment.sandbox else None),
         script_data=_script_data,
         **values,
     )
@@ -83,7 +87,8 @@ def page(
     # A page without an origin (a WebView's local file) cannot be named in frame-ancestors; the
     # merchant allowed such pages on purpose.
     headers["Content-Security-Policy"] = policy
-    if payment is None or payment.window_mode != Mode.POPUP:
+    popup = popup or (payment is not None and payment.window_mode == Mode.POPUP)
+    if not popup:
         # In a popup this header would cut us off from the page that waits for our message; in a
         # frame it says nothing, and guards the layer's page when somebody opens it by itself.
         headers["Cross-Origin-Opener-Policy"] = "same-origin-allow-popups"

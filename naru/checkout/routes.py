@@ -104,7 +104,7 @@ USUAL_PACE = Pace(
 
 def routes(gateway: Gateway, pace: Pace = USUAL_PACE) -> list[Route]:
     """Every address of this door."""
-    door = _Door(gateway, pace)
+    door = Door(gateway, pace)
     returns = Returns(gateway)
     return [
         Route("/", door.home),
@@ -122,7 +122,9 @@ def routes(gateway: Gateway, pace: Pace = USUAL_PACE) -> list[Route]:
     ]
 
 
-class _Door:
+class Door:
+    """The handlers of payments, and what every handler of a browser's door needs."""
+
     def __init__(self, gateway: Gateway, pace: Pace) -> None:
         self._gateway = gateway
         self._pace = pace
@@ -151,7 +153,7 @@ class _Door:
         )
         if merchant is None:
             answer = {"code": -1, "msg": "등록되지 않은 판매자 코드입니다.", "data": []}
-            return _json(answer, ANYONE, 404)
+            return json_for(answer, ANYONE, 404)
         data = [
             {
                 "store_id": merchant.user_code,
@@ -164,7 +166,7 @@ class _Door:
             for channel in channels
             if channel.kind in ("payment", "certification")
         ]
-        return _json({"code": 0, "msg": None, "data": data}, ANYONE)
+        return json_for({"code": 0, "msg": None, "data": data}, ANYONE)
 
     async def open(self, request: Request) -> Response:
         """`POST /checkout/payments`: open a payment, or say why not."""
@@ -189,7 +191,7 @@ class _Door:
                 asked.merchant_uid, shape, "NOT_READY", NoChannel.sentence, None, status=404
             )
         origin = request.headers.get("origin")
-        if not _is_origin(origin) or not allows_page(merchant, origin):
+        if not is_origin(origin) or not allows_page(merchant, origin):
             log.warning("%s: refused a page of %.200r", merchant.user_code, origin)
             sentence = (
                 f"이 사이트({(origin or '출처 없음')[:200]})는 결제를 요청할 수 있는 주소로 등록되어 "
@@ -215,7 +217,7 @@ class _Door:
             payment, token = await start(self._gateway, opening)
         except Refused as refused:
             return _refused(asked, merchant, channel, refused)
-        return _json(
+        return json_for(
             {
                 "imp_uid": payment.imp_uid,
                 "merchant_uid": payment.merchant_uid,
@@ -231,7 +233,9 @@ class _Door:
         who = stranger(request.client and request.client.host)
         if wait := await self._wait(self._pace.results_of_address, who):
             # The page asks again in a second, which is all that it can do.
-            answer = _json({"state": "unknown", "result": None, "redirect_url": None}, ANYONE, 429)
+            answer = json_for(
+                {"state": "unknown", "result": None, "redirect_url": None}, ANYONE, 429
+            )
             answer.headers["Retry-After"] = str(wait)
             return answer
         imp_uid, token = request.path_params["imp_uid"], request.query_params.get("token", "")
@@ -239,10 +243,10 @@ class _Door:
             self._gateway, imp_uid, token
         )
         if payment is None:
-            return _json({"state": "unknown", "result": None, "redirect_url": None}, ANYONE, 404)
+            return json_for({"state": "unknown", "result": None, "redirect_url": None}, ANYONE, 404)
         if payment.step is Step.APPROVING:
             await ask_now(self._gateway, payment.imp_uid)
-        return _json(told(payment), payment.page_origin)
+        return json_for(told(payment), payment.page_origin)
 
     async def abandon(self, request: Request) -> Response:
         """The buyer closed the window. Answers the truth, which may be another one."""
@@ -253,15 +257,15 @@ class _Door:
             body = {}
         token, reason = body.get("token"), body.get("reason")
         if not isinstance(token, str) or reason not in ("closed", "popup_blocked", "replaced"):
-            return _json({"state": "unknown", "result": None, "redirect_url": None}, ANYONE, 400)
+            return json_for({"state": "unknown", "result": None, "redirect_url": None}, ANYONE, 400)
         payment = await payment_by_token(self._gateway, request.path_params["imp_uid"], token)
         if payment is None:
-            return _json({"state": "unknown", "result": None, "redirect_url": None}, ANYONE, 404)
+            return json_for({"state": "unknown", "result": None, "redirect_url": None}, ANYONE, 404)
         code, words = "F400", user_cancel_words(payment.pg_code, payment.callback_shape)
         if reason == "popup_blocked":
             code, words = POPUP_FAILED
         now = await abandon(self._gateway, payment.imp_uid, code, words) or payment
-        return _json(told(now), payment.page_origin)
+        return json_for(told(now), payment.page_origin)
 
     async def window(self, request: Request) -> Response:
         """The opening page: who sells what for how much, at once; then on to the PG."""
@@ -353,7 +357,7 @@ class _Door:
         return f"{url}?token={quote(token, safe='')}"
 
 
-def _is_origin(text: str | None) -> TypeGuard[str]:
+def is_origin(text: str | None) -> TypeGuard[str]:
     """Does this look as browsers write it? It will stand in headers and address our messages."""
     return text is not None and (text == NULL_ORIGIN or origin_of(text) == text)
 
@@ -392,7 +396,7 @@ def _refusal(
 ) -> Response:
     # A refusal holds nothing but the asker's own words, so every page may read why it was refused.
     error = refusal_object(shape, merchant_uid, code, sentence)
-    return _json({"error": error, "redirect_url": redirect_url}, ANYONE, status)
+    return json_for({"error": error, "redirect_url": redirect_url}, ANYONE, status)
 
 
 def _too_often(merchant_uid: str | None, shape: Shape, wait_seconds: int) -> Response:
@@ -401,7 +405,7 @@ def _too_often(merchant_uid: str | None, shape: Shape, wait_seconds: int) -> Res
     return answer
 
 
-def _json(answer: dict[str, Any], reader: str | None, status: int = 200) -> Response:
+def json_for(answer: dict[str, Any], reader: str | None, status: int = 200) -> Response:
     """JSON that pages of the origin `reader` may read."""
     headers = NO_STORE | {"Vary": "Origin", "Cross-Origin-Resource-Policy": "cross-origin"}
     if reader is not None:

@@ -28,6 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--mid", required=True, help="the merchant's number at the PG")
     add.add_argument("--connector", required=True, help="which translator speaks to the PG")
     add.add_argument("--test", action="store_true", help="the PG's test system: no real money")
+    add.add_argument(
+        "--kind", choices=("payment", "api_payment", "certification"), default="payment",
+        help="payments in a window (the default), cards by API, or 본인인증",
+    )  # fmt: skip
     add.add_argument("--name", default="", help="what staff call it")
     add.add_argument(
         "--settings-from", metavar="FILE", default=None,
@@ -70,11 +74,13 @@ async def _add(arguments: argparse.Namespace, settings: Settings) -> None:
     pg_settings = _read_settings(arguments.settings_from)
     async with database.open_store(settings) as store, store.begin() as session:
         merchant = await find.merchant(session, arguments.merchant)
-        first = not await session.channels.of_merchant(merchant.id)
+        channels = await session.channels.of_merchant(merchant.id)
+        first = not any(each.kind == arguments.kind for each in channels)
         channel_key = fresh.channel_key()
         added = await session.channels.add(
             merchant.id, channel_key, arguments.pg_code, arguments.mid, arguments.connector,
             test=arguments.test, settings=pg_settings, is_default=first, name=arguments.name,
+            kind=arguments.kind,
         )  # fmt: skip
     if not added:
         raise CliError(f"The merchant has {arguments.pg_code}.{arguments.mid} already.")
@@ -90,6 +96,7 @@ async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
                 channel.channel_key,
                 channel.connector,
                 "test" if channel.test else "live",
+                *([channel.kind] if channel.kind != "payment" else []),
                 *(["default"] if channel.is_default else []),
                 name,
             ]

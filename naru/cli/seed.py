@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from naru.store import Session, Store
 
 IMP_KEY = "imp_apikey"
+IMP_KEY_TOO = "imp_apiKey"  # the same pair, as some clients of i'mport spell it in their defaults
 IMP_SECRET = "ekKoeW8RyKuT0zgaZsUtXXTLQ4AhPFW3ZGseDA6bkA5lamv9OqDMnxyeB9wqOsuO9W3Mx9YSJ4dTqJ3f"  # noqa: S105  # public
 USER_CODES = ["imp00000000", "iamport", "impXXXXXXXXX"]
 WEBHOOK_PATH = "/payments/webhook"
@@ -50,6 +51,10 @@ async def demo_merchant(
                 allowed_return_origins=("loopback",),
                 allowed_webhook_origins=("loopback",),
             )
+        if not {IMP_KEY_TOO} & {
+            key["imp_key"] for key in await session.merchants.keys(merchant.id)
+        }:
+            await session.merchants.add_key(merchant.id, IMP_KEY_TOO, hash_secret(IMP_SECRET))
         # An address that somebody else chose for the merchant stays.
         if merchant.webhook_url is None or merchant.webhook_url.endswith(WEBHOOK_PATH):
             merchant = dataclasses.replace(merchant, webhook_url=shop_url + WEBHOOK_PATH)

@@ -23,7 +23,6 @@ from naru.domain.certification import (
     Stage,
     certifier,
     too_young,
-    window_mode,
     within_contract,
 )
 from naru.domain.channel import Channel
@@ -39,6 +38,7 @@ from naru.domain.ids import MerchantUid, hash_secret
 from naru.domain.merchant import Merchant
 from naru.domain.once import Once
 from naru.domain.outcome import Declined, NotFound, Unknown
+from naru.domain.pg_profile import Mode
 from naru.domain.window import WindowPlan
 from naru.payments.gateway import Gateway
 
@@ -61,7 +61,7 @@ class CertificationOpening:
     channel: Channel
     merchant_uid: MerchantUid
     mobile: bool
-    popup: bool
+    mode: Mode
     page_origin: str
     origin: str | None = None
     return_url: str | None = None
@@ -97,7 +97,7 @@ async def open_certification(
             number=gateway.ids.pg_order_no(),
             stage=Stage.OPENED,
             opened_at=gateway.now(),
-            window_mode=window_mode(mobile=opening.mobile, popup=opening.popup),
+            window_mode=opening.mode,
             page_origin=opening.page_origin,
             return_url=opening.return_url,
             request_id=opening.request_id,

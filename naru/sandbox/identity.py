@@ -24,7 +24,7 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 from msgspec import Meta
@@ -164,6 +164,16 @@ PERSONS: tuple[Registered, ...] = (
     ),
 )
 BY_PHONE = {each.phone: each for each in PERSONS}
+
+
+class PersonRow(TypedDict):
+    name: str
+    phone: str
+    birth: str  # YYMMDD and the seventh digit of the resident number
+    carrier: str
+    ko: str
+    en: str
+    code: str  # of the refusal, "" when there is none
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -705,7 +715,7 @@ async def answer_app(request: Request) -> Response:
     return json_response({"ok": True})
 
 
-def persons() -> list[Json]:
+def persons() -> list[PersonRow]:
     """The registered persons, for the page of scenarios."""
     return [
         {

@@ -23,7 +23,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from naru.sandbox import magic, window
+from naru.sandbox import identity, magic, window
 from naru.sandbox.company import Company, company_of
 from naru.sandbox.door import Refusal, json_response, read_page_json, render
 from naru.sandbox.ledger import Book, Row
@@ -52,6 +52,7 @@ class MagicContext(TypedDict):
     magic: list[MagicRow]
     cards: list[DemoCard]
     identifiers: list[IdentifierRow]  # of cash receipts
+    persons: list[identity.PersonRow]  # of the identity company
 
 
 class InboxMessage(TypedDict):
@@ -151,6 +152,7 @@ def _magic() -> MagicContext:
     return {
         "magic": window.all_magic_rows(),
         "cards": window.all_demo_cards(),
+        "persons": identity.persons(),
         "identifiers": [
             {"identifier": each.identifier, "ko": each.ko, "en": each.en, "code": each.code}
             for each in magic.IDENTIFIERS.values()

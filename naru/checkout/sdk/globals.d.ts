@@ -57,8 +57,10 @@ interface Dialog {
   remove(): void;
 }
 
-/** One call of request_pay, from the click to the callback. */
+/** One call of request_pay or certification, from the click to the callback. */
 interface Session {
+  kind: "payment" | "certification";
+  row: WindowMode | undefined;
   requestId: string;
   param: any;
   callback: any;

@@ -143,9 +143,10 @@ function seal(element) {
  * @param {Words} words
  * @param {string} language
  * @param {() => void} giveUp the buyer said so
+ * @param {string} kind payment or certification
  * @returns {Dialog}
  */
-function openDialog(container, surface, provider, small, words, language, giveUp) {
+function openDialog(container, surface, provider, small, words, language, giveUp, kind) {
   var before = /** @type {any} */ (document.activeElement);
   var page = document.documentElement;
   var overflowBefore = page.style.overflow;
@@ -154,7 +155,7 @@ function openDialog(container, surface, provider, small, words, language, giveUp
 
   var outer = document.createElement("div");
   outer.className =
-    "imp-dialog customizable payment-" + safeProvider + " " + surface + (small ? " popup" : "") +
+    "imp-dialog customizable " + kind + "-" + safeProvider + " " + surface + (small ? " popup" : "") +
     (/iPhone|iPad|iPod/.test(navigator.userAgent) ? " ios" : "");
   outer.tabIndex = -1;
   outer.lang = language;

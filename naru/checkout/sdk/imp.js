@@ -76,23 +76,29 @@ function remember(userCode, tierCode) {
 /**
  * @param {any} param
  * @param {any} callback
+ * @param {"certification"} [asked] a payment unless it is said
  */
-function begin(param, callback) {
+function begin(param, callback, asked) {
   if (current) giveUp(current, "replaced");
 
+  /** @type {"payment" | "certification"} */
+  var kind = asked || "payment";
   var given = withDefaults(param);
   var surface = surfaceOf();
   var language = languageOf(own(given, "language") || own(given, "locale"));
-  var provider = providerOf(given, merchant.channels);
-  var mode = modeOf(provider, given, surface);
+  var provider = providerOf(given, merchant.channels, kind);
+  var row = asked ? CERTIFICATION_WINDOW : own(WINDOW_MODES, provider);
+  var mode = asked ? certificationMode(given, surface) : modeOf(provider, given, surface);
   /** @type {Session} */
   var session = {
+    kind: kind,
+    row: row,
     requestId: newRequestId(),
     param: given,
     callback: callback,
     surface: surface,
     provider: provider || "default",
-    words: WORDS[language],
+    words: asked ? certificationWords(language) : WORDS[language],
     language: language,
     dialog: null,
     popup: null,
@@ -105,7 +111,7 @@ function begin(param, callback) {
   current = session;
   // Before anything else: a browser lets a popup open only while the click is being handled.
   if (mode === "popup") {
-    session.popup = openPopup(own(WINDOW_MODES, provider), "about:blank", session.words.loading);
+    session.popup = openPopup(row, "about:blank", session.words.loading);
   }
   session.dialog = openDialog(
     merchant.container || document.body,
@@ -116,7 +122,8 @@ function begin(param, callback) {
     language,
     function () {
       giveUp(session, "closed");
-    }
+    },
+    kind
   );
   session.cleanups.push(
     listenToWindow(coreOrigin, session.requestId, isWindowOf(session), function (message) {
@@ -159,7 +166,7 @@ function ask(session, mode) {
     finish(session, failureOf(session, "F400", BAD_PARAM), null);
     return;
   }
-  askGateway("POST", core + "/checkout/payments", body, function (answer) {
+  askGateway("POST", core + "/checkout/" + session.kind + "s", body, function (answer) {
     var refused = own(answer.body, "error");
     if (answer.status === 200 && own(answer.body, "imp_uid")) {
       session.payment = answer.body;
@@ -168,7 +175,7 @@ function ask(session, mode) {
     } else if (refused) {
       finish(session, refused, session.givingUp ? null : own(answer.body, "redirect_url"));
     } else {
-      finish(session, failureOf(session, "F500", NO_GATEWAY), null);
+      finish(session, failureOf(session, "F500", session.words.noGateway || NO_GATEWAY), null);
     }
   });
 }
@@ -244,7 +251,7 @@ function offerPopup(session, url) {
     {
       text: words.open,
       press: function () {
-        session.popup = openPopup(own(WINDOW_MODES, session.provider), "about:blank", words.loading);
+        session.popup = openPopup(session.row, "about:blank", words.loading);
         if (session.popup) followInPopup(session, url);
       },
     },
@@ -292,7 +299,7 @@ function waitForCutPopup(session) {
 
   function reopen() {
     var payment = session.payment;
-    if (payment) openPopup(own(WINDOW_MODES, session.provider), payment.window_url, "");
+    if (payment) openPopup(session.row, payment.window_url, "");
   }
 }
 
@@ -370,7 +377,7 @@ function poll(session, until) {
       callWindow(session, "result", null, function (answer) {
         if (session.ended || told(session, answer)) return;
         if (until !== null && new Date().getTime() > until) {
-          finish(session, failureOf(session, "F500", NOT_KNOWN_YET), null);
+          finish(session, failureOf(session, "F500", session.words.notKnown || NOT_KNOWN_YET), null);
         } else {
           poll(session, until);
         }
@@ -399,7 +406,8 @@ function told(session, answer) {
 function callWindow(session, what, fields, done) {
   var payment = session.payment;
   if (!payment) return;
-  var url = core + "/checkout/payments/" + encodeURIComponent(payment.imp_uid) + "/" + what;
+  var url =
+    core + "/checkout/" + session.kind + "s/" + encodeURIComponent(payment.imp_uid) + "/" + what;
   if (fields) {
     fields.token = payment.token;
     askGateway("POST", url, toJson(fields), done);
@@ -426,7 +434,8 @@ function finish(session, result, redirectUrl) {
     if (typeof session.callback === "function") {
       session.callback.call({}, result);
     } else if (failed && session.surface === "mobile") {
-      goTo(failureUrl(core, own(session.param, "m_redirect_url"), result));
+      var flag = session.kind === "certification" ? "success" : "imp_success";
+      goTo(failureUrl(core, own(session.param, "m_redirect_url"), result, flag));
     } else if (failed) {
       complain("[" + own(result, "error_code") + "] " + own(result, "error_msg"));
     }
@@ -475,7 +484,7 @@ function failureOf(session, code, text) {
     error_code: code,
     error_msg: text,
   };
-  if (GENERATION === "old") result.success = false;
+  if (GENERATION === "old" || session.kind === "certification") result.success = false;
   return result;
 }
 
@@ -536,6 +545,17 @@ var IMP = {
     }
     if (!merchant.userCode) return refuseUninitialised();
     begin(param, callback);
+    return undefined;
+  },
+
+  /** @param {any} param @param {any} [callback] @returns {any} */
+  certification: function (param, callback) {
+    if (param === null || typeof param !== "object") {
+      window.alert(ALERT_NO_PARAM);
+      return false;
+    }
+    if (!merchant.userCode) return refuseUninitialised();
+    begin(param, callback, "certification");
     return undefined;
   },
 

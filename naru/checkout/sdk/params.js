@@ -100,9 +100,10 @@ function surfaceOf() {
  * The server chooses again and has the last word; we need it early because popups open in the click.
  * @param {{ [key: string]: any }} param
  * @param {Channel[] | null} channels null until the gateway has told them
+ * @param {string} [kind] payment (unless it is said) or certification
  * @returns {string}
  */
-function providerOf(param, channels) {
+function providerOf(param, channels, kind) {
   var pg = String(own(param, "pg") || "").split(".");
   var key = own(param, "channelKey");
   if (!channels) return key ? "" : pg[0];
@@ -110,7 +111,7 @@ function providerOf(param, channels) {
   var sameProvider = "";
   for (var index = 0; index < channels.length; index += 1) {
     var channel = channels[index];
-    if (channel.type !== "payment") continue;
+    if (channel.type !== (kind || "payment")) continue;
     if (key && channel.channel_key === key) return channel.pg_provider;
     if (!fallback) fallback = channel.pg_provider;
     if (channel.pg_provider === pg[0]) sameProvider = pg[0];

@@ -19,9 +19,10 @@ function goTo(url) {
  * @param {string} core
  * @param {any} returnUrl the merchant's m_redirect_url
  * @param {Result} result the failure
+ * @param {string} flag what says in the query that it failed
  * @returns {string}
  */
-function failureUrl(core, returnUrl, result) {
+function failureUrl(core, returnUrl, result, flag) {
   var usable = typeof returnUrl === "string" && /^https?:\/\//i.test(returnUrl);
   var url = usable ? String(returnUrl) : core + "/checkout/fail";
   var hash = url.indexOf("#");
@@ -29,7 +30,7 @@ function failureUrl(core, returnUrl, result) {
   var rest = hash < 0 ? url : url.slice(0, hash);
   var joint = rest.indexOf("?") < 0 ? "?" : /[?&]$/.test(rest) ? "" : "&";
   var query = "imp_uid=" + queryText(result.imp_uid);
-  if (usable) query += "&merchant_uid=" + queryText(result.merchant_uid) + "&imp_success=false";
+  if (usable) query += "&merchant_uid=" + queryText(result.merchant_uid) + "&" + flag + "=false";
   else query += "&success=false";
   query += "&error_code=" + queryText(result.error_code);
   query += "&error_msg=" + queryText(result.error_msg);

@@ -7,6 +7,15 @@ const EVERY_MS = 1_500;
 const list = document.getElementById("messages");
 const shown = new Set();
 
+/** Addresses of our own, which apps send, can be pressed; anybody else's stay text. */
+function linked(text) {
+  return text
+    .split(/(https?:\/\/\S+)/)
+    .map((part) =>
+      part.startsWith(`${location.origin}/identity/`) ? h("a", { href: part, target: "_blank", rel: "noopener" }, part) : part,
+    );
+}
+
 function show({ messages }) {
   document.getElementById("nothing").hidden = messages.length > 0;
   // Oldest first, so that each new one ends up above the others.
@@ -18,7 +27,7 @@ function show({ messages }) {
         "li",
         { "data-message": message.id },
         h("span", { class: "small-print" }, `${message.to} · `, moment(message.at)),
-        h("span", { class: "text" }, message.text),
+        h("span", { class: "text" }, linked(message.text)),
       ),
     );
   }

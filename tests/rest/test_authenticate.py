@@ -26,6 +26,7 @@ async def get_token(desk: Desk, **how: Any) -> Answered:
     return await desk.ask("POST", "/users/getToken", token=None, **how)
 
 
+@pytest.mark.operation("POST /users/getToken")
 async def test_a_token_has_three_keys_and_half_an_hour(desk: Desk) -> None:
     answer = await get_token(desk, json=pair(desk.shop))
 
@@ -69,6 +70,7 @@ async def test_a_wrong_pair_is_told_in_v1s_words(desk: Desk) -> None:
 
 @pytest.mark.fault("J1_LR")
 @pytest.mark.promise("P22")
+@pytest.mark.operation("POST /users/getToken")
 async def test_the_same_token_is_answered_until_its_last_minute(desk: Desk) -> None:
     first = (await get_token(desk, json=pair(desk.shop))).response
     desk.clock.advance(1800 - 61)

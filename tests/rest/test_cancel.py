@@ -17,6 +17,7 @@ async def cancel(desk: Desk, path: str = "/payments/cancel", **fields: Any) -> A
     return await desk.ask("POST", path, json=fields)
 
 
+@pytest.mark.operation("POST /payments/cancel")
 async def test_everything_is_given_back(desk_with_pg: Desk) -> None:
     desk = desk_with_pg
     payment = await desk.buy(1004)
@@ -38,6 +39,7 @@ async def test_everything_is_given_back(desk_with_pg: Desk) -> None:
     assert (await cancel(desk, merchant_uid=payment.merchant_uid)).verdict == ALREADY
 
 
+@pytest.mark.operation("POST /payments/cancel")
 async def test_a_part_is_given_back_again_and_again_until_nothing_is_left(
     desk_with_pg: Desk,
 ) -> None:

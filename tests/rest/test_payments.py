@@ -20,6 +20,7 @@ def uids(answer: Answered) -> list[str]:
     return [payment["imp_uid"] for payment in listed]
 
 
+@pytest.mark.operation("GET /payments/{imp_uid}")
 async def test_one_payment_is_found_by_its_id_with_every_verb_and_a_slash(desk: Desk) -> None:
     payment = await desk.pay()
 
@@ -57,6 +58,7 @@ async def test_an_unknown_payment_is_a_404_in_v1s_words(desk: Desk, imp_uid: str
     assert body["response"] is None
 
 
+@pytest.mark.operation("GET /payments")
 async def test_many_payments_come_newest_first_and_once(desk: Desk) -> None:
     older = await desk.pay()
     desk.clock.advance(10)
@@ -77,6 +79,7 @@ async def test_many_payments_come_newest_first_and_once(desk: Desk) -> None:
     assert uids(await desk.ask("POST", "/payments", json={"imp_uid": [a, b]})) == [b, a]
 
 
+@pytest.mark.operation("GET /payments")
 async def test_some_missing_is_207_and_all_missing_is_404(desk: Desk) -> None:
     payment = await desk.pay()
 
@@ -97,6 +100,7 @@ async def test_a_hundred_names_are_answered_and_more_refused(desk: Desk) -> None
     assert answer.body["code"] == -1
 
 
+@pytest.mark.operation("GET /payments/find/{merchant_uid}/{payment_status}")
 async def test_an_order_is_found_by_its_number_and_sorting(desk: Desk) -> None:
     first = await desk.fail(merchant_uid="주문/1 ?")
     desk.clock.advance(10)
@@ -135,6 +139,7 @@ async def test_a_status_that_does_not_exist_is_told_in_v1s_words(desk: Desk) -> 
     assert (await desk.ask("GET", "/payments/findAll/nothing/paid")).verdict == NO_PAYMENT
 
 
+@pytest.mark.operation("GET /payments/findAll/{merchant_uid}/{payment_status}")
 async def test_every_try_of_an_order_is_listed_a_page_at_a_time(desk: Desk) -> None:
     payments = []
     for _ in range(5):
@@ -203,6 +208,7 @@ async def one_of_each(desk: Desk) -> dict[str, str]:
     return made
 
 
+@pytest.mark.operation("GET /payments/status/{payment_status}")
 async def test_lists_by_status_add_up(desk: Desk) -> None:
     made = await one_of_each(desk)
 
@@ -314,6 +320,7 @@ async def test_custom_data_comes_back_as_it_was_stored(desk: Desk) -> None:
     assert answer.raw.isascii()
 
 
+@pytest.mark.operation("GET /payments/{imp_uid}/balance")
 async def test_the_balance_of_a_payco_payment_adds_up(desk: Desk) -> None:
     payment = await desk.pay(pg_code="payco", amount=Money(1_000), tax_free=Money(120))
 

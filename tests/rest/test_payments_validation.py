@@ -16,6 +16,9 @@ async def prepare(desk: Desk, method: str = "POST", **fields: Any) -> Answered:
     return await desk.ask(method, "/payments/prepare", json=fields)
 
 
+@pytest.mark.operation(
+    "POST /payments/prepare", "PUT /payments/prepare", "GET /payments/prepare/{merchant_uid}"
+)
 async def test_an_amount_is_announced_once_changed_and_read(desk: Desk) -> None:
     announced = await prepare(desk, merchant_uid="M00001", amount=10000)
     again = await prepare(desk, merchant_uid="M00001", amount=10000)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.rest.conftest import Desk
 
 
+@pytest.mark.operation("GET /users/pg")
 async def test_channels_are_listed_without_the_pgs_keys(desk: Desk) -> None:
     channel = desk.shop.channel
 

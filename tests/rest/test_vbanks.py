@@ -27,6 +27,7 @@ async def issue(desk: Desk, **changes: Any) -> Answered:
     )
 
 
+@pytest.mark.operation("POST /vbanks")
 async def test_an_account_is_issued_and_waits(desk_with_pg: Desk) -> None:
     desk = desk_with_pg
     due = int(desk.clock().timestamp()) + 86_400
@@ -86,6 +87,7 @@ async def test_a_paid_order_gets_no_account(desk: Desk) -> None:
     assert answer.verdict == (200, 1, "이미 결제가 이루어진 거래건입니다.")
 
 
+@pytest.mark.operation("DELETE /vbanks/{imp_uid}")
 async def test_an_account_is_closed_once(desk_with_pg: Desk) -> None:
     desk = desk_with_pg
     imp_uid = (await issue(desk)).response["imp_uid"]

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from naru.sandbox import magic
 from naru.sandbox.company import company_of
 from naru.sandbox.door import Refusal, json_response, read_page_json, render
 from naru.sandbox.held import shipment
@@ -60,7 +61,13 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 async def ship(call: Call) -> Answer | Response:
-    return await answer_once(call, call.read(ShipmentAsk), _ship)
+    ask = call.read(ShipmentAsk)
+    means = magic.IDENTIFIERS.get(ask.invoice)
+    if means is None or means.stage != "shipment":
+        return await answer_once(call, ask, _ship)
+    if means.code is not None:
+        return declined(ask.number, means.code, means.message)
+    return await answer_once(call, ask, _ship, manner=means.manner)
 
 
 def _ship(book: Book, mid: str, ask: ShipmentAsk, now: int) -> Answer:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["authentication", "approval", "net_cancel", "cancel"]
+Stage = Literal["authentication", "approval", "net_cancel", "cancel", "order"]
 AnswerKind = Literal["truth", "silence", "cut", "garbage", "forged", "error_page"]
 
 
@@ -267,6 +267,31 @@ SCENARIOS: tuple[Scenario, ...] = (
         amount=900_036,
         manner=Manner(answers="garbage"),
     ),
+    Scenario(
+        "order_refused",
+        "order",
+        "주문에 대한 요청(발송, 반품, 주문상태 등)이 모두 거절됩니다.",
+        "Whatever is told about the order (shipping, returns, its status) is refused.",
+        amount=900_041,
+        code="MAINTENANCE",
+        message="점검 중입니다. 잠시 후 다시 시도해 주세요.",
+    ),
+    Scenario(
+        "order_silent_done",
+        "order",
+        "주문에 대한 요청이 처리되지만 대답이 오지 않습니다.",
+        "What is told about the order is done, but no answer ever comes.",
+        amount=900_042,
+        manner=Manner(answers="silence"),
+    ),
+    Scenario(
+        "order_silent_undone",
+        "order",
+        "주문에 대한 요청이 처리되지 않고 대답도 오지 않습니다.",
+        "What is told about the order is not done, and no answer ever comes.",
+        amount=900_043,
+        manner=Manner(answers="silence", does=False),
+    ),
 )
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
@@ -279,6 +304,7 @@ BAD_NUMBER_CHARGED = ("F113", "[F113]거래거절 카드번호틀림")
 BAD_EXPIRY = ("F114", "[F114]유효기간 오류")
 BAD_CVC = ("F115", "[F115]CVC 오류")
 BAD_PASSWORD = ("F116", "[F116]비밀번호 오류")
+FORGOTTEN_KEY = ("KEY_FORGOTTEN", "삭제된 빌링키입니다.")
 UNKNOWN_KEY = ("F210", "등록되지 않은 빌링키입니다.")
 
 # The first two digits of a card's password that cause something: of a key that is asked for, and of
@@ -295,13 +321,14 @@ KEY_MANNERS = {
 
 @dataclass(frozen=True, slots=True)
 class MagicIdentifier:
-    """A phone number on a cash receipt that decides what happens: when it is issued, or when it is cancelled.
+    """A number that decides what happens: a phone number on a cash receipt, when it is issued or when it is
+    cancelled; an invoice number of a shipment.
 
     What is acted out is acted out once: the same question asked again is answered with the truth.
     """
 
     identifier: str
-    stage: Literal["receipt", "revoke"]
+    stage: Literal["receipt", "revoke", "shipment"]
     ko: str
     en: str
     code: str | None = None
@@ -368,6 +395,28 @@ IDENTIFIERS = {
             "revoke",
             "발급 후 취소하면, 취소되지 않고 대답도 오지 않습니다.",
             "Its cancel is not done, and no answer ever comes.",
+            manner=Manner(answers="silence", does=False),
+        ),
+        MagicIdentifier(
+            "900000000001",
+            "shipment",
+            "송장번호로 쓰면 배송정보 등록이 거절됩니다.",
+            "As an invoice number: the shipment is declined.",
+            code="INVOICE_UNKNOWN",
+            message="택배사에 등록되지 않은 송장번호입니다.",
+        ),
+        MagicIdentifier(
+            "900000000002",
+            "shipment",
+            "송장번호로 쓰면 배송정보가 등록되었지만 대답이 오지 않습니다.",
+            "As an invoice number: the shipment is taken, but no answer ever comes.",
+            manner=Manner(answers="silence"),
+        ),
+        MagicIdentifier(
+            "900000000003",
+            "shipment",
+            "송장번호로 쓰면 배송정보가 등록되지 않았고 대답도 오지 않습니다.",
+            "As an invoice number: the shipment is not taken, and no answer ever comes.",
             manner=Manner(answers="silence", does=False),
         ),
     )

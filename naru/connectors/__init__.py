@@ -9,7 +9,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from enum import Enum, auto
 from importlib import import_module
 from typing import ClassVar, Protocol
@@ -46,9 +46,10 @@ from naru.domain.outcome import (
     Unknown,
 )
 from naru.domain.payment import Buyer, Payment
-from naru.domain.shipping import Errand, ErrandDone
 from naru.domain.point_account import PointAccount
 from naru.domain.quick import QuickMember, QuickQuestion
+from naru.domain.shipping import Errand, ErrandDone
+from naru.domain.wallet_order import WalletOrder
 from naru.domain.window import WindowPlan
 from naru.domain.window_rules import WindowRules
 from naru.wire import Wire
@@ -68,10 +69,12 @@ class Can(Enum):
     LIST_BOOK = auto()  # show its own book of movements, page by page
     ISSUE_ACCOUNT = auto()  # virtual account without a window
     CLOSE_ACCOUNT = auto()
-    ISSUE_BARCODE = auto()  # a number that is paid at the till of a convenience store
     POINTS = auto()  # welfare points, taken by the name and password of a person
+    LOOK_UP = auto()  # whose account a number is; the orders of a day at a wallet company
     QUICK_PAY = auto()  # members of a shop with a PIN and a wallet of prepaid money
+    ISSUE_BARCODE = auto()  # a number that is paid at the till of a convenience store
     BILLING = auto()  # keep a card under a key of its own, and charge it by that
+    REPEAT_CHARGE = auto()  # the same charge by a key once more has one effect and the same answer
     KEY_IN = auto()  # charge a card by its number, once
     CERTIFY = auto()  # show a window in which a person proves who they are
     CASH_RECEIPT = (
@@ -226,8 +229,16 @@ class Connector(Protocol):
     ) -> AccountIssued | Declined | Unknown:
         """Issue or register a barcode, which is closed and paid as an account. Only with Can.ISSUE_BARCODE."""
 
-    def read_scan(
-        self, channel: Channel, headers: dict[str, str], body: bytes
+    async def account_holder(
+        self, channel: Channel, bank_code: str, number: str
+    ) -> str | NotFound | Declined | Unknown:
+        """Whose bank account this is. Only with Can.LOOK_UP, as the one below."""
+
+    async def wallet_orders(
+        self, channel: Channel, wallet: str, day: date, page: int
+    ) -> tuple[WalletOrder, ...] | Declined | Unknown:
+        """The orders that were begun at this wallet on a day in Korea, oldest first, a page of them."""
+
     async def points_left(
         self, channel: Channel, account: PointAccount
     ) -> int | Declined | Unknown:
@@ -251,6 +262,8 @@ class Connector(Protocol):
     ) -> Outcome:
         """Take the money from a member's wallet; their PIN was entered for the order `pin_order_no`."""
 
+    def read_scan(
+        self, channel: Channel, headers: dict[str, str], body: bytes
     ) -> BarcodeRead | None:
         """The till's question; None for anything else. Raises ForgedReturn without its proof.
         `acknowledge` says yes or no. Only with Can.ISSUE_BARCODE.

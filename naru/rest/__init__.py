@@ -12,15 +12,20 @@ from naru.rest import (
     certifications,
     codes,
     cvs,
+    escrow_logis,
+    kakao,
     kcpquick,
+    partners,
     payments,
     payments_validation,
+    receipts,
     subscribe,
     subscribe_customer,
     subscribe_schedule,
     tiers,
     users,
     vbanks,
+    vbanks_holder,
 )
 from naru.rest.door import Door
 from naru.rest.operation import Operation
@@ -39,10 +44,15 @@ def operations() -> tuple[Operation, ...]:
         *subscribe.OPERATIONS,
         *subscribe_customer.OPERATIONS,
         *subscribe_schedule.OPERATIONS,
+        *receipts.OPERATIONS,
+        *partners.OPERATIONS,
+        *escrow_logis.OPERATIONS,
         *codes.OPERATIONS,
         *cvs.OPERATIONS,
         *benepia.OPERATIONS,
         *kcpquick.OPERATIONS,
+        *kakao.OPERATIONS,
+        *vbanks_holder.OPERATIONS,
     )
 
 

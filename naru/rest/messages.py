@@ -35,6 +35,12 @@ KEY_NOT_ISSUED = "카드정보 인증 및 빌키 발급에 실패하였습니다
 NO_CHANNEL_GROUP = "등록 된 채널 그룹(스마트 라우팅) 정보를 찾을 수 없습니다."
 CUSTOMERS_MAX = "customer_uid 는 100개까지 조회할 수 있습니다."
 
+# Ours: look-ups on old paths.
+NO_HOLDER = "해당 계좌의 예금주를 찾을 수 없습니다."
+NO_HOLDER_LOOKUP = "예금주 조회를 지원하지 않는 PG사입니다."
+NO_KAKAO_LOOKUP = "카카오페이 주문내역 조회를 지원하지 않는 PG사입니다."
+NO_LOOKUP_ANSWER = "PG사가 응답하지 않아 조회할 수 없습니다. 잠시 후 다시 시도해주세요."
+
 # Ours: quick pay.
 NO_MEMBER = "유효하지 않은 member_id 입니다."
 NO_QUICK_CHANNEL = "KCP 퀵페이 채널을 찾을 수 없습니다."

@@ -13,6 +13,7 @@ from naru.connectors.sandbox.billing import Billing
 from naru.connectors.sandbox.cvs import Cvs
 from naru.connectors.sandbox.escrow import Escrow
 from naru.connectors.sandbox.identity import Identity
+from naru.connectors.sandbox.lookups import Lookups
 from naru.connectors.sandbox.payments import Payments
 from naru.connectors.sandbox.points import Points
 from naru.connectors.sandbox.quick import Quick
@@ -20,7 +21,9 @@ from naru.connectors.sandbox.receipts import Receipts
 from naru.wire import Wire
 
 
-class Sandbox(Payments, Billing, Identity, Cvs, Points, Quick, Receipts, Escrow, Connector):
+class Sandbox(
+    Payments, Billing, Identity, Cvs, Points, Quick, Lookups, Receipts, Escrow, Connector
+):
     """The sandbox PG. Everything can be looked up and undone, as with the best of PGs."""
 
     can = frozenset(Can)

@@ -27,6 +27,7 @@ from naru.domain.certification import (
     WrongCode,
 )
 from naru.domain.channel import Channel
+from naru.domain.mall import Acted, CashAmount, OrderAct, ProductOrder, Review
 from naru.domain.money import Money
 from naru.domain.outcome import (
     AccountIssued,
@@ -82,6 +83,7 @@ class Can(Enum):
     )  # tell the tax office of money; the same question once more is one receipt
     SHIP_ESCROW = auto()  # take a shipment, so that the buyer may confirm it
     SPLIT_SLIP = auto()  # put sub-shops on a sales slip
+    MALL = auto()  # product orders with lives of their own, and what is told about orders
     CERTIFY_CODE = auto()  # the same without a window: a code, or a question in an app
 
 
@@ -334,6 +336,32 @@ class Connector(Protocol):
         self, channel: Channel, since: datetime, until: datetime, after: str | None
     ) -> BookPage | Unknown:
         """What moved from `since` up to `until`, oldest first: the page behind `after`. Only with Can.LIST_BOOK."""
+
+    async def act_on_order(self, channel: Channel, act: OrderAct) -> Acted | Declined | Unknown:
+        """Tell the PG something about an order that moves no money. Only with Can.MALL, as the five below."""
+
+    async def end_act(self, channel: Channel, number: str) -> Acted | Declined | Unknown:
+        """What became of the act with this number; if nothing has, nothing will (Declined)."""
+
+    async def product_orders(
+        self, channel: Channel, order_no: str
+    ) -> tuple[ProductOrder, ...] | NotFound | Unknown:
+        """The product orders of one payment, in their order. `goods` of a CancelOrder gives one back."""
+
+    async def product_order(
+        self, channel: Channel, product_order_id: str
+    ) -> ProductOrder | NotFound | Unknown:
+        """One product order by the PG's number."""
+
+    async def reviews(
+        self, channel: Channel, since: datetime, until: datetime, *, premium: bool
+    ) -> tuple[Review, ...] | Unknown:
+        """What buyers wrote from `since` to `until`, oldest first."""
+
+    async def cash_amount(
+        self, channel: Channel, order_no: str
+    ) -> CashAmount | Declined | NotFound | Unknown:
+        """How much of a payment a cash receipt may be issued for."""
 
     def read_notice(
         self, channel: Channel, headers: dict[str, str], body: bytes

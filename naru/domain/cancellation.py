@@ -13,7 +13,7 @@ from naru.domain.errors import (
 )
 from naru.domain.money import Money
 from naru.domain.once import Once
-from naru.domain.outcome import CancelOrder, RefundAccount
+from naru.domain.outcome import CancelOrder, Goods, RefundAccount
 from naru.domain.payment import Payment, Step
 
 
@@ -22,6 +22,8 @@ class CancelRequest:
     """What the merchant asks. `amount` None or 0 means all that is left.
 
     `once` belongs to the Idempotency-Key that came with it; the cancel's number is bound to it.
+    `act_no` is the number of a planned act about `goods` (`MallAct`): the cancel has the same number,
+    and is reserved only while the act is still planned.
     """
 
     amount: Money | None = None
@@ -32,6 +34,8 @@ class CancelRequest:
     refund_account: RefundAccount | None = None
     enable_webhook: bool = False
     once: Once | None = None
+    goods: Goods | None = None
+    act_no: str | None = None
 
 
 def plan_cancellation(payment: Payment, request: CancelRequest, cancel_no: str) -> CancelOrder:
@@ -41,7 +45,7 @@ def plan_cancellation(payment: Payment, request: CancelRequest, cancel_no: str) 
     """
     if payment.step is Step.CANCELLED:
         raise AlreadyCancelled
-    if payment.step is not Step.PAID or payment.pg_tid is None:
+    if payment.step is not Step.PAID or payment.pg_tid is None or not payment.amount:
         raise NotCancellable
     if request.checksum is not None and request.checksum != payment.balance:
         raise BalanceChanged
@@ -67,4 +71,5 @@ def plan_cancellation(payment: Payment, request: CancelRequest, cancel_no: str) 
         vat=request.vat,
         reason=request.reason,
         refund_account=request.refund_account,
+        goods=request.goods,
     )

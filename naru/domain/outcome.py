@@ -92,6 +92,19 @@ Inquired = Approved | AccountIssued | Declined | NotFound | Undone | Unknown
 
 
 @dataclass(frozen=True, slots=True)
+class Goods:
+    """The product order whose money a cancel gives back: the PG ends both in one deed.
+
+    `act` is cancel, approve-cancel or approve-return (`MallAct`).
+    """
+
+    product_order_id: str
+    act: str
+    reason: str = ""
+    memo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CancelOrder:
     """The question: give this much back. Both balances, because PGs want one or the other."""
 
@@ -103,6 +116,7 @@ class CancelOrder:
     vat: Money | None
     reason: str
     refund_account: RefundAccount | None = None
+    goods: Goods | None = None
 
     @property
     def balance_after(self) -> Money:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from typing import Any
 
 from naru.connectors import Can
 from naru.domain.cancellation import CancelRequest, plan_cancellation
@@ -224,7 +225,7 @@ async def _reserve(
                 places.enter_context(gateway.pg_load.asking(channel.id))
                 before = moment(gateway)
                 now = before.day
-                journal = {
+                journal: dict[str, Any] = {
                     "tax_free": order.tax_free.minor,
                     "vat": None if order.vat is None else order.vat.minor,
                     "reason": order.reason,

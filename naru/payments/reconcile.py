@@ -19,6 +19,7 @@ from naru.domain.outcome import (
     CancelOrder,
     CancelOutcome,
     Declined,
+    Goods,
     Inquired,
     NotFound,
     Outcome,
@@ -33,6 +34,7 @@ from naru.payments.close_virtual_account import settle_close
 from naru.payments.gateway import Gateway
 from naru.payments.keep_ticket import kept_ticket
 from naru.payments.recovery import Way, way, way_when_not_found
+from naru.payments.repeat_charge import repeat_charge
 from naru.payments.settle import settle_approval, settle_undoing, undo
 from naru.store.intents import Intent
 from naru.store.queue import SETTLE_PAYMENT
@@ -141,6 +143,10 @@ async def _finish_approval(
             found = await _repeat(gateway, payment, channel, intent)
     await _answered(gateway, channel, intent, found)
     if isinstance(found, NotFound):
+        again = await repeat_charge(gateway, payment, channel, intent, asked_at)
+        if again is not None:
+            await _answered(gateway, channel, intent, again)
+            return await settle_approval(gateway, payment, channel, again, fence=intent.fence)
         next_way = way_when_not_found(connector, intent, asked_at)
         match next_way:
             case Way.NET_CANCEL:
@@ -245,4 +251,5 @@ def read_cancel_order(payment: Payment, intent: Intent) -> CancelOrder:
         tax_free=Money(int(intent.request.get("tax_free", 0)), currency),
         vat=None if vat is None else Money(int(vat), currency),
         reason=str(intent.request.get("reason", "")),
+        goods=Goods(**goods) if isinstance(goods := intent.request.get("goods"), dict) else None,
     )

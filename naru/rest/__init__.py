@@ -15,9 +15,12 @@ from naru.rest import (
     escrow_logis,
     kakao,
     kcpquick,
+    naver,
     partners,
+    payco,
     payments,
     payments_validation,
+    paymentwall,
     receipts,
     subscribe,
     subscribe_customer,
@@ -53,6 +56,9 @@ def operations() -> tuple[Operation, ...]:
         *kcpquick.OPERATIONS,
         *kakao.OPERATIONS,
         *vbanks_holder.OPERATIONS,
+        *naver.OPERATIONS,
+        *payco.OPERATIONS,
+        *paymentwall.OPERATIONS,
     )
 
 

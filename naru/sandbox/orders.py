@@ -18,6 +18,7 @@ Origin = Annotated[str, Meta(max_length=270, pattern=r"^https?://[A-Za-z0-9.\-\[
 OrderNo = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{6,40}\Z")]
 CancelNo = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{6,60}\Z")]
 Amount = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
+AmountOrNothing = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
 Time = Annotated[int, Meta(ge=0, le=32_503_680_000)]
 Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,40}\Z")]
@@ -91,11 +92,23 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return rules.get(code) or rules.get("*") or CardRule(code=code)
 
 
+class MallLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A product that a mall sells by an order of its own; amounts in the smallest unit, null: not said."""
+
+    product_id: ShortText
+    name: ShortText
+    option_id: ShortText = ""
+    option_name: ShortText = ""
+    quantity: Annotated[int, Meta(ge=1, le=9_999)] = 1
+    amount: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] | None = None
+    delivery_amount: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] = 0
+
+
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `POST /v1/orders`; amounts in the currency's smallest unit, times in seconds."""
 
     order_no: OrderNo
-    amount: Amount
+    amount: AmountOrNothing  # nothing only where a card is kept
     currency: Currency
     tax_free: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] = 0
     item_name: LongText
@@ -112,7 +125,9 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     buyer: Buyer | None = None
     installments: Annotated[tuple[Months, ...], Meta(max_length=61)] | None = None
     rules: Rules = Rules()
+    keep_card: bool = False  # under a billing key, which the approval answers
     vbank_due: Time | None = None
+    mall: Annotated[tuple[MallLine, ...], Meta(max_length=50)] = ()
     test: bool = True
 
     @property

@@ -220,19 +220,19 @@ CREATE TABLE IF NOT EXISTS barcodes (
     CHECK ((pay_type IS NULL) = (paid_at IS NULL))
 ) STRICT, WITHOUT ROWID;
 
--- Billing keys: which card a member may charge by which number. The key itself is derived.
+-- Billing keys: what a member may charge by which number. The key itself is derived.
 
 CREATE TABLE IF NOT EXISTS billing_keys (
     mid TEXT NOT NULL,
     key_no TEXT NOT NULL,
     content TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('issued', 'declined', 'forgotten')),
-    card_id TEXT REFERENCES cards,
+    means TEXT,
     code TEXT NOT NULL,
     message TEXT NOT NULL,
     at INTEGER NOT NULL,
     PRIMARY KEY (mid, key_no),
-    CHECK ((state = 'issued') = (card_id IS NOT NULL))
+    CHECK ((state = 'issued') = (means IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 
 -- Cash receipts, sub-shops on slips, shipments of escrow. A question has its member's own number and
@@ -322,6 +322,62 @@ CREATE TABLE IF NOT EXISTS identity_requests (
     UNIQUE (mid, number),
     CHECK ((state = 'certified') = (person IS NOT NULL))
 ) STRICT;
+
+-- The mall: one product each, beside the one payment that paid for all of them.
+CREATE TABLE IF NOT EXISTS product_orders (
+    id TEXT PRIMARY KEY,
+    mid TEXT NOT NULL,
+    order_no TEXT NOT NULL,
+    line TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount >= 0),
+    delivery_amount INTEGER NOT NULL CHECK (delivery_amount >= 0),
+    status TEXT NOT NULL CHECK (status IN (
+        'PAYED', 'DELIVERING', 'DELIVERED', 'PURCHASE_DECIDED', 'EXCHANGED', 'CANCELED', 'RETURNED')),
+    claim_type TEXT CHECK (claim_type IN ('CANCEL', 'RETURN', 'EXCHANGE', 'ADMIN_CANCEL')),
+    claim_status TEXT,
+    placed_at INTEGER,
+    withheld TEXT,
+    delivery TEXT,
+    paid_at INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    CHECK (amount + delivery_amount > 0),
+    CHECK ((claim_type IS NULL) = (claim_status IS NULL))
+) STRICT;
+CREATE INDEX IF NOT EXISTS product_orders_of_an_order ON product_orders (mid, order_no);
+
+CREATE TABLE IF NOT EXISTS mall_acts (
+    -- What members told about orders, by their own numbers; a void number can never act.
+    mid TEXT NOT NULL,
+    number TEXT NOT NULL,
+    order_no TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    act TEXT NOT NULL,
+    status TEXT NOT NULL,
+    content TEXT NOT NULL,
+    result TEXT NOT NULL CHECK (result IN ('acted', 'refused')),
+    answer TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (mid, number)
+) STRICT;
+CREATE INDEX IF NOT EXISTS mall_acts_of_an_order ON mall_acts (mid, order_no);
+CREATE TRIGGER IF NOT EXISTS mall_acts_stay BEFORE UPDATE ON mall_acts
+    BEGIN SELECT RAISE(ABORT, 'what was told stays'); END;
+CREATE TRIGGER IF NOT EXISTS mall_acts_keep BEFORE DELETE ON mall_acts
+    BEGIN SELECT RAISE(ABORT, 'what was told stays'); END;
+
+CREATE TABLE IF NOT EXISTS mall_reviews (
+    id INTEGER PRIMARY KEY,
+    mid TEXT NOT NULL,
+    product_order_id TEXT NOT NULL REFERENCES product_orders,
+    kind TEXT NOT NULL CHECK (kind IN ('general', 'premium')),
+    score INTEGER NOT NULL,
+    title TEXT NOT NULL,
+    content TEXT,
+    created_at INTEGER NOT NULL,
+    UNIQUE (product_order_id, kind),
+    CHECK ((kind = 'general' AND score BETWEEN 0 AND 2) OR (kind = 'premium' AND score BETWEEN 10 AND 13))
+) STRICT;
+CREATE INDEX IF NOT EXISTS reviews_of_a_member ON mall_reviews (mid, created_at);
 
 -- Points and prepaid money: whose money an order took. What is left is worked out from the charges.
 CREATE TABLE IF NOT EXISTS purses (

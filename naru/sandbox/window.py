@@ -144,7 +144,7 @@ class MagicRow(TypedDict):
     """One scenario: how to cause it and what happens."""
 
     scenario: str
-    stage: Literal["authentication", "approval", "net_cancel", "cancel"]
+    stage: Literal["authentication", "approval", "net_cancel", "cancel", "order"]
     amount: int | None  # an order of this amount (smallest unit) causes it
     card_number: str | None  # a card that causes it
     code: str | None  # the code the PG answers with, when it refuses

@@ -20,12 +20,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from naru.sandbox import held, magic, signing, virtual_account
+from naru.sandbox import held, keys, magic, product_orders, signing, virtual_account
 from naru.sandbox.company import Company, Member, company_of
 from naru.sandbox.door import Refusal, bad_request, json_response, read_body, read_json
 from naru.sandbox.ledger import Book, Row
 from naru.sandbox.orders import (
     Amount,
+    AmountOrNothing,
     Announcement,
     CancelNo,
     Currency,
@@ -251,6 +252,8 @@ async def register(call: Call) -> Answer:
         raise bad_request("Object missing required field `return_url`")
     if announced.tax_free > announced.amount:
         raise bad_request("tax_free is larger than amount")
+    if not announced.amount and not announced.keep_card:
+        raise bad_request("an order of nothing keeps a card")
     return await call.company.ledger.write(
         _register, call.company.address, call.member.mid, announced, call.company.now()
     )
@@ -281,7 +284,7 @@ def _register(book: Book, address: str, mid: str, announced: Announcement, now: 
 class ApprovalAsk(msgspec.Struct, frozen=True):
     order_no: OrderNo
     auth_token: Annotated[str, Meta(max_length=200)]
-    amount: Amount
+    amount: AmountOrNothing
     currency: Currency
 
 
@@ -347,6 +350,7 @@ def _approve(
         book.advance(order, ("authenticated",), "waiting_deposit", "", "")
     else:
         answer = take_money(book, address, order, order.amount + manner.amount_off, now)
+        keep_card(book, vault, order, answer, now)
         book.advance(order, ("authenticated",), "approved", "", "")
     book.keep_approval(mid, ask.order_no, content, answer, now)
     return answer
@@ -374,10 +378,12 @@ def _why_not(vault: Vault, order: Order, ask: ApprovalAsk, now: int) -> tuple[st
 
 
 def take_money(book: Book, address: str, order: Order, amount: int, now: int) -> Answer:
+    """Deed: the money of an authenticated order."""
     means = order.means
     assert means is not None
     tid, approval_number = new_tid(now), f"{secrets.randbelow(10**8):08d}"
     book.add_charge(tid, order, amount, approval_number, now)
+    product_orders.open_all(book, order, amount, now)
     return {
         "result": "approved",
         "order_no": order.order_no,
@@ -401,6 +407,14 @@ def take_money(book: Book, address: str, order: Order, amount: int, now: int) ->
         "wallet": means.wallet,
         "cash_receipt_issued": means.cash_receipt,
     }
+
+
+def keep_card(book: Book, vault: Vault, order: Order, answer: Answer, now: int) -> None:
+    """Inside the deed that takes the money: the key of the means, if they are to be kept."""
+    means = order.means
+    if order.announced.keep_card and means is not None:
+        keys.keep(book, order.mid, order.order_no, "", means, now)
+        answer["issued_key"] = keys.told(vault, order.mid, order.order_no, means)
 
 
 # POST /v1/approvals/{order_no}/net-cancel
@@ -452,6 +466,8 @@ def _net_cancel(book: Book, mid: str, order_no: str, now: int) -> Answer:
         if charge is not None and charge["taken"]:
             book.give_back(charge, "net_cancel", order_no, charge["taken"], now)
         book.bury(mid, order_no, had_approved, now)
+        keys.forget(book, mid, order_no, now)
+        product_orders.close_all(book, mid, order_no)
         order = book.order(mid, order_no)
         if order is not None:
             book.advance(order, (order.state,), "undone", "NET_CANCELLED", "망취소된 주문입니다.")
@@ -543,6 +559,7 @@ class CancelAsk(msgspec.Struct, frozen=True):
     balance_before: Amount
     reason: LongText = ""
     refund_account: RefundAccount | None = None
+    product_order: product_orders.Goods | None = None
 
 
 async def cancel(call: Call) -> Answer | Response:
@@ -589,6 +606,7 @@ def _cancel(
         }
     else:
         balance = book.give_back(charge, "cancel", ask.cancel_no, ask.amount, now)
+        product_orders.after_cancel(book, charge, ask.product_order, balance)
         order = book.order(mid, charge["order_no"])
         if order is not None and balance == 0:
             book.advance(order, ("approved", "deposited"), "cancelled", "", "")
@@ -623,7 +641,10 @@ def _why_not_cancel(
         return "EXCEEDS_BALANCE", "취소 요청 금액이 잔액보다 큽니다."
     if is_account and ask.refund_account is None:
         return "REFUND_ACCOUNT_NEEDED", "환불 받을 계좌가 필요합니다."
-    return held.why_not_cancel(book, book.order(mid, charge["order_no"]), ask.tid)
+    held_back = held.why_not_cancel(book, book.order(mid, charge["order_no"]), ask.tid)
+    return held_back or product_orders.why_not_cancel(
+        book, charge, ask.product_order, ask.amount, whole=ask.amount == balance
+    )
 
 
 async def read_cancel(call: Call) -> Answer:

@@ -18,6 +18,7 @@ from naru.store.keys import Keys
 from naru.store.limits import Limits
 from naru.store.merchants import Merchants
 from naru.store.notices import Notices
+from naru.store.order_acts import OrderActs
 from naru.store.outbox import Outbox
 from naru.store.pages import Pages
 from naru.store.payments import Payments
@@ -140,6 +141,11 @@ class Session:
     def pg_books(self) -> PgBooks:
         """Our side of a comparison with a PG's own book."""
         return PgBooks(self._connection)
+
+    @property
+    def order_acts(self) -> OrderActs:
+        """What PGs were told about orders."""
+        return OrderActs(self._connection)
 
     @property
     def outbox(self) -> Outbox:

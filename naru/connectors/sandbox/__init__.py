@@ -14,6 +14,7 @@ from naru.connectors.sandbox.cvs import Cvs
 from naru.connectors.sandbox.escrow import Escrow
 from naru.connectors.sandbox.identity import Identity
 from naru.connectors.sandbox.lookups import Lookups
+from naru.connectors.sandbox.mall import Mall
 from naru.connectors.sandbox.payments import Payments
 from naru.connectors.sandbox.points import Points
 from naru.connectors.sandbox.quick import Quick
@@ -22,7 +23,7 @@ from naru.wire import Wire
 
 
 class Sandbox(
-    Payments, Billing, Identity, Cvs, Points, Quick, Lookups, Receipts, Escrow, Connector
+    Payments, Billing, Identity, Cvs, Points, Quick, Lookups, Receipts, Escrow, Mall, Connector
 ):
     """The sandbox PG. Everything can be looked up and undone, as with the best of PGs."""
 

@@ -29,6 +29,7 @@ from naru.domain.book import BookPage, BookRow, Movement
 from naru.domain.channel import Channel
 from naru.domain.errors import ForgedReturn, UnreadableNotice
 from naru.domain.merchant import NULL_ORIGIN
+from naru.domain.money import MINOR_DIGITS, Money
 from naru.domain.outcome import (
     Abandoned,
     AccountIssued,
@@ -90,6 +91,7 @@ class Payments(Line):
             },
             "installments": None if order.rules.months is None else list(order.rules.months),
             "rules": _rules(order.rules, payment.escrow),
+            "keep_card": payment.customer_uid_usage == "issue",
             "vbank_due": None if order.account_due is None else int(order.account_due.timestamp()),
             "mall": products_of(payment),
             "test": channel.test,
@@ -406,9 +408,12 @@ def _approval(answer: Any, asked: str) -> Outcome:
             "approved_at": int(approved_at),
             **rest,
         }:
+            key = read_issued_key(rest.get("issued_key"), order_no)
+            # Keeping a card takes nothing; whatever else is approved takes something.
+            nothing = key is not None and amount == 0 and currency in MINOR_DIGITS
             return Approved(
                 order_no=name_of(order_no),
-                amount=money_of(amount, currency),
+                amount=Money(0, currency) if nothing else money_of(amount, currency),
                 pg_tid=name_of(tid),
                 approved_at=time_of(approved_at),
                 pay_method=text_of(rest.get("pay_method")),
@@ -418,7 +423,7 @@ def _approval(answer: Any, asked: str) -> Outcome:
                 bank=_read_bank(rest.get("bank")),
                 receipt_url=text_of(rest.get("receipt_url")),
                 cash_receipt_issued=rest.get("cash_receipt_issued") is True,
-                issued_key=read_issued_key(rest.get("issued_key"), order_no),
+                issued_key=key,
             )
         case {
             "result": "account_issued",

@@ -233,6 +233,31 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION keep_act_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.state NOT IN ('planned', 'asking') THEN
+            RAISE EXCEPTION 'act % begins before it ends', NEW.number
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF (OLD.state, NEW.state) NOT IN (
+        ('planned', 'asking'), ('planned', 'refused'), ('asking', 'done'), ('asking', 'refused')) THEN
+        RAISE EXCEPTION 'act % is %, and will not be %', OLD.number, OLD.state, NEW.state
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF (NEW.imp_uid, NEW.round, NEW.number, NEW.subject, NEW.act, NEW.fingerprint, NEW.opened_at)
+       IS DISTINCT FROM
+       (OLD.imp_uid, OLD.round, OLD.number, OLD.subject, OLD.act, OLD.fingerprint, OLD.opened_at) THEN
+        RAISE EXCEPTION 'what act % is about never changes', OLD.number
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION keep_card_check_rules() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -508,6 +533,19 @@ BEGIN
     IF OLD.paid_at IS NOT NULL
        AND (NEW.paid_at, NEW.pg_tid) IS DISTINCT FROM (OLD.paid_at, OLD.pg_tid) THEN
         RAISE EXCEPTION 'how payment % was paid never changes', OLD.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION keep_quick_questions() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' OR OLD.state <> 'asking'
+       OR (NEW.number, NEW.merchant_id, NEW.channel_id, NEW.kind, NEW.member_id, NEW.asked_at)
+          IS DISTINCT FROM (OLD.number, OLD.merchant_id, OLD.channel_id, OLD.kind, OLD.member_id, OLD.asked_at) THEN
+        RAISE EXCEPTION 'question % is ended once, and never changes', OLD.number
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NEW;
@@ -1326,6 +1364,35 @@ ALTER TABLE operator_tasks ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE order_acts (
+    id bigint NOT NULL,
+    imp_uid text NOT NULL COLLATE pg_catalog."C",
+    round text NOT NULL COLLATE pg_catalog."C",
+    number text NOT NULL COLLATE pg_catalog."C",
+    subject text NOT NULL COLLATE pg_catalog."C",
+    act text NOT NULL,
+    fingerprint bytea NOT NULL,
+    state text NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    code text,
+    message text,
+    CONSTRAINT order_acts_check CHECK (((state = ANY (ARRAY['done'::text, 'refused'::text])) = (ended_at IS NOT NULL))),
+    CONSTRAINT order_acts_check1 CHECK (((state = 'refused'::text) = ((code IS NOT NULL) AND (message IS NOT NULL)))),
+    CONSTRAINT order_acts_check2 CHECK (((state <> 'planned'::text) OR (act = ANY (ARRAY['cancel'::text, 'approve-cancel'::text, 'approve-return'::text])))),
+    CONSTRAINT order_acts_fingerprint_check CHECK ((octet_length(fingerprint) = 32)),
+    CONSTRAINT order_acts_state_check CHECK ((state = ANY (ARRAY['planned'::text, 'asking'::text, 'done'::text, 'refused'::text])))
+);
+
+ALTER TABLE order_acts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME order_acts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE payment_events (
     imp_uid text NOT NULL COLLATE pg_catalog."C",
     version integer NOT NULL,
@@ -1428,6 +1495,36 @@ CREATE TABLE prepared (
     currency_fixed boolean NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     CONSTRAINT prepared_amount_check CHECK (((amount >= 0) AND (amount <= '1000000000000'::bigint)))
+);
+
+CREATE TABLE quick_prepared (
+    merchant_id bigint NOT NULL,
+    merchant_uid text NOT NULL COLLATE pg_catalog."C",
+    btid text NOT NULL,
+    sealed bytea NOT NULL,
+    data_key integer GENERATED ALWAYS AS (data_key_of(sealed)) STORED NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT quick_prepared_merchant_uid_check CHECK ((merchant_uid ~ '^[^[:cntrl:]]{1,40}$'::text))
+);
+
+CREATE TABLE quick_questions (
+    number text NOT NULL COLLATE pg_catalog."C",
+    merchant_id bigint NOT NULL,
+    channel_id bigint NOT NULL,
+    kind text NOT NULL,
+    member_id text NOT NULL COLLATE pg_catalog."C",
+    partner_type text DEFAULT ''::text NOT NULL,
+    partner_subtype text DEFAULT ''::text NOT NULL,
+    state text DEFAULT 'asking'::text NOT NULL,
+    fail_code text,
+    fail_reason text,
+    inserted_at timestamp with time zone,
+    updated_at timestamp with time zone,
+    asked_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT quick_questions_ended CHECK ((((state = 'asking'::text) = (ended_at IS NULL)) AND ((state = 'refused'::text) = (fail_code IS NOT NULL)) AND ((state = 'done'::text) = (inserted_at IS NOT NULL)))),
+    CONSTRAINT quick_questions_kind_check CHECK ((kind = ANY (ARRAY['delete_member'::text, 'release_fido'::text]))),
+    CONSTRAINT quick_questions_state_check CHECK ((state = ANY (ARRAY['asking'::text, 'done'::text, 'refused'::text])))
 );
 
 CREATE TABLE returned_deposits (
@@ -1552,6 +1649,7 @@ CREATE TABLE webhook_deliveries (
     announced_at timestamp with time zone DEFAULT now() NOT NULL,
     ended_at timestamp with time zone,
     rung_at timestamp with time zone,
+    waits_since timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT webhook_deliveries_check CHECK (((state = 'waiting'::text) = (ended_at IS NULL))),
     CONSTRAINT webhook_deliveries_mode_check CHECK ((mode = ANY (ARRAY['ladder'::text, 'v1'::text, 'once'::text]))),
     CONSTRAINT webhook_deliveries_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'delivered'::text, 'parked'::text])))
@@ -1680,6 +1778,12 @@ ALTER TABLE ONLY schedules
 ALTER TABLE ONLY operator_tasks
     ADD CONSTRAINT operator_tasks_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY order_acts
+    ADD CONSTRAINT order_acts_number_key UNIQUE (number);
+
+ALTER TABLE ONLY order_acts
+    ADD CONSTRAINT order_acts_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY payment_events
     ADD CONSTRAINT payment_events_pkey PRIMARY KEY (imp_uid, version);
 
@@ -1694,6 +1798,12 @@ ALTER TABLE ONLY payments
 
 ALTER TABLE ONLY prepared
     ADD CONSTRAINT prepared_pkey PRIMARY KEY (merchant_id, merchant_uid);
+
+ALTER TABLE ONLY quick_prepared
+    ADD CONSTRAINT quick_prepared_pkey PRIMARY KEY (merchant_id, merchant_uid);
+
+ALTER TABLE ONLY quick_questions
+    ADD CONSTRAINT quick_questions_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY returned_deposits
     ADD CONSTRAINT returned_deposits_pkey PRIMARY KEY (channel_id, notice_key);
@@ -1730,6 +1840,8 @@ ALTER TABLE ONLY webhook_deliveries
 
 ALTER TABLE ONLY witnesses
     ADD CONSTRAINT witnesses_pkey PRIMARY KEY (name);
+
+CREATE INDEX acts_of_round ON order_acts USING btree (round);
 
 CREATE INDEX cancellations_of_payment ON cancellations USING btree (imp_uid, cancelled_at);
 
@@ -1777,11 +1889,15 @@ CREATE UNIQUE INDEX one_external_receipt ON cash_receipts USING btree (merchant_
 
 CREATE UNIQUE INDEX one_live_key ON billing_keys USING btree (merchant_id, customer_uid) WHERE (state = 'live'::text);
 
+CREATE UNIQUE INDEX one_open_act ON order_acts USING btree (imp_uid, subject) WHERE (state = ANY (ARRAY['planned'::text, 'asking'::text]));
+
 CREATE UNIQUE INDEX one_open_errand ON errands USING btree (imp_uid) WHERE (state = 'asking'::text);
 
 CREATE UNIQUE INDEX one_open_intent ON intents USING btree (imp_uid) WHERE (state = ANY (ARRAY['open'::text, 'unknown'::text, 'undoing'::text]));
 
 CREATE UNIQUE INDEX one_open_task ON operator_tasks USING btree (kind, subject) WHERE (closed_at IS NULL);
+
+CREATE UNIQUE INDEX one_quick_question ON quick_questions USING btree (channel_id, kind, member_id) WHERE (state = 'asking'::text);
 
 CREATE UNIQUE INDEX one_receipt ON cash_receipts USING btree (imp_uid) WHERE (state = ANY (ARRAY['asking'::text, 'issued'::text, 'cancelling'::text]));
 
@@ -1804,6 +1920,8 @@ CREATE INDEX payments_by_paid ON payments USING btree (merchant_id, paid_at DESC
 CREATE INDEX payments_by_start ON payments USING btree (merchant_id, started_at DESC);
 
 CREATE INDEX payments_waiting ON payments USING btree (vbank_due) WHERE (step = 'waiting_deposit'::text);
+
+CREATE INDEX quick_prepared_of_key ON quick_prepared USING btree (data_key);
 
 CREATE INDEX receipts_due ON cash_receipts USING btree (next_try_at) WHERE (next_try_at IS NOT NULL);
 
@@ -1837,6 +1955,8 @@ CREATE INDEX webhook_deliveries_of_merchant ON webhook_deliveries USING btree (m
 
 CREATE INDEX webhook_deliveries_to ON webhook_deliveries USING btree (merchant_id, id) WHERE (state = 'waiting'::text);
 
+CREATE TRIGGER act_rules BEFORE INSERT OR UPDATE ON order_acts FOR EACH ROW EXECUTE FUNCTION keep_act_rules();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON audit_anchors FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE ON audit_heads FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -1858,6 +1978,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON entries FOR EACH ROW EXECU
 CREATE TRIGGER append_only BEFORE DELETE ON house FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON intent_tries FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE ON order_acts FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON payment_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
@@ -1897,7 +2019,13 @@ CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON merchants 
 
 CREATE CONSTRAINT TRIGGER audited AFTER UPDATE ON operator_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('id');
 
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE ON order_acts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('number');
+
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON prepared DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('merchant_uid');
+
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON quick_prepared DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('merchant_uid');
+
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE ON quick_questions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('number');
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON returned_deposits DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('notice_key');
 
@@ -2019,6 +2147,8 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON notices FOR EACH STATEMENT EXECU
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON operator_tasks FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON order_acts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON payment_events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON payment_secrets FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -2026,6 +2156,10 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON payment_secrets FOR EACH STATEME
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON payments FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON prepared FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON quick_prepared FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON quick_questions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON returned_deposits FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -2052,6 +2186,8 @@ CREATE TRIGGER payment_facts BEFORE UPDATE ON payments FOR EACH ROW EXECUTE FUNC
 CREATE TRIGGER payment_history AFTER INSERT OR UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION write_payment_event();
 
 CREATE TRIGGER payment_rules BEFORE DELETE OR UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION keep_payment_rules();
+
+CREATE TRIGGER quick_question_rules BEFORE DELETE OR UPDATE ON quick_questions FOR EACH ROW EXECUTE FUNCTION keep_quick_questions();
 
 CREATE TRIGGER receipt_rules BEFORE INSERT OR DELETE OR UPDATE ON cash_receipts FOR EACH ROW EXECUTE FUNCTION keep_receipt_rules();
 
@@ -2181,6 +2317,9 @@ ALTER TABLE ONLY notices
 ALTER TABLE ONLY operator_tasks
     ADD CONSTRAINT operator_tasks_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
 
+ALTER TABLE ONLY order_acts
+    ADD CONSTRAINT order_acts_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
 ALTER TABLE ONLY payment_events
     ADD CONSTRAINT payment_events_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
 
@@ -2198,6 +2337,18 @@ ALTER TABLE ONLY payments
 
 ALTER TABLE ONLY prepared
     ADD CONSTRAINT prepared_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
+
+ALTER TABLE ONLY quick_prepared
+    ADD CONSTRAINT quick_prepared_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
+
+ALTER TABLE ONLY quick_prepared
+    ADD CONSTRAINT quick_prepared_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
+
+ALTER TABLE ONLY quick_questions
+    ADD CONSTRAINT quick_questions_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channels(id);
+
+ALTER TABLE ONLY quick_questions
+    ADD CONSTRAINT quick_questions_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
 
 ALTER TABLE ONLY returned_deposits
     ADD CONSTRAINT returned_deposits_channel_id_notice_key_fkey FOREIGN KEY (channel_id, notice_key) REFERENCES deposits(channel_id, notice_key);

@@ -1,0 +1,28 @@
+-- open --
+-- About to tell the PG; no row comes back while another act about the same subject is open.
+INSERT INTO order_acts (imp_uid, round, number, subject, act, fingerprint, state, opened_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (imp_uid, subject) WHERE state IN ('planned', 'asking') DO NOTHING
+RETURNING *;
+
+-- open_of --
+-- The one open act about this subject.
+SELECT * FROM order_acts WHERE imp_uid = $1 AND subject = $2 AND state IN ('planned', 'asking');
+
+-- of_round --
+-- What one request was about, in its order.
+SELECT * FROM order_acts WHERE imp_uid = $1 AND round = $2 ORDER BY id;
+
+-- take --
+-- Its cancel is reserved in this transaction. No row: somebody else said that it never was asked.
+UPDATE order_acts SET state = 'asking' WHERE number = $1 AND state = 'planned' RETURNING id;
+
+-- end --
+-- What became of it. No row: somebody else wrote that.
+UPDATE order_acts SET state = $3, ended_at = $4, code = $5, message = $6
+ WHERE number = $1 AND state = $2
+RETURNING *;
+
+-- of_number --
+-- One act by its number.
+SELECT * FROM order_acts WHERE number = $1;

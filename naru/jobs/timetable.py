@@ -71,6 +71,15 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
                     DELIVER_WEBHOOK, str(delivery_id), once=f"deliver {delivery_id}"
                 )
 
+    async def put_waits_right() -> None:
+        async with gateway.store.begin() as session:
+            late = await session.outbox.put_right()
+            await session.queue.put_right()
+        if late:
+            log.warning(
+                "the database's clock went back: %d webhooks were to wait for it", len(late)
+            )
+
     async def settle_questions() -> None:
         for imp_uid in await due_questions(gateway):
             async with gateway.store.direct() as session:
@@ -162,6 +171,7 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
         Round("schedules whose time has come", 3.0, run_schedules),
         Round("cards that were charged to check them", 30.0, give_back_checks),
         Round("tasks that nobody was told of", 5.0, tell),
+        Round("waits that the database's clock made too long", 20.0, put_waits_right),
         Round("PGs that do not answer", 20.0, probe_silent_pgs),
         Round("approvals that were undone", 30.0, watch_undone),
         Round("buyers' proofs that are dead", 60.0, forget_dead_tickets),

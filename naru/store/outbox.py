@@ -166,6 +166,10 @@ class Outbox:
         """Make one delivery per silent address due now, if none was tried for so long."""
         return [row["id"] for row in await self._connection.fetch(Q["probe"], every)]
 
+    async def put_right(self) -> list[int]:
+        """The database's clock may have gone back: make due what waits or is leased for impossible times."""
+        return [row["id"] for row in await self._connection.fetch(Q["put_right"])]
+
     async def due(self, since: timedelta, most: int) -> list[int]:
         """Deliveries that are overdue by `since` and that nobody sends, oldest first."""
         return [row["id"] for row in await self._connection.fetch(Q["due"], since, most)]

@@ -62,7 +62,7 @@ _ENQUEUE = Query(
     "queue.enqueue",
     _QUEUE_QUERIES.build_enqueue_query("skip").replace("$6::jsonb[]", "$6::text[]::jsonb[]"),
 )
-_FORGET = load("queue")["forget"]
+_FORGET, _PUT_RIGHT = load("queue")["forget"], load("queue")["put_right"]
 _AT_ONCE = timedelta(0)
 _NO_HEADERS = "null"
 
@@ -91,6 +91,10 @@ class Queue:
     async def forget(self, older_than: timedelta) -> None:
         """Let go of the library's log of jobs that ended; its statistics stay."""
         await self._connection.fetch(_FORGET, older_than)
+
+    async def put_right(self) -> None:
+        """The database's clock may have gone back: wake what was to wait for impossible times."""
+        await self._connection.fetch(_PUT_RIGHT)
 
 
 async def install(connection: asyncpg.Connection[asyncpg.Record]) -> None:

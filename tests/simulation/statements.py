@@ -53,8 +53,8 @@ def enqueue(tx: Transaction, values: tuple[Any, ...]) -> list[Values]:
 
 
 def nothing(tx: Transaction, values: tuple[Any, ...]) -> list[Values]:
-    """The library's log is not kept here."""
+    """The library's log is not kept here, and its clock never goes back."""
     return []
 
 
-_OWN: dict[str, Run] = {"queue.enqueue": enqueue, "queue.forget": nothing}
+_OWN: dict[str, Run] = {"queue.enqueue": enqueue, "queue.forget": nothing, "queue.put_right": nothing}

@@ -77,8 +77,8 @@ ATTACKS: list[tuple[str, str, str, str]] = [
     ("p", f"UPDATE webhook_deliveries SET webhook_id = 'x' {WHO}", "what a webhook says never changes", ""),
     ("p", f"DELETE FROM webhook_deliveries {WHO}", "rows of webhook_deliveries are never changed", ""),
     ("p", "TRUNCATE webhook_deliveries CASCADE", "rows of webhook_\\w+ are never changed", ""),
-    ("p", f"{NEXT} event = 'partly_cancelled', cancelled = 401, webhook_urls = '{{{{http://evil}}}}' {WHO}; " + CANCELLED_ROW.format(amount=1), "is told of never changes", ""),
-    ("o", f"{NEXT} step = 'failed', event = 'abandoned', failed_at = now(), fail_reason = 'x', return_url = 'http://evil' {WHO}", "is told of never changes", ""),
+    ("p", f"{NEXT} event = 'partly_cancelled', cancelled = 401, webhook_urls = '{{{{http://evil}}}}' {WHO}; " + CANCELLED_ROW.format(amount=1), "is told of.* never changes", ""),
+    ("o", f"{NEXT} step = 'failed', event = 'abandoned', failed_at = now(), fail_reason = 'x', return_url = 'http://evil' {WHO}", "is told of.* never changes", ""),
     # P7: what is reserved.
     ("r", f"UPDATE intents SET amount = 1 {WHO} AND kind = 'cancel'", "asks never changes", ""),
     ("p", f"{NEW_INTENT} VALUES ('{{}}', 'cancel', 'n', 1, 1004, now())", "not about its amount", ""),

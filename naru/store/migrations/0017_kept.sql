@@ -104,3 +104,7 @@ BEGIN
 END $$;
 CREATE TRIGGER booking_dated BEFORE INSERT ON cancellations
     FOR EACH ROW EXECUTE FUNCTION date_cancellation();
+
+-- Since when a webhook waits for its time, by the database's clock: a database that moved to a machine
+-- whose clock is behind finds waits that have not begun.
+ALTER TABLE webhook_deliveries ADD COLUMN waits_since timestamptz NOT NULL DEFAULT now();

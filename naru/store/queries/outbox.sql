@@ -28,7 +28,7 @@ RETURNING id;
 
 -- release --
 -- Give a claimed delivery back unsent, to be tried after a while; not an attempt.
-UPDATE webhook_deliveries SET leased_until = NULL, next_at = now() + $3::interval
+UPDATE webhook_deliveries SET leased_until = NULL, next_at = now() + $3::interval, waits_since = now()
  WHERE id = $1 AND fence = $2 AND state = 'waiting'
 RETURNING id;
 
@@ -58,7 +58,7 @@ UPDATE webhook_deliveries d
    SET attempts = attempts + CASE WHEN $10 THEN 0 ELSE 1 END, leased_until = NULL, rung_at = NULL,
        state = CASE WHEN $9::interval IS NULL THEN 'parked' ELSE 'waiting' END,
        ended_at = CASE WHEN $9::interval IS NULL THEN now() END,
-       next_at = now() + COALESCE($9::interval, '0')
+       next_at = now() + COALESCE($9::interval, '0'), waits_since = now()
  WHERE id = $1 AND fence = $8 AND state = 'waiting'
 RETURNING (SELECT n.id FROM webhook_deliveries n
             WHERE n.imp_uid = d.imp_uid AND n.url = d.url AND n.version > d.version
@@ -68,7 +68,7 @@ RETURNING (SELECT n.id FROM webhook_deliveries n
 -- hasten --
 -- An address answers again: what waited for a later rung may go now, a hundred at a time. Not in the
 -- modes that keep to i'mport's own rhythm. The rung they had stays theirs.
-UPDATE webhook_deliveries SET rung_at = COALESCE(rung_at, next_at), next_at = now()
+UPDATE webhook_deliveries SET rung_at = COALESCE(rung_at, next_at), next_at = now(), waits_since = now()
  WHERE id IN (SELECT id FROM webhook_deliveries
                WHERE merchant_id = $1 AND url = $2 AND state = 'waiting' AND mode = 'ladder' AND next_at > now()
                ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED)
@@ -77,7 +77,7 @@ RETURNING id;
 -- probe --
 -- One delivery per silent address, at most every few minutes ($1), whatever rung it waits for:
 -- an address that is well again is found soon, and the whole line after it.
-UPDATE webhook_deliveries d SET rung_at = COALESCE(rung_at, next_at), next_at = now()
+UPDATE webhook_deliveries d SET rung_at = COALESCE(rung_at, next_at), next_at = now(), waits_since = now()
   FROM (SELECT DISTINCT ON (w.merchant_id, w.url) w.id
           FROM webhook_deliveries w
          WHERE w.state = 'waiting' AND w.mode = 'ladder' AND w.attempts > 0 AND w.next_at > now() + $1::interval
@@ -100,9 +100,20 @@ SELECT d.id FROM webhook_deliveries d
                       AND e.state = 'waiting')
  ORDER BY d.next_at LIMIT $2;
 
+-- put_right --
+-- The database's clock went back (a fail-over to a machine that is behind): waits and leases that begin
+-- in time to come, or last longer than any does, are over. The wait that was cut short uses no rung.
+UPDATE webhook_deliveries
+   SET rung_at = COALESCE(rung_at, next_at), next_at = LEAST(next_at, now()), waits_since = now(),
+       leased_until = CASE WHEN leased_until < now() + interval '10 minutes' THEN leased_until END
+ WHERE state = 'waiting'
+   AND (waits_since > now() + interval '1 minute' OR next_at > now() + interval '50 hours'
+        OR leased_until > now() + interval '10 minutes')
+RETURNING id;
+
 -- resend --
 -- Send it once more to the address used originally, with the same body and id.
-UPDATE webhook_deliveries SET state = 'waiting', ended_at = NULL, next_at = now(), rung_at = NULL
+UPDATE webhook_deliveries SET state = 'waiting', ended_at = NULL, next_at = now(), waits_since = now(), rung_at = NULL
  WHERE id = $1 AND ($2::bigint IS NULL OR merchant_id = $2)
 RETURNING id;
 

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
+from naru.domain.billing_key import amount_of_keeping
 from naru.domain.channel import Channel
 from naru.domain.errors import BadAmount, BadRequest
 from naru.domain.ids import MerchantUid, is_merchant_uid
@@ -28,6 +29,7 @@ DEPTH_MAX = 32
 URL_LENGTH_MAX = 2_000
 WEBHOOK_URLS_MAX = 5
 NAME_LENGTH_MAX = 100
+CUSTOMER_UID_LENGTH_MAX = 80
 # V1's columns: what is longer is cut, as i'mport does (SDK facts §5).
 BUYER_LENGTHS = {"name": 16, "tel": 16, "email": 64, "addr": 128, "postcode": 8}
 LANGUAGES = {"ko": "ko", "en": "en", "zh": "zh", "ja": "ja", "jp": "ja"}
@@ -144,8 +146,6 @@ def read_opening(
     """Read the parameters for this merchant and channel. Raises BadRequest and BadAmount."""
     param = asked.param
     manners = profile(channel.pg_code)
-    if param.get("customer_uid") not in (None, ""):
-        _refuse("빌링키 발급(customer_uid)은 아직 지원하지 않습니다.")
     for name in manners.required:
         if param.get(name) in (None, ""):
             _refuse(f"{channel.pg_code} 결제에는 {name} 파라미터가 필요합니다.")
@@ -153,8 +153,15 @@ def read_opening(
     if merchant_uid is None:
         _refuse("merchant_uid 는 제어문자가 없는 1~40자의 문자열이어야 합니다.")
     currency = _text(param, "currency") or manners.currency
-    amount = _money(param, "amount", currency) or _no_amount()
     pay_method = _pay_method(param, manners)
+    customer_uid = read_customer_uid(param)
+    given = _money(param, "amount", currency)
+    if customer_uid is None:
+        amount = given or _no_amount()
+    else:
+        amount = amount_of_keeping(
+            channel.pg_code, pay_method, given or Money.from_wire(0, currency)
+        )
     _check_manners(param, manners, merchant_uid, amount, pay_method)
     read_rules(
         param,
@@ -171,8 +178,8 @@ def read_opening(
         amount=amount,
         surface=asked.surface,
         pay_method=pay_method,
-        tax_free=_money(param, "tax_free", currency),
-        vat=_money(param, vat, currency),
+        tax_free=_money(param, "tax_free", currency) if amount else None,
+        vat=_money(param, vat, currency) if amount else None,
         name=_cut(param, "name", NAME_LENGTH_MAX),
         buyer=Buyer(
             **{field: _cut(param, f"buyer_{field}", most) for field, most in BUYER_LENGTHS.items()}
@@ -190,7 +197,24 @@ def read_opening(
         callback_shape=asked.shape(manners),
         request_id=asked.request_id,
         request=param,
+        customer_uid=customer_uid,
+        customer_uid_usage=None if customer_uid is None else "issue",
     )
+
+
+def read_customer_uid(param: dict[str, Any]) -> str | None:
+    """The name under which the card is to be kept. Raises BadRequest."""
+    given = param.get("customer_uid")
+    if given in (None, ""):
+        return None
+    text = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+    if (
+        not isinstance(text, str)
+        or len(text) > CUSTOMER_UID_LENGTH_MAX
+        or _CONTROL.search(text) is not None
+    ):
+        _refuse("customer_uid 는 제어문자가 없는 1~80자의 문자열이어야 합니다.")
+    return text
 
 
 def _check_manners(

@@ -127,6 +127,8 @@ def _full(payment: Payment) -> Result:
         "card_quota": card.installment_months if card else 0,
         "card_number": (card.number if card else None) or "",
     }
+    if payment.customer_uid:
+        facts["customer_uid"] = payment.customer_uid
     if payment.hub_pg_code:
         facts["emb_pg_provider"] = payment.hub_pg_code
     if account is not None:

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from naru.domain.errors import BadCard
+from naru.domain.errors import BadAmount, BadCard, NotSupported
+from naru.domain.money import Money
 from naru.domain.payment import Buyer, Card
 
 _NUMBER = re.compile(r"[0-9]{12,19}")
@@ -26,6 +27,38 @@ WINDOW_ONLY = frozenset(
         *("tosspay_v2", "uplus"),
     }
 )
+
+# What a window that keeps a card does with the amount (rest.md §11.5, flows §8): shows it, takes it,
+# or takes it when there is one. Phones are charged where cards are only kept.
+_SHOWN, _TAKEN, _TAKEN_IF_ANY = "shown", "taken", "taken if any"
+WINDOW_KEEPS: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            *("tosspayments", "kcp_billing", "html5_inicis", "kicc", "smartro_v2", "naverpay"),
+            *("payco", "tosspay_v2", "paypal_v2", "nice_v2", "welcome", "galaxia"),
+        ),
+        _SHOWN,
+    ),
+    **dict.fromkeys(
+        ("mobilians", "mobilians_v2", "paymentwall", "payletter_global", "danal"), _TAKEN
+    ),
+    **dict.fromkeys(("kakaopay", "danal_tpay", "settle_acc"), _TAKEN_IF_ANY),
+}
+
+
+def amount_of_keeping(pg_code: str, pay_method: str, amount: Money) -> Money:
+    """What is really taken when a window of this PG keeps a card: this amount, or nothing (unknowns D6).
+
+    Raises NotSupported where windows keep none, BadAmount where an amount is needed.
+    """
+    how = WINDOW_KEEPS.get(pg_code)
+    if how is None:
+        raise NotSupported(f"{pg_code} 은(는) 결제창 빌링키 발급을 지원하지 않습니다.")
+    if how == _SHOWN and pay_method == "phone" and pg_code in ("welcome", "galaxia"):
+        how = _TAKEN
+    if how == _TAKEN and not amount:
+        raise BadAmount
+    return Money(0, amount.currency) if how == _SHOWN else amount
 
 
 @dataclass(frozen=True, slots=True, repr=False)

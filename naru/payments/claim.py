@@ -55,6 +55,8 @@ async def claim(
     `bind` is called with the transaction and the imp_uid: what it writes is committed with the claim,
     and what it raises undoes both.
     """
+    # A card that is kept for nothing was announced with the amount that its window shows.
+    announced_binds = announced_binds and bool(payment.amount)
     now = gateway.now()
     how = (payment.imp_uid, now, now + FIRST_LOOK, pay_method, journal)
     claimed = None

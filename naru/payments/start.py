@@ -31,6 +31,7 @@ from naru.domain.window import WindowPlan
 from naru.domain.window_rules import read_rules
 from naru.payments.abandon import abandon
 from naru.payments.gateway import Gateway
+from naru.store import Session
 
 NAMES_TRIED = 8
 
@@ -87,17 +88,20 @@ async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
     account_due(opening.request.get("vbank_due"), now)
     secret = gateway.ids.secret()
     payment = new_payment(gateway, opening, now, gateway.ids.pg_order_no())
+    announced_binds = opening.announced_binds and bool(opening.amount)
     reach("start.before_open")
     hashed = hash_secret(secret)
     async with gateway.store.direct() as session:
+        if opening.customer_uid_usage == "issue" and opening.surface is not Surface.API:
+            await _check_consent(session, opening)
         opened = None
-        if opening.announced_binds:
+        if announced_binds:
             opened = await session.payments.open(payment, hashed, if_free=True)
         if opened is None:
             # Something is in the way, or seems to be: what it is decides the refusal.
             if await session.payments.taken(merchant.id, opening.merchant_uid) is not None:
                 raise AlreadyPaid
-            if opening.announced_binds:
+            if announced_binds:
                 check_prepared(
                     await session.prepared.get(merchant.id, opening.merchant_uid), opening.amount
                 )
@@ -173,6 +177,22 @@ def new_payment(gateway: Gateway, opening: Opening, now: datetime, pg_order_no: 
         customer_uid=opening.customer_uid,
         customer_uid_usage=opening.customer_uid_usage,
     )
+
+
+async def _check_consent(session: Session, opening: Opening) -> None:
+    """A browser puts no card in the place of another, unless the merchant's server announced the order.
+
+    Whoever opens the page could else have somebody's customer_uid charge a card of their own.
+    """
+    merchant_id, customer_uid = opening.merchant.id, opening.customer_uid
+    assert customer_uid is not None, "a key is issued for a customer"
+    if await session.billing_keys.get(merchant_id, customer_uid) is None:
+        return
+    if await session.prepared.get(merchant_id, opening.merchant_uid) is None:
+        raise BadRequest(
+            "이미 빌링키가 등록된 customer_uid 입니다. 빌링키를 변경하려면 가맹점 서버에서 "
+            "결제정보를 사전등록(POST /payments/prepare)한 주문번호로 요청해주세요."
+        )
 
 
 async def enter_window(

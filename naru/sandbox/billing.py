@@ -1,14 +1,11 @@
 """Billing keys, and charges without a window: by a key, or by a card that the member brings.
 
-A card is kept under a key that is derived, so that nothing which charges money lies in the ledger.
 `key_no` is the member's number for the question, as `order_no` is for a charge: the same number
-with the same content gets the same answer, with other content CONFLICT. A forgotten number makes
-no key any more, even one whose question is still on its way.
+with the same content gets the same answer, with other content CONFLICT.
 """
 
 from __future__ import annotations
 
-import base64
 import hmac
 import secrets
 from typing import Annotated, Any
@@ -18,16 +15,17 @@ from msgspec import Meta
 from starlette.responses import Response
 from starlette.routing import Route
 
-from naru.sandbox import cards, magic, mpi
+from naru.sandbox import cards, keys, magic, mpi
 from naru.sandbox import wire as w
 from naru.sandbox.door import Refusal, bad_request
-from naru.sandbox.ledger import Book
+from naru.sandbox.ledger import Book, Row
 from naru.sandbox.orders import (
     Amount,
     Announcement,
     Buyer,
     Currency,
     LongText,
+    Means,
     Months,
     OrderNo,
     ShortText,
@@ -103,49 +101,6 @@ def card_of(book: Book, vault: Vault, typed: KeyIn, now: int) -> cards.Card | tu
     return magic.refusal_at(magic.scenario_of(card.scenario, 0), "authentication") or card
 
 
-def key_of(vault: Vault, mid: str, key_no: str) -> str:
-    """The key of this number. Who knows the number alone cannot make it."""
-    digest = vault.mac("billing key", mid, key_no)
-    return f"sbk.{key_no}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
-
-
-def card_behind(book: Book, vault: Vault, mid: str, key: str) -> cards.Card | None:
-    """The card that this key of this member charges; None when it charges none (any more)."""
-    key_no = key.split(".")[1] if key.count(".") == 2 else ""
-    if not hmac.compare_digest(key_of(vault, mid, key_no).encode(), key.encode()):
-        return None
-    row = key_row(book, mid, key_no)
-    return None if row is None or row["state"] != "issued" else cards.CARD_BY_ID.get(row["card_id"])
-
-
-def key_row(book: Book, mid: str, key_no: str) -> dict[str, Any] | None:
-    return book.one("SELECT * FROM billing_keys WHERE mid = ? AND key_no = ?", mid, key_no)
-
-
-def keep_key(book: Book, mid: str, key_no: str, content: str, card: cards.Card, now: int) -> None:
-    """Inside a deed: this card can be charged by the key of this number."""
-    book.do(
-        "INSERT INTO billing_keys (mid, key_no, content, state, card_id, code, message, at)"
-        " VALUES (?, ?, ?, 'issued', ?, '', '', ?)",
-        *(mid, key_no, content, card.id, now),
-    )
-
-
-def issued(vault: Vault, mid: str, key_no: str, card: cards.Card) -> Answer:
-    """What a member is told of a key."""
-    return {
-        "key_no": key_no,
-        "billing_key": key_of(vault, mid, key_no),
-        "card": {
-            "issuer_code": card.issuer_code,
-            "issuer_name": card.issuer_name,
-            "number": card.masked,
-            "installment_months": 0,
-            "type": int(card.debit),
-        },
-    }
-
-
 # POST /v1/billing-keys
 
 
@@ -164,29 +119,24 @@ async def issue(call: w.Call) -> Answer | Response:
 
 def _issue(book: Book, vault: Vault, mid: str, ask: KeyAsk, now: int) -> Answer:
     content = vault.mac("key question", w.fingerprint(ask)).hex()
-    row = key_row(book, mid, ask.key_no)
-    if row is not None:
-        if row["state"] != "forgotten" and row["content"] != content:
-            raise Refusal(409, "CONFLICT", "this number was used with other content")
-        return _told(vault, mid, row)
-    card = card_of(book, vault, ask.card, now)
-    if isinstance(card, cards.Card):
-        keep_key(book, mid, ask.key_no, content, card, now)
-    else:
-        book.do(
-            "INSERT INTO billing_keys (mid, key_no, content, state, code, message, at)"
-            " VALUES (?, ?, ?, 'declined', ?, ?, ?)",
-            *(mid, ask.key_no, content, *card, now),
-        )
-    row = key_row(book, mid, ask.key_no)
+    row = keys.find(book, mid, ask.key_no)
+    if row is None:
+        card = card_of(book, vault, ask.card, now)
+        if isinstance(card, cards.Card):
+            keys.keep(book, mid, ask.key_no, content, mpi.means_of(card, 0), now)
+        else:
+            keys.decline(book, mid, ask.key_no, content, card, now)
+        row = keys.find(book, mid, ask.key_no)
+    elif row["state"] != "forgotten" and row["content"] != content:
+        raise Refusal(409, "CONFLICT", "this number was used with other content")
     assert row is not None
     return _told(vault, mid, row)
 
 
-def _told(vault: Vault, mid: str, row: dict[str, Any]) -> Answer:
+def _told(vault: Vault, mid: str, row: Row) -> Answer:
     if row["state"] == "issued":
-        card = cards.CARD_BY_ID[row["card_id"]]
-        return {"result": "key_issued", **issued(vault, mid, row["key_no"], card)}
+        issued = keys.told(vault, mid, row["key_no"], keys.means_of(row))
+        return {"result": "key_issued", **issued}
     return {
         "result": "declined",
         "key_no": row["key_no"],
@@ -199,7 +149,7 @@ def _told(vault: Vault, mid: str, row: dict[str, Any]) -> Answer:
 
 
 async def read(call: w.Call) -> Answer:
-    row = call.company.ledger.read(key_row, call.member.mid, call.path("key_no"))
+    row = call.company.ledger.read(keys.find, call.member.mid, call.path("key_no"))
     if row is None:
         raise Refusal(404, "NOT_FOUND", "this number never arrived")
     return _told(call.company.vault, call.member.mid, row)
@@ -209,17 +159,8 @@ async def forget(call: w.Call) -> Answer:
     key_no = call.path("key_no")
     if not w.order_no_fits(key_no):
         raise bad_request("a key number is 6 to 40 letters, digits, _ and -")
-    return await call.company.ledger.write(_forget, call.member.mid, key_no, call.company.now())
-
-
-def _forget(book: Book, mid: str, key_no: str, now: int) -> Answer:
-    book.do(
-        "INSERT INTO billing_keys (mid, key_no, content, state, code, message, at)"
-        " VALUES (?, ?, '', 'forgotten', 'KEY_FORGOTTEN', '삭제된 빌링키입니다.', ?)"
-        " ON CONFLICT (mid, key_no) DO UPDATE SET state = 'forgotten', card_id = NULL,"
-        " code = 'KEY_FORGOTTEN', message = '삭제된 빌링키입니다.'",
-        *(mid, key_no, now),
-    )
+    mid, now = call.member.mid, call.company.now()
+    await call.company.ledger.write(keys.forget, mid, key_no, now)
     return {"result": "forgotten", "key_no": key_no}
 
 
@@ -263,13 +204,8 @@ def _charge(
     """Deed: take the money at once. As with a window's approval, bad manners are an answer first."""
     if book.tombstone(mid, ask.order_no) is not None:
         return w.declined(ask.order_no, "NET_CANCELLED", "망취소된 주문입니다.")
-    if ask.card is not None:
-        card = card_of(book, vault, ask.card, now)
-        if card == magic.BAD_NUMBER:
-            card = magic.BAD_NUMBER_CHARGED
-    else:
-        card = card_behind(book, vault, mid, ask.billing_key or "") or magic.UNKNOWN_KEY
-    brought = card.scenario if isinstance(card, cards.Card) else None
+    means = _means(book, vault, mid, ask, now)
+    brought = keys.scenario_of(means) if isinstance(means, Means) else None
     scenario = magic.scenario_of(brought, ask.amount)
     wanted = magic.manner_at(scenario, "approval")
     if manner == magic.PLAIN != wanted:
@@ -279,32 +215,43 @@ def _charge(
     earlier = book.approval(mid, ask.order_no)
     if earlier is not None:
         return w.same_answer(earlier, content)
-    announced = msgspec.json.encode(_announcement(ask)).decode()
+    announced = msgspec.json.encode(_announcement(ask, means)).decode()
     if not book.add_order(mid, ask.order_no, secrets.token_urlsafe(16), announced, now, now):
         raise Refusal(409, "CONFLICT", "this order number was announced with other content")
     order = book.order(mid, ask.order_no)
     assert order is not None
     if brought is not None:
         book.choose_scenario(order, brought)
-    refusal = card if isinstance(card, tuple) else magic.refusal_at(scenario, "approval")
+    refusal = means if isinstance(means, tuple) else magic.refusal_at(scenario, "approval")
     if refusal is not None:
         answer = w.declined(ask.order_no, *refusal)
         book.advance(order, ("registered",), "declined", answer["code"], answer["message"])
     else:
-        assert isinstance(card, cards.Card)
-        book.authenticate(order, mpi.means_of(card, ask.installment_months), None, now, now)
+        assert isinstance(means, Means)
+        book.authenticate(order, means, None, now, now)
         order = book.order(mid, ask.order_no)
         assert order is not None
         answer = w.take_money(book, address, order, order.amount + manner.amount_off, now)
-        if ask.keep_card:
-            keep_key(book, mid, ask.order_no, content, card, now)
-            answer["issued_key"] = issued(vault, mid, ask.order_no, card)
+        w.keep_card(book, vault, order, answer, now)
         book.advance(order, ("authenticated",), "approved", "", "")
     book.keep_approval(mid, ask.order_no, content, answer, now)
     return answer
 
 
-def _announcement(ask: ChargeAsk) -> Announcement:
+def _means(book: Book, vault: Vault, mid: str, ask: ChargeAsk, now: int) -> Means | tuple[str, str]:
+    """What is charged, or the code and words of a refusal."""
+    if ask.card is None:
+        means = keys.means_behind(book, vault, mid, ask.billing_key or "")
+        if means is None:
+            return magic.UNKNOWN_KEY
+        return msgspec.structs.replace(means, installment_months=ask.installment_months)
+    card = card_of(book, vault, ask.card, now)
+    if isinstance(card, cards.Card):
+        return mpi.means_of(card, ask.installment_months)
+    return magic.BAD_NUMBER_CHARGED if card == magic.BAD_NUMBER else card
+
+
+def _announcement(ask: ChargeAsk, means: Means | tuple[str, str]) -> Announcement:
     return Announcement(
         order_no=ask.order_no,
         amount=ask.amount,
@@ -313,9 +260,12 @@ def _announcement(ask: ChargeAsk) -> Announcement:
         item_name=ask.item_name,
         merchant_name=ask.merchant_name,
         merchant_order_no=ask.merchant_order_no,
-        pay_method="card",
+        pay_method="card"
+        if isinstance(means, tuple) or means.issuer_code
+        else means.wallet or "phone",
         profile=ask.profile,
         buyer=ask.buyer,
+        keep_card=ask.keep_card,
         test=ask.test,
     )
 

@@ -17,7 +17,7 @@ SELECT notice_key, order_no, amount, currency FROM deposits
 -- (a row that another hand wrote names any), a page behind an id; accounts are compared by their deposits.
 SELECT imp_uid AS place, pg_tid AS subject, pg_order_no AS order_no, imp_uid, amount, currency, paid_at AS at
   FROM payments
- WHERE channel_id = ANY ($1) AND paid_at IS NOT NULL AND imp_uid > $4
+ WHERE channel_id = ANY ($1) AND paid_at IS NOT NULL AND amount > 0 AND imp_uid > $4
    AND ((paid_at >= $2 AND paid_at < $3 AND vbank_code IS NULL)
         OR imp_uid IN (SELECT v.imp_uid FROM payment_events v
                         WHERE v.at >= $2 AND v.at < $3 AND v.event IN ('approved', 'approved_late')))

@@ -90,19 +90,7 @@ async def ask_for_it(
     `place_taken`: the caller has a place at the PG (`pg_load`) already.
     """
     channel = opening.channel
-    order = ChargeOrder(
-        order_no=claimed.pg_order_no,
-        amount=claimed.amount,
-        tax_free=claimed.tax_free,
-        name=claimed.name,
-        merchant_name=opening.merchant.name,
-        merchant_uid=claimed.merchant_uid,
-        buyer=claimed.buyer,
-        installment_months=installment_months(opening),
-        interest_free=opening.request.get("interest_free_by_merchant") is True,
-        use_card_point=opening.request.get("use_card_point") is True,
-        customer_uid=claimed.customer_uid if keep_card else None,
-    )
+    order = charge_order(opening, claimed, keep_card=keep_card)
     outcome: Outcome
     if not await still_ours(gateway, "approve", claimed.pg_order_no, before):
         outcome = Unknown("the process slept before it asked")
@@ -116,6 +104,23 @@ async def ask_for_it(
     reach("approve.after_pg")
 
     return await settle_approval(gateway, claimed, channel, outcome)
+
+
+def charge_order(opening: Opening, claimed: Payment, *, keep_card: bool = False) -> ChargeOrder:
+    """What the PG is asked: the same for the same payment, however often it is asked."""
+    return ChargeOrder(
+        order_no=claimed.pg_order_no,
+        amount=claimed.amount,
+        tax_free=claimed.tax_free,
+        name=claimed.name,
+        merchant_name=opening.merchant.name,
+        merchant_uid=claimed.merchant_uid,
+        buyer=claimed.buyer,
+        installment_months=installment_months(opening),
+        interest_free=opening.request.get("interest_free_by_merchant") is True,
+        use_card_point=opening.request.get("use_card_point") is True,
+        customer_uid=claimed.customer_uid if keep_card else None,
+    )
 
 
 def installment_months(opening: Opening) -> int:

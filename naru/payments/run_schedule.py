@@ -41,7 +41,7 @@ from naru.payments.start import NAMES_TRIED, Opening, check_opening, new_payment
 from naru.store import Session
 from naru.webhooks.announce import announce
 
-Hold = Callable[[Session], Awaitable[Schedule | None]]
+Hold = Callable[[Session, datetime], Awaitable[Schedule | None]]
 
 AT_ONCE = 500
 # Another payment of the order is in doubt: what becomes of it decides whether this one may be made.
@@ -76,8 +76,8 @@ async def run_schedule(gateway: Gateway, number: str) -> Payment | None:
         return None
     case = await _read(gateway, schedule)
 
-    async def hold(tx: Session) -> Schedule | None:
-        return await tx.schedules.hold_due(number, gateway.now())
+    async def hold(tx: Session, now: datetime) -> Schedule | None:
+        return await tx.schedules.hold_due(number, now)
 
     if case.refused is not None:
         return await _fail(gateway, case, hold, case.refused)
@@ -112,7 +112,7 @@ async def retry_schedule(
     if case.refused is not None:
         raise case.refused
 
-    async def hold(tx: Session) -> Schedule | None:
+    async def hold(tx: Session, now: datetime) -> Schedule | None:
         held = await tx.schedules.hold(merchant_id, merchant_uid)
         assert held is not None, "schedules are never deleted"
         await must_have_failed(tx, held)
@@ -139,7 +139,7 @@ async def _attempt(gateway: Gateway, case: _Case, hold: Hold, once: Once | None)
     before = moment(gateway)
     now = before.day
     async with gateway.store.begin() as tx:
-        held = await hold(tx)
+        held = await hold(tx, now)
         if held is None:
             return None
         opened = await _open(gateway, tx, held, opening, now)
@@ -164,10 +164,10 @@ async def _fail(gateway: Gateway, case: _Case, hold: Hold, refused: Refused) -> 
     """It cannot be charged: the schedule is executed all the same, and its payment has failed."""
     code = "F1002" if isinstance(refused, AlreadyPaid) else "F400"
     async with gateway.store.begin() as tx:
-        held = await hold(tx)
+        now = gateway.now()
+        held = await hold(tx, now)
         if held is None:
             return None
-        now = gateway.now()
         opened = await _open(gateway, tx, held, case.opening, now)
         failed = await tx.payments.abandon(opened.imp_uid, now, code, refused.sentence)
         assert failed is not None, "it was opened in this transaction"

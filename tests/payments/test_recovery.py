@@ -40,7 +40,7 @@ POWERS = [
 ]
 DEEDS = ("never", "approved", "late", "declined", "other_amount")
 ANSWERS = ("lost", "garbage", "slow")
-OURS = frozenset({ASK, UNDO, REPEAT, Can.INQUIRE_CANCEL, Can.REPEAT_CANCEL})
+OURS = frozenset({ASK, UNDO, REPEAT, Can.INQUIRE_CANCEL, Can.REPEAT_CANCEL, Can.REPEAT_CHARGE})
 
 
 def give_powers(house: House, *powers: Can, lasts: Mapping[Can, Lasting] | None = None) -> Sandbox:

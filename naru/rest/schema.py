@@ -50,7 +50,8 @@ class Schemas:
         if origin is Annotated:
             return self.of(inner[0])
         if origin is Literal:
-            return {"enum": list(inner)}
+            texts = all(isinstance(each, str) for each in inner)
+            return {**({"type": "string"} if texts else {}), "enum": list(inner)}
         if origin in (Union, UnionType):
             return self._one_of(inner)
         if hasattr(hint, "__supertype__"):

@@ -16,6 +16,8 @@ from naru.rest.operation import Operation
 from naru.rest.schema import Schema, request_schema
 
 # Names that say whose thing is meant, and not what is to be done with it.
+# A channel is told only where it must be: a stranger's request would end there otherwise.
+CHANNEL = "channel_key"
 IDENTIFIERS = frozenset(
     [
         "imp_uid",
@@ -24,11 +26,15 @@ IDENTIFIERS = frozenset(
         "product_order_id",
         "member_id",
         "tier_code",
-        "site_code",
     ]
 )
+# Names that some operations need and others do not, which only their verbs tell.
+ALSO = frozenset(
+    ["delivery_method", "dispatched_at", "memo", "from", "to", "schedule_from", "schedule_to"]
+)
 _NUMBERS = count(1)
-_SOON = int(time.time()) + 7 * 86_400
+_NOW = int(time.time())
+_SOON = _NOW + 7 * 86_400
 
 VALUES: dict[str, Any] = {
     "access_token": "t" * 40,
@@ -56,10 +62,10 @@ VALUES: dict[str, Any] = {
     "cust_ip": "203.0.113.7",
     "delivery_method": "DIRECT_DELIVERY",
     "dispatched_at": 1_700_000_000,
-    "estimated_delivery_datetime": "2026/12/24 10:00:00 +0900",
-    "estimated_update_datetime": "2026/12/24 10:00:00 +0900",
+    "estimated_delivery_datetime": 1_700_000_000,
+    "estimated_update_datetime": 1_700_000_000,
     "expiry": "2049-12",
-    "from": 1_700_000_000,
+    "from": _NOW - 3_600,
     "gender_digit": "1",
     "identifier": "010-1234-5678",
     "identifier_type": "phone",
@@ -77,14 +83,16 @@ VALUES: dict[str, Any] = {
     "refundable": "yes",
     "relationship": "본인",
     "requester": "admin",
+    "review_type": "general",
     "schedule_at": _SOON,
-    "schedule_from": _SOON - 86_400,
-    "schedule_to": _SOON + 86_400,
+    "schedule_from": _NOW - 3_600,
+    "schedule_to": _NOW + 2 * 86_400,
     "sent_at": 1_700_000_000,
+    "site_code": "A8QOB",
     "shipping_address_email": "gildong@example.com",
     "status": "order_placed",
     "tel": "010-4242-4242",
-    "to": 1_700_086_400,
+    "to": _NOW + 2 * 86_400,
     "type": "digital",
     "vbank_code": "004",
     "vbank_due": _SOON,
@@ -94,6 +102,7 @@ VALUES: dict[str, Any] = {
 OF_PATH: dict[tuple[str, str], Any] = {
     ("/certifications/otp/request", "birth"): "900101",
     ("/payco/orders/status/{imp_uid}", "status"): "DELIVERY_START",
+    ("/payments/{imp_uid}/naver/request-return", "delivery_method"): "RETURN_INDIVIDUAL",
     ("/receipts/{imp_uid}", "type"): "person",
     ("/receipts/external/{merchant_uid}", "type"): "person",
 }
@@ -105,7 +114,7 @@ UNKNOWN: dict[str, Callable[[int], str]] = {
     "product_order_id": lambda number: f"9{number:015d}",
     "member_id": lambda number: f"nobody-{number}",
     "tier_code": lambda number: f"Z{number % 90 + 10}",
-    "site_code": lambda number: f"Z{number % 9000 + 1000}",
+    CHANNEL: lambda number: f"channel-key-nobody-{number}",
 }
 
 
@@ -128,7 +137,7 @@ def right_request(operation: Operation, names: Mapping[str, str]) -> tuple[str, 
     fields = {
         name: _value(operation.path, name, below, names)
         for name, below in schema["properties"].items()
-        if name in schema.get("required", ()) or name in IDENTIFIERS or name in in_path
+        if name in schema.get("required", ()) or name in IDENTIFIERS | ALSO or name in in_path
     }
     path = operation.path
     for name in in_path:
@@ -137,9 +146,11 @@ def right_request(operation: Operation, names: Mapping[str, str]) -> tuple[str, 
 
 
 def _value(path: str, name: str, schema: Schema, names: Mapping[str, str]) -> Any:
-    if name in IDENTIFIERS and (name not in VALUES or name in names):
+    if name == CHANNEL or name in IDENTIFIERS:
         value: Any = names[name] if name in names else unknown(name)
         return [value] if schema.get("type") == "array" else value
+    if name in names:
+        return names[name]
     if (path, name) in OF_PATH:
         return OF_PATH[path, name]
     if schema.get("type") == "array" and "properties" in schema.get("items", {}):

@@ -21,7 +21,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
-from tests.contract.examples import IDENTIFIERS, OF_PATH, UNKNOWN, VALUES
+from tests.contract.examples import CHANNEL, IDENTIFIERS, OF_PATH, UNKNOWN, VALUES
 from tests.contract.fits import found, misfit
 from tests.contract.official import resolve, rows
 
@@ -281,7 +281,7 @@ class Maker:
                 for key, below in schema["properties"].items()
                 if rng.random() < 0.7 or key in VALUES
             }
-        if name in IDENTIFIERS:
+        if name in IDENTIFIERS or name == CHANNEL:
             known = self._names.get(name, ())
             if known and rng.random() < 0.8:
                 return rng.choice(known)

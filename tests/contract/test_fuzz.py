@@ -13,9 +13,10 @@ from naru.rest.codes import OneBank, list_banks
 from naru.rest.door import Door
 from naru.rest.envelope import Answer, success
 from naru.rest.operation import Call, Operation
+from tests.contract.examples import CHANNEL
 from tests.contract.fits import our_document
 from tests.contract.fuzz import Maker, Target, judged, run, targets_of_ours, targets_of_theirs
-from tests.contract.world import MARK, Owned, World, give_things, make_world
+from tests.contract.world import MARK, Owned, World, give_things, make_world, own_channel
 from tests.rest.conftest import House, make_desk, serving
 from tests.support.scale import often
 
@@ -33,6 +34,7 @@ def _names(*owned: Owned) -> dict[str, list[str]]:
     """Every identifier that somebody has."""
     names: dict[str, list[str]] = defaultdict(list)
     for each in owned:
+        names[CHANNEL] += [each.shop.channel.channel_key, own_channel(each.shop)["channel_key"]]
         for some in (each.names, *each.special.values()):
             for name, value in some.items():
                 names[name].append(value)

@@ -6,14 +6,16 @@ Every text that only the owner's rows hold carries `MARK`: an answer to somebody
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from naru.rest import operations
 from tests.contract.examples import VALUES
+from tests.rest.cash import transfer
 from tests.rest.conftest import Answered, Desk, House, Shop, new_shop, sign_in
+from tests.rest.test_escrow_logis import SHIPMENT
+from tests.rest.test_kcpquick import add_quick_channel, check_pin, join
+from tests.rest.test_naver import buy, channel_of
 
 MARK = "비밀표"
 _NUMBERS = count(1)
@@ -31,8 +33,8 @@ class Owned:
     def for_path(self, path: str) -> dict[str, str]:
         """The identifiers that an operation of this path would mean."""
         found = dict(self.names)
-        for prefix, names in self.special.items():
-            if path.startswith(prefix) or re.match(prefix, path):
+        for prefix, names in sorted(self.special.items(), key=lambda each: len(each[0])):
+            if path.startswith(prefix):
                 found |= names
         return found
 
@@ -70,6 +72,11 @@ class World:
                 f"{self.house.pg_url}/v1/members/{mid}", json=body
             ) as answer:
                 assert answer.status == 200
+        await add_quick_channel(self.of(shop))
+
+    def of(self, shop: Shop) -> Desk:
+        """The same desk, with this merchant at it."""
+        return replace(self.desk, shop=shop)
 
     async def newcomer(self) -> Shop:
         """Another merchant, signed in, who has nothing."""
@@ -117,13 +124,19 @@ async def make_world(house: House, desk: Desk) -> World:
     return world
 
 
-async def give_things(world: World, owned: Owned) -> None:
-    """Make one thing of every kind for this merchant."""
-    served = {f"{each.method} {each.path}" for each in operations()}
+def own_channel(shop: Shop) -> dict[str, str]:
+    """The channel of a merchant that an operation means which must be told one, by its two names."""
+    return {
+        "channel_key": f"quick-{shop.channel.channel_key}",
+        "site_code": f"Q{shop.channel.mid}",
+    }
+
+
+async def give_things(world: World, owned: Owned, *kinds: str) -> None:
+    """Make one thing of every kind for this merchant, or of these kinds."""
     maker = _Maker(world, owned)
-    for operation, make in _STEPS:
-        if operation in served:
-            await make(maker)
+    for kind in kinds or KINDS:
+        await getattr(maker, kind)()
 
 
 class _Maker:
@@ -176,20 +189,18 @@ class _Maker:
         self.owned.special["/payments/prepare"] = {"merchant_uid": uid}
 
     async def account(self) -> None:
-        for path in ("/vbanks", "/receipts"):
-            uid = self.order()
-            answer = await self.ask(
-                "POST",
-                "/vbanks",
-                merchant_uid=uid,
-                amount=next(_WON),
-                vbank_code="004",
-                vbank_due=VALUES["vbank_due"],
-                vbank_holder=self.tag[:16],
-                name=self.tag,
-                buyer_name=self.tag,
-            )
-            self.owned.special[path] = {"imp_uid": answer.response["imp_uid"]}
+        answer = await self.ask(
+            "POST",
+            "/vbanks",
+            merchant_uid=self.order(),
+            amount=next(_WON),
+            vbank_code="004",
+            vbank_due=VALUES["vbank_due"],
+            vbank_holder=self.tag[:16],
+            name=self.tag,
+            buyer_name=self.tag,
+        )
+        self.owned.special["/vbanks"] = {"imp_uid": answer.response["imp_uid"]}
 
     async def customer(self) -> None:
         for path in ("", "/subscribe/customers"):
@@ -256,15 +267,19 @@ class _Maker:
         await self.ask("POST", f"/certifications/otp/confirm/{imp_uid}", otp=code[1])
         self.owned.special["/certifications/{"] = {"imp_uid": imp_uid}
 
-    async def external_receipt(self) -> None:
+    async def cash(self) -> None:
+        """A transfer with its receipt, one with its parcel, a receipt of an order from elsewhere."""
+        desk = self.world.of(self.owned.shop)
+        paid = await transfer(desk, next(_WON))
+        receipt = {"identifier": VALUES["identifier"], "identifier_type": "phone"}
+        await self.ask("POST", f"/receipts/{paid.imp_uid}", **receipt)
+        self.owned.special["/receipts/{"] = {"imp_uid": paid.imp_uid}
+        parcel = await transfer(desk, next(_WON), escrow=True)
+        await self.ask("POST", f"/escrows/logis/{parcel.imp_uid}", **SHIPMENT)
+        self.owned.special["/escrows"] = {"imp_uid": parcel.imp_uid}
         uid = self.order()
         await self.ask(
-            "POST",
-            f"/receipts/external/{uid}",
-            name=self.tag,
-            amount=next(_WON),
-            identifier=VALUES["identifier"],
-            identifier_type="phone",
+            "POST", f"/receipts/external/{uid}", name=self.tag, amount=next(_WON), **receipt
         )
         self.owned.special["/receipts/external"] = {"merchant_uid": uid}
 
@@ -274,15 +289,63 @@ class _Maker:
         )
         self.owned.special["/cvs"] = {"imp_uid": answer.response["imp_uid"]}
 
+    async def goods(self) -> None:
+        """An order at Naver, and payments of the wallets that have operations of their own."""
+        desk, shop = self.world.of(self.owned.shop), self.owned.shop
+        channel = await channel_of(desk, "naverco", shop)
+        ordered = await buy(desk, channel, 10_000, shop=shop)
+        answer = await self.ask("GET", f"/payments/{ordered.imp_uid}/naver/product-orders")
+        product = answer.response[0]["product_order_id"]
+        of_order = {"imp_uid": ordered.imp_uid, "product_order_id": product}
+        self.owned.special["/payments/{imp_uid}/naver"] = of_order
+        self.owned.special["/naver"] = {"product_order_id": product}
+        for pg_code, paths in (
+            ("naverpay", [f"/payments/{{imp_uid}}/naver/{each}" for each in _OF_PAYMENT]),
+            ("payco", ["/payco", "/payments/{imp_uid}/balance"]),
+            ("paymentwall", ["/paymentwall"]),
+        ):
+            channel = await channel_of(desk, pg_code, shop)
+            paid = await buy(desk, channel, next(_WON), products=(), shop=shop)
+            for path in paths:
+                names = {"imp_uid": paid.imp_uid, "merchant_uid": paid.merchant_uid}
+                self.owned.special[path] = names
 
-Make = Callable[[_Maker], Awaitable[None]]
-_STEPS: tuple[tuple[str, Make], ...] = (
-    ("POST /subscribe/payments/onetime", _Maker.payment),
-    ("POST /payments/prepare", _Maker.announced),
-    ("POST /vbanks", _Maker.account),
-    ("POST /subscribe/customers/{customer_uid}", _Maker.customer),
-    ("POST /subscribe/payments/schedule", _Maker.schedule),
-    ("POST /certifications/otp/request", _Maker.person),
-    ("POST /receipts/external/{merchant_uid}", _Maker.external_receipt),
-    ("POST /cvs", _Maker.barcode),
+    async def quick(self) -> None:
+        """A member of quick pay, and an order that is announced."""
+        uid = self.order()
+        member = await join(self.world.of(self.owned.shop))
+        announced = {name: VALUES[name] for name in ("btid", "cust_ip", "code_verifier")}
+        await self.ask("POST", f"/kcpquick/prepare/{uid}", **announced)
+        self.owned.special["/kcpquick/members"] = {"member_id": member}
+        self.owned.special["/kcpquick/members/{member_id}/fido"] = {
+            "member_id": await join(self.world.of(self.owned.shop))
+        }
+        pin, _ = await check_pin(self.world.of(self.owned.shop), member)
+        of_pin = {"member_id": member, "imp_uid": pin.imp_uid, "merchant_uid": self.order()}
+        self.owned.special["/kcpquick/payment/money"] = of_pin
+        customer = f"{self.owned.shop.merchant.name}-quick-{next(_NUMBERS)}"
+        card = {name: VALUES[name] for name in ("card_number", "expiry")}
+        await self.ask(
+            "POST",
+            f"/subscribe/customers/{customer}",
+            **card,
+            channel_key=own_channel(self.owned.shop)["channel_key"],
+        )
+        for path in ("/kcpquick/autopay", "/kcpquick/payment/autopay"):
+            self.owned.special[path] = {"customer_uid": customer, "merchant_uid": self.order()}
+        self.owned.special["/kcpquick/prepare"] = {"merchant_uid": uid}
+
+
+_OF_PAYMENT = ("point", "confirm", "cash-amount")
+KINDS = (
+    "payment",
+    "announced",
+    "account",
+    "customer",
+    "schedule",
+    "person",
+    "cash",
+    "barcode",
+    "goods",
+    "quick",
 )

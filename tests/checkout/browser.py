@@ -54,10 +54,11 @@ async def open_browser() -> AsyncIterator[Browser]:
 
 
 @contextlib.asynccontextmanager
-async def serve(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve an application on a free port of 127.0.0.1; yields its origin."""
+async def serve(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
+    """Serve an application on a port of 127.0.0.1, a free one unless named; yields its origin."""
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
     # Whoever asks before the server is ready waits in the queue instead of being refused.
     listener.listen()
     config = uvicorn.Config(

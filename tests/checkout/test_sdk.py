@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Error, Page, expect
 
 from tests.checkout.browser import PHONE, Pages, StandIn, serve, shop_page
 
@@ -712,6 +712,34 @@ async def test_the_channels_decide_a_popup_when_no_pg_is_named(
     await page.evaluate("param.channelKey = 'channel-key-2'; pay()")
     await window_of(page).locator("#pay").wait_for()
     assert [asked["mode"] for asked in stand_in.opened] == ["popup", None]
+
+
+@pytest.mark.parametrize("under_way", [0, 2], ids=["still open", "being approved"])
+async def test_a_gateway_that_dies_under_the_window_leaves_words_and_not_an_error_page(
+    context: BrowserContext, shop: Pages, shop_url: str, under_way: int
+) -> None:
+    """Killed while the frame waits for it. The buyer is told within seconds, and then how it stands."""
+    stand_in = StandIn()
+    async with serve(stand_in.app()) as core:
+        page = await at_shop(context, shop, shop_url, core)
+        await page.click("#pay")
+        await window_of(page).locator("#pay").wait_for()
+        stand_in.approval_under_way = under_way
+        # A page of the PG, while the gateway lives: nothing is laid over it.
+        frame = page.frames[-1]
+        await frame.goto(f"{shop_url}/pg")
+        await page.wait_for_timeout(500)
+        await expect(page.get_by_role("status")).to_have_count(0)
+    with pytest.raises(Error, match="ERR_"):
+        await frame.goto(f"{core}/checkout/return/imp_1")
+    await expect(page.get_by_role("status")).to_contain_text("다시 결제하지 마세요", timeout=4000)
+    assert await page.evaluate("results.length") == 0
+    async with serve(stand_in.app(), int(core.rpartition(":")[2])):
+        if under_way:
+            assert (await callback_of(page))["status"] == "paid"
+        else:
+            # Nothing was begun: the window is the buyer's again.
+            await expect(page.get_by_role("status")).to_have_count(0, timeout=4000)
 
 
 async def test_a_window_that_never_speaks_is_offered_again(

@@ -196,6 +196,7 @@ function follow(session, mode, url) {
   } else if (session.dialog) {
     var shown = session.dialog;
     shown.load(url);
+    watchFrame(session, shown);
     session.cleanups.push(
       later(HELLO_WAIT_MS, function () {
         if (session.helloHeard || session.givingUp) return;
@@ -206,6 +207,41 @@ function follow(session, mode, url) {
         );
       })
     );
+  }
+}
+
+/**
+ * Another page has come into the frame. Which one cannot be seen from here; but if the gateway cannot
+ * be reached it may be the browser's own error page, in the midst of an approval. So the buyer reads
+ * that they must not pay again, until the gateway says how it stands.
+ * @param {Session} session
+ * @param {Dialog} dialog
+ */
+function watchFrame(session, dialog) {
+  var asking = false;
+  var lost = false;
+  /** @type {any} */ (dialog.frame).addEventListener("load", function () {
+    if (asking || !session.helloHeard) return;
+    asking = true;
+    look();
+  });
+
+  function look() {
+    if (session.ended || session.givingUp) return;
+    callWindow(session, "result", null, function (answer) {
+      if (session.ended || session.givingUp) return;
+      if (answer.status === 0) {
+        if (!lost) dialog.notice(session.words.checking, [], true);
+        lost = true;
+      } else if (!lost || own(answer.body, "state") === "open") {
+        if (lost) dialog.ready();
+        asking = lost = false;
+        return;
+      } else if (told(session, answer)) {
+        return;
+      }
+      session.cleanups.push(later(POLL_MS, look));
+    });
   }
 }
 

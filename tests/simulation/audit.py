@@ -151,8 +151,28 @@ class Audit:
 
     # --- finally ---
 
+    def _keys(self) -> None:
+        """What we charge customers by is what the PGs can charge, and no question about it is left open."""
+        ours: dict[str, str] = {}
+        living: set[tuple[int, str]] = set()
+        for key in self.world.database.rows("billing_keys"):
+            ours[key["number"]] = key["state"]
+            if key["state"] == "asking":
+                self.world.breaks("L1", "a question for a billing key never ended", key["number"])
+            if key["state"] == "live":
+                name = (key["merchant_id"], key["customer_uid"])
+                if name in living:
+                    self.world.breaks("P2", "two living keys of one customer", key["number"])
+                living.add(name)
+                if self.pg.keys.get(key["number"]) != "live":
+                    self.world.breaks("P3", "the PG cannot charge our key", key["number"])
+        for number, state in self.pg.keys.items():
+            if state == "live" and ours.get(number) in (None, "asking", "refused"):
+                self.world.breaks("P3", "the PG keeps a card that we know nothing of", number)
+
     def at_the_end(self) -> None:
         """Everything, when the faults are over and the house had its time."""
+        self._keys()
         db = self.world.database
         for payment in db.rows("payments"):
             self._end_of(payment)

@@ -9,13 +9,14 @@ import asyncio
 import json
 import random
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from naru.domain.billing_key import CardNumber
 from naru.domain.cancellation import CancelRequest
 from naru.domain.channel import Channel
-from naru.domain.errors import ForgedReturn, NaruError
+from naru.domain.errors import ForgedReturn, NaruError, NoBillingKey
 from naru.domain.ids import MerchantUid
 from naru.domain.merchant import Merchant
 from naru.domain.money import Money
@@ -26,8 +27,12 @@ from naru.payments.approve import approve
 from naru.payments.cancel import cancel
 from naru.payments.close_virtual_account import close_virtual_account
 from naru.payments.confirm_deposit import confirm_deposit
+from naru.payments.delete_billing_key import delete_billing_key
 from naru.payments.gateway import Gateway
+from naru.payments.issue_billing_key import issue_billing_key
 from naru.payments.issue_virtual_account import issue_virtual_account
+from naru.payments.pay_by_billing_key import pay_by_billing_key
+from naru.payments.pay_by_card_number import pay_by_card_number
 from naru.payments.prepare import prepare
 from naru.payments.start import Opening, start
 from naru.wire import Answer
@@ -36,6 +41,7 @@ from tests.simulation.pg import Order, Pg
 from tests.simulation.world import Gone, Process, World
 
 T = TypeVar("T")
+CARD = CardNumber.read("4518421234567811", "2049-12", "880101", "00")
 
 
 @dataclass
@@ -100,6 +106,9 @@ class People:
         if rng.random() < 0.3:
             announced = Prepared(order, Money(amount))
             await self.call(lambda g: prepare(g, shop.merchant.id, announced), tries=2)
+        if random.Random(f"{world.plan.seed}:way:{number}").random() < 0.25:
+            await self._without_a_window(shop, order, amount)
+            return
         method = "vbank" if rng.random() < 0.25 else "card"
         if method == "vbank" and rng.random() < 0.4:
             await self._account_by_api(shop, order, amount, rng)
@@ -118,6 +127,44 @@ class People:
             surface=Surface.PC,
             pay_method=method,
         )
+
+    async def _without_a_window(self, shop: Shop, order: MerchantUid, amount: int) -> None:
+        """The merchant's server charges a card or a key, once or from several processes at once."""
+        rng = random.Random(f"{self.world.plan.seed}:charge:{order}")
+        customer = f"customer-{rng.randrange(3)}"
+        opening = replace(
+            self._opening(shop, order, amount, "card"),
+            surface=Surface.API,
+        )
+        way = rng.choice(("card", "keep", "key", "key"))
+
+        async def by_key(gateway: Gateway) -> Payment:
+            async with gateway.store.direct() as session:
+                key = await session.billing_keys.get(shop.merchant.id, customer)
+            if key is None:
+                raise NoBillingKey
+            return await pay_by_billing_key(gateway, opening, key)
+
+        async def by_card(gateway: Gateway) -> Payment:
+            kept = customer if way == "keep" else None
+            return await pay_by_card_number(gateway, opening, CARD, customer_uid=kept)
+
+        if way == "key" and rng.random() < 0.8:
+            await self.call(
+                lambda g: issue_billing_key(g, shop.merchant, shop.channel, customer, CARD), tries=2
+            )
+        for _ in range(rng.choice((1, 1, 2))):
+            rivals = rng.choice((1, 1, 1, 2, 8))
+            verb = by_key if way == "key" else by_card
+            ended = await asyncio.gather(*(self.call(verb) for _ in range(rivals)))
+            won = [each for each in ended if isinstance(each, Payment)]
+            if len(won) > 1:
+                self.world.breaks("P2", f"{len(won)} charges of one order succeeded", order)
+            for each in won:
+                self.tell(each)
+            await asyncio.sleep(rng.random() * 60)
+        if rng.random() < 0.2:
+            await self.call(lambda g: delete_billing_key(g, shop.merchant.id, customer))
 
     async def _window(
         self, shop: Shop, order: MerchantUid, amount: int, method: str, rng: random.Random

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from naru.connectors import AccountOrder, Can, Lasting, WindowOrder
+from naru.connectors import AccountOrder, Can, ChargeOrder, KeyOrder, Lasting, WindowOrder
+from naru.domain.billing_key import CardNumber, IssuedKey
 from naru.domain.channel import Channel
 from naru.domain.errors import ForgedReturn, NoAnswer, NotSent
 from naru.domain.money import Money
@@ -26,6 +27,7 @@ from naru.domain.outcome import (
     Declined,
     Deposited,
     Inquired,
+    KeyOutcome,
     NotFound,
     Outcome,
     Return,
@@ -34,7 +36,7 @@ from naru.domain.outcome import (
     Undone,
     Unknown,
 )
-from naru.domain.payment import Payment, VirtualAccount
+from naru.domain.payment import Card, Payment, VirtualAccount
 from naru.domain.window import Redirect, WindowPlan
 from tests.simulation.loop import PROCESS
 from tests.simulation.world import Process
@@ -42,7 +44,9 @@ from tests.simulation.world import Process
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-ALWAYS = frozenset({Can.PARTIAL_CANCEL, Can.ISSUE_ACCOUNT, Can.CLOSE_ACCOUNT})
+ALWAYS = frozenset(
+    {Can.PARTIAL_CANCEL, Can.ISSUE_ACCOUNT, Can.CLOSE_ACCOUNT, Can.BILLING, Can.KEY_IN}
+)
 HOUR = Lasting(time=timedelta(hours=1))
 TWO_DAYS = Lasting(days=2)
 # After the PGs of RELIABILITY 2.3 that are like them. Name -> (powers, how long they last).
@@ -105,6 +109,7 @@ class Pg:
         self.world = world
         self.orders: dict[str, Order] = {}
         self.by_tid: dict[str, Order] = {}
+        self.keys: dict[str, str] = {}  # our number for a key -> live, refused, forgotten
         self.kind_of: dict[str, str] = {}
         self.asked: Callable[[str, str, Order | None], None] = lambda *_: None
         self.moved: Callable[[Order], None] = lambda _: None
@@ -177,6 +182,47 @@ class Pg:
             order.state = "account"
         return self._approved(order)
 
+    def charge(self, number: str, amount: int, subject: str, key: str | None, keep: bool) -> Any:
+        """Money without a window: by a key, or by a card, which may be kept."""
+        order = self.order(number)
+        self.asked("approve", number, order)
+        if order.state == "undone":
+            return Declined("UNDONE", "취소된 주문입니다.")
+        if order.state == "refused":
+            return Declined("REFUSED", "한도초과")
+        if order.state == "none":
+            order.imp_uid, order.asked, order.method = subject, amount, "card"
+            if self.world.toss(0.06) or (key is not None and self.keys.get(key[4:]) != "live"):
+                order.state = "refused"
+                return Declined("REFUSED", "한도초과")
+            self._name(order)
+            order.state, order.charged = "charged", amount
+            if self.world.garbled and self.world.toss(0.02):
+                order.charged = amount + 1
+                self.world.count("wrong amounts")
+            if keep:
+                self.keys[number] = "live"
+            self.moved(order)
+            self.world.note(subject, "PG", f"charged {order.charged} by {key or 'card'}")
+        return self._approved(order)
+
+    def keep_card(self, number: str) -> KeyOutcome:
+        if number not in self.keys:
+            self.keys[number] = "refused" if self.world.toss(0.06) else "live"
+        return self.kept(number)
+
+    def kept(self, number: str) -> KeyOutcome:
+        if self.keys[number] != "live":
+            return Declined("REFUSED", "카드사 거절")
+        return IssuedKey(number, f"key-{number}", Card("366", "신한카드", "451842******7811"))
+
+    def inquire_key(self, number: str) -> KeyOutcome | NotFound:
+        return self.kept(number) if number in self.keys else NotFound()
+
+    def forget_key(self, number: str) -> Undone:
+        self.keys[number] = "forgotten"
+        return Undone()
+
     def _name(self, order: Order) -> None:
         self._tids += 1
         order.tid = f"tid{self._tids:08d}"
@@ -195,7 +241,14 @@ class Pg:
                 issued_at=order.at,
             )
             return AccountIssued(order.number, Money(order.asked), order.tid, account)
-        return Approved(order.number, Money(order.charged), order.tid, order.at)
+        issued = self.kept(order.number) if order.number in self.keys else None
+        return Approved(
+            order.number,
+            Money(order.charged),
+            order.tid,
+            order.at,
+            issued_key=issued if isinstance(issued, IssuedKey) else None,
+        )
 
     def net_cancel(self, number: str, kind: str) -> Any:
         order = self.order(number)
@@ -211,6 +264,8 @@ class Pg:
             order.given_back["net"] = order.charged
             self.moved(order)
         order.state = "undone"
+        if number in self.keys:
+            self.keys[number] = "forgotten"
         self.world.note(order.imp_uid, "PG", "undone")
         return Undone()
 
@@ -401,6 +456,47 @@ class SimulatedConnector:
             return Declined("NOT_SENT", str(error))
         except NoAnswer as error:
             return Unknown(str(error))
+
+    async def approve_by_key(self, channel: Channel, order: ChargeOrder, key: str) -> Outcome:
+        return await self._charge(order, key)
+
+    async def approve_by_card(
+        self, channel: Channel, order: ChargeOrder, card: CardNumber
+    ) -> Outcome:
+        return await self._charge(order, None)
+
+    async def _charge(self, order: ChargeOrder, key: str | None) -> Outcome:
+        number, keep = order.order_no, order.customer_uid is not None
+
+        def serve() -> Any:
+            return self._pg.charge(number, order.amount.minor, order.merchant_uid, key, keep)
+
+        try:
+            return await self._ask(serve, order.merchant_uid, "asks to charge")  # type: ignore[no-any-return]
+        except NotSent as error:
+            return Declined("NOT_SENT", str(error))
+        except NoAnswer as error:
+            return Unknown(str(error))
+
+    async def issue_key(self, channel: Channel, order: KeyOrder, card: CardNumber) -> KeyOutcome:
+        try:
+            return await self._ask(  # type: ignore[no-any-return]
+                lambda: self._pg.keep_card(order.number), order.customer_uid, "asks for a key"
+            )
+        except NotSent as error:
+            return Declined("NOT_SENT", str(error))
+        except NoAnswer as error:
+            return Unknown(str(error))
+
+    async def inquire_key(self, channel: Channel, number: str) -> KeyOutcome | NotFound:
+        return await self._doubt(  # type: ignore[no-any-return]
+            lambda: self._pg.inquire_key(number), "", "inquires about a key"
+        )
+
+    async def forget_key(self, channel: Channel, number: str) -> Undone | Unknown:
+        return await self._doubt(  # type: ignore[no-any-return]
+            lambda: self._pg.forget_key(number), "", "forgets a key"
+        )
 
     async def close_account(self, channel: Channel, order_no: str) -> Undone | Declined | Unknown:
         try:

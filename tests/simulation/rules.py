@@ -36,6 +36,14 @@ _ABOUT = (
 )
 _ASKED = ("id", "imp_uid", "kind", "number", "amount", "balance_before", "request", "opened_at")
 _TOLD_AT = ("webhook_urls", "return_url", "app_scheme", "page_origin", "window_secret_hash")
+_CUSTOMER = ("customer_uid", "customer_uid_usage")
+_KEY = (
+    *("id", "merchant_id", "customer_uid", "channel_id", "pg_code", "mid", "sandbox"),
+    *("number", "imp_uid", "asked_at"),
+)
+_KEY_ENDS = {
+    *(("asking", "live"), ("asking", "refused"), ("live", "replaced"), ("live", "deleted")),
+}
 _CANCELLATIONS = ("partly_cancelled", "fully_cancelled")
 _FACTS = ("deposited", "approved_late")
 _MAY_ASK = {
@@ -102,8 +110,8 @@ def keep_payment_facts(tx: Transaction, old: Values | None, new: Values) -> None
         intent["kind"] == "approve" for _, intent in tx.find("intents", ("imp_uid",), name)
     ):
         raise broken(f"no PG was ever asked to approve payment {name}")
-    if any(new[column] != old[column] for column in _TOLD_AT):
-        raise broken(f"where payment {name} is told of never changes")
+    if any(new[column] != old[column] for column in (*_TOLD_AT, *_CUSTOMER)):
+        raise broken(f"where payment {name} is told of, and whose customer pays, never changes")
 
 
 def keep_intent_rules(tx: Transaction, old: Values | None, new: Values) -> None:
@@ -165,6 +173,29 @@ def date_cancellation(tx: Transaction, old: Values | None, new: Values) -> None:
     new["booked_at"] = tx.db.now()
 
 
+def keep_key_rules(tx: Transaction, old: Values | None, new: Values) -> None:
+    if old is not None and not new:
+        raise broken("billing keys end, rows stay")
+    if old is None:
+        channel = tx.get("channels", new["channel_id"])
+        if channel is not None and channel["merchant_id"] != new["merchant_id"]:
+            raise broken(f"the channel of key {new['number']} belongs to another merchant")
+        payment = None if new["imp_uid"] is None else tx.get("payments", new["imp_uid"])
+        came = payment is not None and (
+            payment["merchant_id"],
+            payment["customer_uid"],
+            payment["customer_uid_usage"],
+            payment["step"],
+        ) == (new["merchant_id"], new["customer_uid"], "issue", "paid")
+        if new["state"] != "asking" and not (new["state"] == "live" and came):
+            raise broken(f"nobody asked for key {new['number']}")
+        return
+    if old["state"] != new["state"] and (old["state"], new["state"]) not in _KEY_ENDS:
+        raise broken(f"key {old['number']} is {old['state']}, and will not be {new['state']}")
+    if any(new[column] != old[column] for column in _KEY):
+        raise broken(f"whose key {old['number']} is never changes")
+
+
 def refuse_change(tx: Transaction, old: Values | None, new: Values) -> None:
     if old is not None:
         raise broken("rows of this table are never changed")
@@ -180,6 +211,7 @@ RULES: dict[str, Rule] = {
     "keep_payment_rules": keep_payment_rules,
     "keep_payment_facts": keep_payment_facts,
     "keep_intent_rules": keep_intent_rules,
+    "keep_key_rules": keep_key_rules,
     "keep_intent_pace": keep_intent_pace,
     "keep_watch_rules": keep_watch_rules,
     "date_cancellation": date_cancellation,
@@ -195,7 +227,8 @@ WRITTEN_FROM = {
     "keep_intent_pace": "e974978924bc",
     "keep_intent_rules": "26c3da53c16c",
     "keep_payment_birth": "3193a477114c",
-    "keep_payment_facts": "ad5224b1e5e0",
+    "keep_key_rules": "2bfea400b3e4",
+    "keep_payment_facts": "1c0fe42cb6ee",
     "keep_payment_rules": "7d15fbfae8d8",
     "keep_watch_rules": "215a4d1a3b17",
     "refuse_change": "b14e1cd4676e",

@@ -123,6 +123,8 @@ class Simulation:
         waiting = db.tables["webhook_deliveries"].live_rows.values()
         if any(row.now is not None for row in waiting):
             return True
+        if any(key["state"] == "asking" for key in db.rows("billing_keys")):
+            return True
         told = None
         for row in db.tables["intents"].live_rows.values():
             intent = row.now

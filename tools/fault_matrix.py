@@ -12,6 +12,7 @@ collected, not searched for, so marks on parameters count as well. A cell withou
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
@@ -215,12 +216,21 @@ def _files(tests: Iterable[str]) -> str:
     return ", ".join(f"[{Path(file).stem.removeprefix('test_')}](../../{file})" for file in files)
 
 
+def counted(head: str) -> str:
+    """The page's own text with how many breakages and statements its two lists hold; after `collect`."""
+    breakages = len(sys.modules["tests.store.test_audit"].PLANTS)
+    attacks = len(sys.modules["tests.store.test_attacks"].ATTACKS)
+    head = re.sub(r"\d+ planted breakages", f"{breakages} planted breakages", head)
+    return re.sub(r"\d+ of \d+ (refused|accepted)", rf"{attacks} of {attacks} \1", head)
+
+
 def main(words: list[str]) -> int:
     """Write the page, or with --check compare it. Exit status 1: stale."""
     before = PAGE.read_text("utf-8")
     head, _, rest = before.partition(BEGIN)
     _, _, tail = rest.partition(END)
-    after = head + BEGIN + "\n" + written(*collect()) + END + tail
+    proofs = collect()
+    after = counted(head) + BEGIN + "\n" + written(*proofs) + END + tail
     if "--check" in words:
         return int(after != before)
     PAGE.write_text(after, "utf-8")

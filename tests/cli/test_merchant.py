@@ -173,3 +173,47 @@ def test_the_list_names_everyone(say: Say) -> None:
 
     assert re.search(r"imp12345678 +test +My shop", said)
     assert re.search(r"imp00000002 +live +Real shop", said)
+
+
+def test_an_agency_adds_a_tier_that_has_contracts_of_its_own(say: Say, cli_database: str) -> None:
+    say("merchant", "add", "Agency", "--user-code", "imp12345678", "--origin", "https://a.example")
+    say("merchant", "add", "Other", "--user-code", "imp00000002")
+
+    status, said, _ = say("merchant", "tier", "add", "imp12345678", "A1B", "My shop")
+
+    assert status == 0
+    assert value(said, "user code") == "imp12345678-A1B"
+    [row] = fetch(cli_database, "SELECT * FROM tiers")
+    assert (str(row["merchant_id"]), row["tier_code"]) == (
+        value(said, "merchant").split()[0],
+        "A1B",
+    )
+    _, shown, _ = say("merchant", "show", "imp12345678-A1B")
+    assert value(shown, "allowed_origins") == "https://a.example"
+    channel = ("kcp", "--mid", "T1", "--connector", "sandbox", "--test")
+    assert say("channel", "add", "imp12345678-A1B", *channel)[0] == 0
+    assert say("channel", "list", "imp12345678")[1] == ""
+    assert re.search(r"A1B +\d+ +My shop", say("merchant", "tier", "list", "imp12345678")[1])
+    assert say("merchant", "tier", "list", "imp00000002")[1] == ""
+    # The same code of another agency is another shop.
+    assert say("merchant", "tier", "add", "imp00000002", "A1B", "Shop")[0] == 0
+
+
+@pytest.mark.parametrize("code", ["a1b", "ABCD", "AB", "", "가나다", "A-B"])
+def test_a_tier_code_is_three_capitals_or_digits(say: Say, cli_database: str, code: str) -> None:
+    say("merchant", "add", "Agency", "--user-code", "imp12345678")
+
+    status, _, complaint = say("merchant", "tier", "add", "imp12345678", code, "My shop")
+
+    assert (status, "three capital letters or digits" in complaint) == (1, True)
+    assert fetch(cli_database, "SELECT FROM tiers") == []
+
+
+def test_a_tier_is_added_once(say: Say, cli_database: str) -> None:
+    say("merchant", "add", "Agency", "--user-code", "imp12345678")
+    say("merchant", "tier", "add", "imp12345678", "ABC", "My shop")
+
+    status, _, complaint = say("merchant", "tier", "add", "imp12345678", "ABC", "Again")
+
+    assert (status, "has a tier ABC already" in complaint) == (1, True)
+    assert len(fetch(cli_database, "SELECT FROM merchants")) == 2

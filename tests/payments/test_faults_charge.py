@@ -1,7 +1,8 @@
 """Charges without a window under every fault of the matrix: row G2 (charged by key or by card).
 
 Each is done by a key, by a card's number, and by a number that is kept under a key meanwhile: where
-the money is not taken there must be no key, and where it is taken there must be one.
+the money is not taken there must be no key, and where it is taken there must be one. At night each is
+done by welfare points and by the prepaid money of quick pay too, which are charged the same way.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from naru.domain.errors import AlreadyPaid, NoBillingKey, NotSupported, OutcomeU
 from naru.domain.ids import MerchantUid
 from naru.domain.money import Money
 from naru.domain.payment import Payment, Step, Surface
+from naru.domain.point_account import PointAccount
 from naru.domain.prepared import Prepared
 from naru.payments import charge
 from naru.payments.cancel import cancel
@@ -30,12 +32,14 @@ from naru.payments.gateway import Gateway
 from naru.payments.issue_billing_key import issue_billing_key
 from naru.payments.pay_by_billing_key import pay_by_billing_key
 from naru.payments.pay_by_card_number import pay_by_card_number
+from naru.payments.pay_by_points import pay_by_points
 from naru.payments.prepare import prepare
+from naru.payments.quick_pay import pay_by_money
 from naru.payments.reconcile import reconcile
 from naru.store import Session, StoreUnavailable
 from tests.payments.test_faults_approve import jumping
-from tests.payments.test_recovery import give_powers
-from tests.payments.test_sleepers import sleep_through
+from tests.payments.test_recovery import give_powers, let_time_pass
+from tests.payments.test_sleepers import asleep, sleep_through
 from tests.payments.test_virtual_account_faults import (
     GARBAGE,
     ended,
@@ -54,6 +58,8 @@ if TYPE_CHECKING:
     from tests.support.postgres import Databases
 
 AT_ONCE = often(16, 64)
+WAYS = ("key", "card", "keep", "points", "money")
+POINTS = PointAccount("benepia", "point1234", "1001")
 CARD = CardNumber.read("5365-1012-3456-1234", "2049-12", "880101", "00")
 
 
@@ -94,6 +100,12 @@ class Charging:
             key = await key_of(house, gateway=gateway)
             assert key is not None
             return await pay_by_billing_key(gateway, opening, key, **more)
+        if self.way == "points":
+            return await pay_by_points(gateway, opening, POINTS, **more)
+        if self.way == "money":
+            async with gateway.store.direct() as session:
+                [pin] = await session.payments.many_of_merchant(house.merchant.id, [], ["pin"])
+            return await pay_by_money(gateway, opening, "member", pin.imp_uid, **more)
         customer = "kept" if self.keeps else None
         return await pay_by_card_number(gateway, opening, CARD, customer_uid=customer, **more)
 
@@ -117,10 +129,12 @@ async def issue(house: House, customer_uid: str = "customer") -> BillingKey:
     return await issue_billing_key(house.gateway, house.merchant, house.channel, customer_uid, CARD)
 
 
-@pytest.fixture(params=["key", "card", "keep"])
+@pytest.fixture(params=WAYS[: often(3, 5)])
 async def charging(request: pytest.FixtureRequest, house: House, pg: StandInPg) -> Charging:
     if request.param == "key":
         await issue(house)
+    if request.param == "money":
+        await house.open(merchant_uid=MerchantUid("pin"))
     pg.asked.clear()
     return Charging(house, request.param)
 
@@ -144,7 +158,7 @@ async def test_a_charge_takes_the_money_and_keeps_the_card_if_it_should(
     paid = await charging("plain")
     assert (paid.step, paid.surface, paid.amount) == (Step.PAID, Surface.API, Money(1004))
     assert paid.imp_uid.startswith("imps_")
-    usage = {"key": "payment", "card": None, "keep": "issue"}[charging.way]
+    usage = {"key": "payment", "keep": "issue"}.get(charging.way)
     assert paid.customer_uid_usage == usage
     await charging.agree(pg, paid, ["paid"])
     if charging.keeps:
@@ -350,6 +364,23 @@ async def test_a_process_that_slept_does_not_charge_what_others_have_ended(
     payment = await only_payment(charging.house, "slept")
     assert payment.step is (Step.PAID if point == "approve.after_pg" else Step.FAILED)
     await charging.agree(pg, payment, ["paid"] if payment.step is Step.PAID else [])
+
+
+@pytest.mark.fault("G2_SL")
+async def test_a_process_that_slept_asks_the_pg_nothing(house: House, pg: StandInPg) -> None:
+    """Where nothing can be undone, a late question would be money that was given up."""
+    give_powers(house, Can.INQUIRE_ORDER)
+    charging = Charging(house, "card")
+
+    async def deed(gateway: Gateway) -> object:
+        return await charging("slept", gateway=gateway)
+
+    with asleep(house, "claim.after_commit", deed) as sleeper:
+        assert await sleeper.sleeps()
+        await let_time_pass(house, minutes=30, step=120)
+        await sleeper.goes_on()
+    assert pg.count("charges") == 0
+    assert (await only_payment(house, "slept")).step is Step.FAILED
 
 
 @pytest.mark.fault("G2_WD")

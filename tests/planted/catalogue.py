@@ -1328,4 +1328,92 @@ KEPT = (
     ),
 )
 
-CATALOGUE = (*PAYMENTS, *STORE, *KEPT, *WEBHOOKS, *DOORS, *HANDS, *DOMAIN, *SHOP, *KIT)
+_CHARGE, _ISSUE = "naru/payments/charge.py", "naru/payments/issue_billing_key.py"
+CHARGE, KEY = "tests/payments/test_faults_charge.py", "tests/payments/test_faults_key.py"
+WINDOW_KEEPS = "tests/payments/test_window_keeps_card.py"
+
+KEYS = (
+    Planted(
+        "a card that was charged and should be kept is not",
+        "P3",
+        _SETTLE,
+        "await tx.billing_keys.add_live(settled, outcome.issued_key, now, now)",
+        "pass",
+        f"{CHARGE}::test_a_charge_takes_the_money_and_keeps_the_card_if_it_should",
+    ),
+    Planted(
+        "a process that slept charges what others have ended",
+        "P3",
+        _CHARGE,
+        'if not await still_ours(gateway, "approve", claimed.pg_order_no, before):',
+        "if False:",
+        f"{CHARGE}::test_a_process_that_slept_asks_the_pg_nothing",
+    ),
+    Planted(
+        "a second charge of an order that is being charged is told that it is paid",
+        "P12",
+        _CHARGE,
+        "        if taken is not Step.APPROVING:\n",
+        "        if taken is not None:\n",
+        f"{CHARGE}::test_a_charge_whose_question_or_answer_was_lost",
+    ),
+    Planted(
+        "a key of another merchant is charged",
+        "P10",
+        "naru/payments/pay_by_billing_key.py",
+        "key.merchant_id != opening.merchant.id or ",
+        "",
+        f"{CHARGE}::test_a_dead_key_of_another_merchant_or_of_another_channel_charges_nothing",
+    ),
+    Planted(
+        "a key that the PG never heard of is given up and not closed there",
+        "P3",
+        "naru/payments/reconcile_key.py",
+        "closed = await connector.forget_key(channel, number)",
+        "closed: Undone | Unknown = Undone()",
+        f"{KEY}::test_a_key_that_is_made_or_answered_after_the_worker_has_looked",
+    ),
+    Planted(
+        "the PG is asked for a key before the question is written",
+        "P13",
+        _ISSUE,
+        "    asked = await _ask_first(",
+        '    await connector.issue_key(channel, KeyOrder("n00000000", customer_uid, ""), card)\n'
+        "    asked = await _ask_first(",
+        f"{KEY}::test_a_question_that_was_not_committed_when_we_died_never_was",
+    ),
+    Planted(
+        "a key of another number is believed",
+        "P3",
+        "naru/connectors/sandbox/payments.py",
+        '"billing_key": str(key), **rest} if number == asked:',
+        '"billing_key": str(key), **rest}:',
+        f"{CHARGE}::test_a_key_that_is_none_never_makes_a_charge_a_failure",
+    ),
+    Planted(
+        "two questions for one customer's key at once",
+        "P14",
+        _MIGRATIONS + "0018_billing_keys.sql",
+        "CREATE UNIQUE INDEX one_asked_key",
+        "CREATE INDEX one_asked_key",
+        f"{KEY}::test_the_same_card_asked_for_many_times_at_once_is_kept_once",
+    ),
+    Planted(
+        "a browser puts its card in the place of another",
+        "security",
+        "naru/payments/start.py",
+        "if await session.prepared.get(merchant_id, opening.merchant_uid) is None:",
+        "if False:",
+        f"{WINDOW_KEEPS}::test_a_browser_puts_no_card_in_the_place_of_another_without_the_merchants_server",
+    ),
+    Planted(
+        "a key that another took the place of lives on at the PG",
+        "security",
+        "naru/store/queries/billing_keys.sql",
+        "SET state = 'replaced', ended_at = $3, next_try_at = $4, tries = 0",
+        "SET state = 'replaced', ended_at = $3, next_try_at = NULL, tries = 0",
+        f"{KEY}::test_a_key_that_is_issued_anew_replaces_the_old_one_also_at_the_pg",
+    ),
+)
+
+CATALOGUE = (*PAYMENTS, *KEYS, *STORE, *KEPT, *WEBHOOKS, *DOORS, *HANDS, *DOMAIN, *SHOP, *KIT)

@@ -159,3 +159,55 @@ async def test_a_rotation_while_the_database_is_away_says_so_and_is_done_when_it
     assert await readable(store, payments)
     assert set(await keys(store)) == {2}
     assert set(PLACES) >= {"payments", "channels", "merchants"}
+
+
+@pytest.mark.fault("L4_CJ")
+@pytest.mark.promise("P19")
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_rotation_while_the_databases_clock_jumps_seals_and_reads_everything(
+    store: Store, database_url: str, hours: int
+) -> None:
+    """Keys follow one another by their numbers; to rows that are dated otherwise the clock has jumped."""
+    payments = await sealed(store)
+    assert await rotate(store) == 2
+    admin = await asyncpg.connect(database_url)
+    await admin.execute("SET session_replication_role = replica")
+    await admin.execute(
+        "UPDATE data_keys SET made_at = made_at - $1::int * interval '1 hour'", hours
+    )
+    await admin.close()
+    assert await rotate(store) == 3
+    late = await private_payment(store, await secretive_merchant(store))
+    assert (await reseal(store, batch=3))[1] == []
+    used = await keys(store)
+    assert {key for key, blobs in used.items() if blobs} == {3}
+    await retire(store)
+    assert 1 not in await keys(store)
+    async with store.direct() as session:
+        for payment in (*payments, late):
+            assert await session.payments.get(payment.imp_uid) == payment
+
+
+@pytest.mark.fault("L4_NP")
+@pytest.mark.promise("P19")
+async def test_a_rotation_behind_a_partition_says_so_and_is_done_when_it_is_over(
+    store: Store, database_url: str
+) -> None:
+    """Nothing is carried and nobody is told: neither a key nor a blob is half of anything afterwards."""
+    payments = await sealed(store)
+    async with line_to(database_url) as (line, near):
+        far = await Store.open(near, 1, root_key=ROOT_KEY)
+        line.open.clear()
+        # Who rotates is stopped by whoever waits for it, as by Ctrl-C at a terminal.
+        for deed in (rotate, rewrap, reseal, retire):
+            with pytest.raises((StoreUnavailable, TimeoutError)):
+                await asyncio.wait_for(deed(far), 1.5)
+        assert set(await keys(store)) == {1}
+        assert await readable(store, payments)
+        line.open.set()
+        assert await rotate(far) >= 2
+        assert (await reseal(far))[1] == []
+        await retire(far)
+        await far.close()
+    assert 1 not in await keys(store)
+    assert await readable(store, payments)

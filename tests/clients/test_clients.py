@@ -67,6 +67,23 @@ async def paid(parties: Parties, pg: str, **asked: Any) -> str:
     return str(opened["imp_uid"])
 
 
+async def exchanged(parties: Parties, goods: list[Json]) -> str:
+    """A Naver order whose buyer asked for another piece, and whose first one came back."""
+    imp_uid = await paid(parties, "naverco", naverProducts=goods)
+    path = f"/payments/{imp_uid}/naver"
+    sent = {"delivery_method": "DIRECT_DELIVERY", "dispatched_at": int(time.time())}
+    await ask(parties, "POST", f"{path}/place")
+    [product] = await ask(parties, "POST", f"{path}/ship", sent)
+    async with parties.http.post(
+        f"{parties.sandbox}/mall/product-orders/{product['product_order_id']}",
+        json={"act": "ask_exchange"},
+        headers={"Origin": parties.sandbox},
+    ) as answer:
+        assert answer.status == 200, await answer.text()
+    await ask(parties, "POST", f"{path}/collect-exchanged")
+    return imp_uid
+
+
 async def facts_for(parties: Parties, *wanted: str) -> Json:
     """What a driver is told, and what it finds when it begins."""
     facts: Json = {
@@ -115,8 +132,10 @@ async def facts_for(parties: Parties, *wanted: str) -> Json:
         facts["naver"] = {
             "imp_uid": first,
             "second": second,
+            "third": await paid(parties, "naverco", naverProducts=goods),
             "product_order_id": orders[0]["product_order_id"],
         }
+        facts["naver"]["exchanged"] = await exchanged(parties, goods)
         facts["naverpay"] = await paid(parties, "naverpay")
     return facts
 

@@ -5,7 +5,13 @@ const facts = JSON.parse(process.env.NARU_FACTS);
 
 /** Does `actual` hold everything that `wanted` names? A function is asked. */
 function fits(wanted, actual) {
-  if (typeof wanted === "function") return wanted(actual);
+  if (typeof wanted === "function") {
+    try {
+      return Boolean(wanted(actual));
+    } catch {
+      return false;
+    }
+  }
   if (wanted === null || typeof wanted !== "object") return wanted === actual;
   if (actual === null || typeof actual !== "object") return false;
   return Object.keys(wanted).every((key) => fits(wanted[key], actual[key]));

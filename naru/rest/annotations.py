@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from naru.domain.channel import Channel
 from naru.domain.money import Money
@@ -48,8 +49,14 @@ class VbankDepositAnnotation(msgspec.Struct, frozen=True):
     pg_tid: str
 
 
-class PaymentAnnotation(msgspec.Struct, frozen=True):
-    """A payment: every key of today's documentation, always present."""
+class ExtensionAnnotation(msgspec.Struct, frozen=True):
+    """Who sent the money of a deposit, as the PG told it; null when it did not."""
+
+    remitter: str | None = msgspec.field(name="REMITTER")
+
+
+class PaymentAnnotation(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment: every key of today's documentation, always present; `extension` only for who asks for it."""
 
     amount: Amount
     apply_num: str | None
@@ -83,6 +90,7 @@ class PaymentAnnotation(msgspec.Struct, frozen=True):
     deposit_history: list[VbankDepositAnnotation]
     emb_pg_provider: str | None
     escrow: bool
+    extension: ExtensionAnnotation | UnsetType = UNSET
     fail_reason: str | None
     failed_at: int
     imp_uid: str
@@ -178,7 +186,10 @@ def unix(moment: datetime | None) -> int:
 
 
 def payment_annotation(
-    payment: Payment, *, partial_cancel: Status = Status.CANCELLED
+    payment: Payment,
+    *,
+    partial_cancel: Status = Status.CANCELLED,
+    extension: ExtensionAnnotation | UnsetType = UNSET,
 ) -> PaymentAnnotation:
     """A payment in i'mport's words.
 
@@ -224,6 +235,7 @@ def payment_annotation(
         deposit_history=[],
         emb_pg_provider=payment.hub_pg_code,
         escrow=payment.escrow,
+        extension=extension,
         fail_reason=payment.fail_reason if failed else None,
         failed_at=unix(payment.failed_at) if failed else 0,
         imp_uid=payment.imp_uid,

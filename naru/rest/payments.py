@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from naru.domain.cancellation import CancelRequest
 from naru.domain.errors import NoSuchPayment, PgRefused
@@ -17,6 +18,7 @@ from naru.payments.ask_now import ask_now
 from naru.payments.cancel import cancel, find_to_cancel
 from naru.rest import messages
 from naru.rest.annotations import (
+    ExtensionAnnotation,
     PagedPaymentAnnotation,
     PaymentAnnotation,
     PaymentBalanceResponseAnnotation,
@@ -37,7 +39,9 @@ _YEAR_9999 = 253_370_764_800  # 9999-01-01, beyond which no calendar of ours goe
 
 
 class OnePayment(msgspec.Struct):
-    """A payment by its id. `include_sandbox` and `extension` are taken and, for now, change nothing."""
+    """A payment by its id. With `extension` the answer tells who sent a deposit; `include_sandbox` is taken and changes
+    nothing (unknowns A9: payments of test channels are shown).
+    """
 
     imp_uid: Annotated[str, Text()]
     include_sandbox: Annotated[bool, flag] | None = None
@@ -104,6 +108,8 @@ async def show(call: Call, request: OnePayment) -> Answer:
         raise HttpRefusal(404, messages.NO_PAYMENT)
     if payment.step is Step.APPROVING:
         await ask_now(call.gateway, payment.imp_uid)
+    if request.extension:
+        return success(_annotation(call, payment, await _extension(call, payment)))
     return _payment(call, payment)
 
 
@@ -235,8 +241,19 @@ def _payment(call: Call, payment: Payment) -> Answer:
     return success(_annotation(call, payment))
 
 
-def _annotation(call: Call, payment: Payment) -> PaymentAnnotation:
-    return payment_annotation(payment, partial_cancel=call.gateway.partial_cancel_status)
+def _annotation(
+    call: Call, payment: Payment, extension: ExtensionAnnotation | UnsetType = UNSET
+) -> PaymentAnnotation:
+    return payment_annotation(
+        payment, partial_cancel=call.gateway.partial_cancel_status, extension=extension
+    )
+
+
+async def _extension(call: Call, payment: Payment) -> ExtensionAnnotation:
+    """Who sent the last deposit of this payment."""
+    async with call.gateway.store.direct() as session:
+        deposits = await session.deposits.of_payment(payment.imp_uid)
+    return ExtensionAnnotation(deposits[-1]["depositor"] if deposits else None)
 
 
 def _page(call: Call, page: Page, cut: Cut) -> Answer:

@@ -131,6 +131,8 @@ async def _transferred(world: World, ask: dict[str, Any]) -> None:
     desk = world.of(world.owner.shop)
     channel = await add_channel(desk, world.house, "ksnet")
     ask["path"] = {"imp_uid": (await transfer(desk, channel=channel)).imp_uid}
+    # Which the document says KSNET must be told, and the page with the example leaves out.
+    ask["json"]["buyer_name"] = "홍길동"
 
 
 async def _escrowed(world: World, ask: dict[str, Any]) -> None:

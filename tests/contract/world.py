@@ -63,7 +63,11 @@ class World:
                         mid,
                         "sandbox",
                         test=True,
-                        settings={"url": self.house.pg_url, "secret": secret},
+                        settings={
+                            "url": self.house.pg_url,
+                            "secret": secret,
+                            "phone_approved": True,
+                        },
                         kind=kind,
                         is_default=True,
                     )

@@ -8,6 +8,7 @@ import pytest
 from yarl import URL
 
 from naru.domain.money import Money
+from naru.domain.outcome import Deposited
 from naru.domain.payment import Status
 from tests.rest.conftest import Answered, Desk, sign_in
 
@@ -34,6 +35,26 @@ async def test_one_payment_is_found_by_its_id_with_every_verb_and_a_slash(desk: 
         answer = await desk.ask(method, path, allow_redirects=False)
         assert answer.verdict == (200, 0, None)
         assert answer.response["imp_uid"] == payment.imp_uid
+
+
+async def test_who_sent_a_deposit_is_told_to_who_asks(desk: Desk) -> None:
+    payment = await desk.wait_for_deposit()
+    path = f"/payments/{payment.imp_uid}"
+    assert payment.pg_tid is not None
+    part = Deposited(
+        "notice-1", payment.pg_order_no, payment.pg_tid, Money(4), "홍길동", desk.clock()
+    )
+    unknown = await desk.ask("GET", f"{path}?extension=true")
+    async with desk.gateway.store.begin() as tx:
+        assert await tx.deposits.book(
+            payment.channel_id, part, payment.imp_uid, "short", desk.clock()
+        )
+
+    plain, asked = await desk.ask("GET", path), await desk.ask("GET", f"{path}?extension=true")
+
+    assert unknown.response["extension"] == {"REMITTER": None}
+    assert asked.response == plain.response | {"extension": {"REMITTER": "홍길동"}}
+    assert "extension" not in plain.response
 
 
 async def test_the_path_names_the_payment_whatever_the_body_says(desk: Desk) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from naru.connectors import Can, ChargeOrder
 from naru.domain.channel import Channel
 from naru.domain.errors import NotSupported, OutcomeUnknown, PgRefused
@@ -44,4 +46,5 @@ async def pay_by_points(
     async def ask(order: ChargeOrder) -> Outcome:
         return await connector.approve_by_points(channel, order, account)
 
-    return await charge(gateway, opening, ask, once=once)
+    # i'mport ties the announced amount to request_pay alone.
+    return await charge(gateway, replace(opening, announced_binds=False), ask, once=once)

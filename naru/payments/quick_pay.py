@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from naru.connectors import Can, ChargeOrder
 from naru.domain.channel import Channel
 from naru.domain.errors import NoSuchPayment, NotSupported, OutcomeUnknown, PgRefused
@@ -42,7 +44,8 @@ async def pay_by_money(
     async def ask(order: ChargeOrder) -> Outcome:
         return await connector.approve_by_money(channel, order, member_id, pin_order_no)
 
-    return await charge(gateway, opening, ask, once=once)
+    # i'mport ties the announced amount to request_pay alone.
+    return await charge(gateway, replace(opening, announced_binds=False), ask, once=once)
 
 
 async def ask_about_member(

@@ -93,7 +93,6 @@ async def pay(call: Call, request: PayByPoints) -> Answer:
         custom_data=request.custom_data,
         user_agent=call.user_agent,
         webhook_urls=request.notice_url,
-        announced_binds=False,
     )
     account = PointAccount(
         request.benepia_user, request.benepia_password, request.benepia_member_code

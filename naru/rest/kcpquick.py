@@ -206,7 +206,6 @@ async def pay_money(call: Call, request: PayByMoney) -> Answer:
         webhook_urls=_notice_urls(request.notice_url),
         request={"member_id": request.member_id}
         | ({} if prepared is None else {"btid": prepared.btid}),
-        announced_binds=False,
     )
     payment = await pay_by_money(
         call.gateway, opening, request.member_id, request.imp_uid, call.once

@@ -24,6 +24,8 @@ from aiohttp import web
 
 SECRET = "s" * 32
 MID = "T0000"
+# Money without a window and without a card: to this PG a charge as any other.
+CHARGED = ("/v1/points/payments", "/v1/quick/payments")
 
 Act = Callable[["Asked", dict[str, Any]], Awaitable[web.StreamResponse | dict[str, Any]]]
 
@@ -307,6 +309,8 @@ class StandInPg:
         if request.headers.get("X-Sandbox-Signature") != _hmac(message):
             return self.say({"result": "error", "code": "UNAUTHENTICATED", "message": "?"}, 401)
         operation = "net_cancel" if "net-cancel" in request.path else request.path.split("/")[2]
+        if request.path in CHARGED:
+            operation = "charges"
         asked = Asked(
             operation.replace("-", "_"),
             request.method,

@@ -20,12 +20,10 @@ import typing
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
-
-import naru.rest.annotations as answers
 from naru import kit
 from naru.checkout import result
 from naru.cli.main import COMMANDS
@@ -40,9 +38,19 @@ from naru.kit import errors as kit_errors
 from naru.kit import verify as kit_verify
 from naru.kit.operations import Operations
 from naru.payments import recovery
-from naru.rest import authenticate, coerce, door, idempotency, operations, payments, read_fields
-from naru.rest.codes import bank_code
+from naru.rest import (
+    authenticate,
+    coerce,
+    door,
+    idempotency,
+    openapi,
+    operations,
+    payments,
+    read_fields,
+    reference,
+)
 from naru.rest.operation import Operation
+from naru.rest.schema import Schemas
 from naru.sandbox import cards, magic
 from naru.store.audit import CHECKS, described
 
@@ -58,83 +66,107 @@ PART = re.compile(
 # REST
 
 
-def rest_operations() -> str:
-    """Every operation of the merchant's door: what it reads, what it answers."""
-    parts = [
-        table(
-            ("operation", "한국어", "tag"),
-            (
-                (f"[`{each.method} {each.path}`](#{_anchor(each)})", each.summary, each.tag)
-                for each in operations()
-            ),
+def rest_table() -> str:
+    """V1's own operations in V1's order, each with the tests that prove it; then what we serve beyond them."""
+    served = {(each.method, each.path): each for each in operations()}
+    proofs = proofs_of_operations()
+    v1 = v1_operations()
+    rows = []
+    for number, (tag, method, path) in enumerate(v1, 1):
+        each = served.get((method, path))
+        name = f"`{method} {path}`"
+        link = f"[{name}](#{_anchor(each)})" if each else f"{name} **not there yet**"
+        said = f"{each.summary}<br>{each.english.rstrip('.')}" if each else ""
+        rows.append((str(number), link, said, tag, _proof_cell(proofs.get((method, path), []))))
+    beyond = [
+        (
+            f"[`{each.method} {each.path}`](#{_anchor(each)})",
+            f"{each.summary}<br>{each.english.rstrip('.')}",
+            _proof_cell(proofs.get((each.method, each.path), [])),
         )
+        for each in operations()
+        if (each.method, each.path) not in {row[1:] for row in v1}
     ]
+    there = sum((method, path) in served for _, method, path in v1)
+    proven = sum(bool(proofs.get(row[1:])) for row in v1 if row[1:] in served)
+    return (
+        f"Served: {there} of {len(v1)}. With a test of their own: {proven}.\n\n"
+        + table(("", "operation", "한국어 · English", "tag", "proven by"), rows)
+        + "\n\nBeyond the document, because clients call it:\n\n"
+        + table(("operation", "한국어 · English", "proven by"), beyond)
+        + "\n"
+    )
+
+
+def _proof_cell(proofs: list[tuple[str, str]]) -> str:
+    """The tests that prove an operation, each linked to its file."""
+    return "<br>".join(
+        f"[{name.removeprefix('test_').replace('_', ' ')}](../../{file})" for file, name in proofs
+    )
+
+
+@cache
+def proofs_of_operations() -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """File and name of every test that is marked with an operation, by verb and path."""
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        text = file.read_text("utf-8")
+        if "mark.operation" not in text:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            for word in _operation_marks(node):
+                method, _, path = word.partition(" ")
+                proof = (file.relative_to(ROOT).as_posix(), node.name)
+                found.setdefault((method, path), []).append(proof)
+    return found
+
+
+def _operation_marks(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    for each in test.decorator_list:
+        if isinstance(each, ast.Call) and ast.unparse(each.func) == "pytest.mark.operation":
+            yield from (str(word.value) for word in each.args if isinstance(word, ast.Constant))
+
+
+def rest_operations() -> str:
+    """Every operation of the merchant's door: what it reads, what it answers, what it refuses."""
+    document = openapi.document(operations(), "http://127.0.0.1:8800")
+    parts = []
     for each in operations():
         verb = each.verb or each.open_verb
+        said = document["paths"][each.path][each.method.lower()]
         parts.append(f"### {each.method} {each.path}\n\n{_said(verb)}")
         if each.open_verb is not None:
             parts[-1] += " Needs no token."
         if each.recall is not None:
             parts[-1] += " Takes an [Idempotency-Key](#idempotency-key)."
-        rows = list(_parameters(each.request, each.path))
+        if each.answer is not None:
+            parts[-1] += f" Answers {reference.answer_of(said, link=False)}."
+        rows = [
+            (
+                f"`{one.name}`",
+                one.where.rpartition(" ")[2],
+                _parameter_words(one),
+                "refused" if one.needed else f"`{one.usual}`" if one.usual else "nothing",
+            )
+            for one in reference.parameters_of(said, document)
+        ]
         if rows:
             parts.append(table(("parameter", "where", "type", "when left out"), rows))
     return "\n\n".join(parts) + "\n"
+
+
+def _parameter_words(one: reference.Parameter) -> str:
+    words = one.kind if one.kind != "any" else "text or any JSON"
+    said = one.said.rpartition(" · ")[2]
+    return f"{words}; {said[0].lower()}{said[1:]}".rstrip(". ") if said else words
 
 
 def _anchor(operation: Operation) -> str:
     """The id that a Markdown reader gives to the heading of this operation."""
     heading = f"{operation.method} {operation.path}".lower()
     return re.sub(r"[^a-z0-9_ -]", "", heading).replace(" ", "-")
-
-
-def _parameters(
-    request: type[msgspec.Struct], path: str, prefix: str = ""
-) -> Iterator[tuple[str, str, str, str]]:
-    hints = typing.get_type_hints(request, include_extras=True)
-    for field in msgspec.structs.fields(request):
-        name = f"{prefix}[{field.encode_name}]" if prefix else field.encode_name
-        rule, inner = _rule(hints[field.name])
-        if inner is not None:
-            yield from _parameters(inner, path, name)
-            continue
-        where = "path" if "{" + name + "}" in path else "query or body"
-        needed = field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
-        yield f"`{name}`", where, rule, "refused" if needed else _default(field.default)
-
-
-def _default(value: object) -> str:
-    if value in (None, (), "") or value is msgspec.NODEFAULT:
-        return "nothing"
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-def _rule(hint: Any) -> tuple[str, type[msgspec.Struct] | None]:
-    """A field's rule in words (naru/rest/coerce.py), or the request that is nested in it."""
-    if typing.get_origin(hint) is Annotated:
-        return _rule_words(hint.__metadata__[0]), None
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        return "", hint
-    for part in typing.get_args(hint):
-        if part is not type(None):
-            return _rule(part)
-    raise TypeError(f"no rule in {hint!r}")
-
-
-def _rule_words(rule: object) -> str:
-    if isinstance(rule, coerce.Text):
-        if rule.length == coerce.Text().length:
-            return "text"
-        return f"text, {rule.length}, {'cut' if rule.cut else 'longer is refused'}"
-    words = {
-        coerce.number: "amount",
-        coerce.whole: "whole number",
-        coerce.flag: "boolean",
-        coerce.texts: "list of texts",
-        coerce.json_text: "text or any JSON",
-        bank_code: "bank code",
-    }
-    return words[typing.cast("Any", rule)]
 
 
 def v1_operations() -> list[tuple[str, str, str]]:
@@ -148,22 +180,6 @@ def missing_operations() -> list[tuple[str, str, str]]:
     """The operations of V1 that the door does not serve."""
     served = {(each.method, each.path) for each in operations()}
     return [row for row in v1_operations() if row[1:] not in served]
-
-
-def rest_missing() -> str:
-    """The operations of V1 that the door does not serve, by tag."""
-    missing = missing_operations()
-    by_tag: dict[str, list[str]] = {}
-    for tag, method, path in missing:
-        by_tag.setdefault(tag, []).append(f"`{method} {path}`")
-    count, whole = len(missing), len(v1_operations())
-    return (
-        f"Served: {whole - count} of {whole}. Not there yet: {count}.\n\n"
-        + table(
-            ("tag", "not there yet"), ((tag, "<br>".join(each)) for tag, each in by_tag.items())
-        )
-        + "\n"
-    )
 
 
 def rest_limits() -> str:
@@ -196,29 +212,33 @@ def _pace(limit: Limit) -> str:
 
 def rest_objects() -> str:
     """Every object of an answer and its keys, in the order of the wire."""
+    schemas = Schemas()
+    for each in operations():
+        if each.answer is not None:
+            schemas.of(each.answer)
     parts = []
-    for name, kind in vars(answers).items():
-        if not name.endswith("Annotation") or not isinstance(kind, type):
-            continue
-        # As written, because a key named `list` hides the list of Python from its neighbours.
+    for name, schema in schemas.named.items():
         keys = ", ".join(
-            f"`{key}` {_type_words(str(hint))}" for key, hint in kind.__annotations__.items()
+            f"`{key}` {_type_words(below)}"
+            + ("" if key in schema["required"] else " (may be absent)")
+            for key, below in schema["properties"].items()
         )
-        parts.append(f"**{name.removesuffix('Annotation')}**: {_said(kind)}\n\n{keys}")
+        parts.append(f"**{name}**: {schema['description']}\n\n{keys}")
     return "\n\n".join(parts) + "\n"
 
 
-def _type_words(hint: str) -> str:
-    inner, bar, _ = hint.partition(" | None")
-    if bar:
-        return f"{_type_words(inner)} or null"
-    if inner.startswith("list["):
-        return f"list of {_type_words(inner[5:-1])}"
-    if inner.startswith("dict["):
-        return "object"
-    words = {"str": "text", "int": "integer", "bool": "boolean", "Amount": "number"}
-    words |= {"Surface": "text", "Status": "text"}
-    return words.get(inner, inner.removesuffix("Annotation"))
+def _type_words(schema: dict[str, Any]) -> str:
+    """The type of a key in words."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "anyOf" in schema:
+        return " or ".join(_type_words(each) for each in schema["anyOf"])
+    kind = schema.get("type", "anything")
+    if kind == "array":
+        return f"list of {_type_words(schema['items'])}"
+    words = {"string": "text", "integer": "integer", "boolean": "boolean"}
+    kinds = kind if isinstance(kind, list) else [kind]
+    return " or ".join(words.get(each, str(each)) for each in kinds)
 
 
 # SDK
@@ -587,8 +607,8 @@ def audit_checks() -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
+    "rest-table": rest_table,
     "rest-operations": rest_operations,
-    "rest-missing": rest_missing,
     "rest-limits": rest_limits,
     "rest-objects": rest_objects,
     "sdk-windows": sdk_windows,

@@ -121,7 +121,9 @@ async def test_a_hundred_names_are_answered_and_more_refused(desk: Desk) -> None
     assert answer.body["code"] == -1
 
 
-@pytest.mark.operation("GET /payments/find/{merchant_uid}/{payment_status}")
+@pytest.mark.operation(
+    "GET /payments/find/{merchant_uid}", "GET /payments/find/{merchant_uid}/{payment_status}"
+)
 async def test_an_order_is_found_by_its_number_and_sorting(desk: Desk) -> None:
     first = await desk.fail(merchant_uid="주문/1 ?")
     desk.clock.advance(10)
@@ -160,7 +162,9 @@ async def test_a_status_that_does_not_exist_is_told_in_v1s_words(desk: Desk) -> 
     assert (await desk.ask("GET", "/payments/findAll/nothing/paid")).verdict == NO_PAYMENT
 
 
-@pytest.mark.operation("GET /payments/findAll/{merchant_uid}/{payment_status}")
+@pytest.mark.operation(
+    "GET /payments/findAll/{merchant_uid}", "GET /payments/findAll/{merchant_uid}/{payment_status}"
+)
 async def test_every_try_of_an_order_is_listed_a_page_at_a_time(desk: Desk) -> None:
     payments = []
     for _ in range(5):

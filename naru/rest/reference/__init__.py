@@ -115,8 +115,8 @@ def _operation(
         "said": said["description"],
         "open": said.get("security") == [],
         "once": any("$ref" in each for each in said.get("parameters", ())),
-        "parameters": list(_parameters(said, document)),
-        "answer": _answer_kind(said),
+        "parameters": list(parameters_of(said, document)),
+        "answer": answer_of(said),
         "answers": answers,
     }
 
@@ -126,12 +126,14 @@ def _refusals(answer: dict[str, Any]) -> list[tuple[int, str]]:
     return [(each["value"]["code"], each["value"]["message"]) for each in examples.values()]
 
 
-def _answer_kind(said: dict[str, Any]) -> Markup | str:
+def answer_of(said: dict[str, Any], *, link: bool = True) -> Markup | str:
+    """The type of `response` when it went well, in a few words."""
     schema = said["responses"]["200"]["content"]["application/json"]["schema"]["oneOf"][0]
-    return _kind(schema["properties"]["response"], link=True)
+    return _kind(schema["properties"]["response"], link=link)
 
 
-def _parameters(said: dict[str, Any], document: dict[str, Any]) -> Iterator[Parameter]:
+def parameters_of(said: dict[str, Any], document: dict[str, Any]) -> Iterator[Parameter]:
+    """What an operation reads, flat, as a form would name it."""
     for each in said.get("parameters", ()):
         if "$ref" in each:
             continue

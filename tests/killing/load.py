@@ -41,6 +41,9 @@ DOUBTFUL = (900_015, 900_016, 900_017, 900_018, 900_019, 900_020)
 NEVER_DONE = 900_016
 OTHER_AMOUNT = 900_018
 SLOW = 900_011
+# A card of the sandbox PG, and what the first digits of its password do to a question for a key.
+CARD = {"card_number": "4518-4212-3456-7811", "expiry": "2049-12", "birth": "880101"}
+CARD_FATES = ("00", "00", "94", "95", "99")
 DOUBTFUL_CANCEL = (900_035, 900_036)
 PAID = ("paid", "cancelled")
 
@@ -195,6 +198,8 @@ class Load:
             (self.transfer_to_account, 3),
             (self.order_account, 3),
             (self.close_account, 2),
+            (self.charge_a_kept_card, 3),
+            (self.charge_a_card, 2),
         ]
 
     def _leads(self) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -210,6 +215,7 @@ class Load:
             "close": self.close_account,
             "confirm": self.pay_prepared_and_confirmed,
             "deposit": self.order_account,
+            "key": self.charge_a_kept_card,
             "notice": self.order_account,
             "prepare": self.pay_prepared_and_confirmed,
             "reconcile": self.doubt,
@@ -217,6 +223,8 @@ class Load:
             "undo": self.doubt_the_amount,
             "pg /v1/cancels": self.pay_and_cancel,
             "pg /v1/virtual-accounts": self.order_account,
+            "pg /v1/billing-keys": self.charge_a_kept_card,
+            "pg /v1/charges": self.charge_a_card,
         }
 
     async def _live(self, journey: Callable[[], Awaitable[None]]) -> None:
@@ -355,6 +363,29 @@ class Load:
                 await self._rest("DELETE", f"/vbanks/{imp_uid}")
             await self._look(imp_uid)
 
+    async def charge_a_kept_card(self) -> None:
+        """A card that is kept by REST, charged twice by its key, and now and then deleted."""
+        customer = f"customer-{self._chance.randrange(30)}"
+        path = f"/subscribe/customers/{customer}"
+        card = {**CARD, "pwd_2digit": self._chance.choice(CARD_FATES)}
+        with contextlib.suppress(GaveUp):
+            await self._rest("POST", path, card, tries=1)
+        for _ in range(2):
+            named = {"customer_uid": customer, "name": "매달 당근"}
+            await self._charge("again", self._amount(), named)
+        if self._chance.random() < 0.3:
+            with contextlib.suppress(GaveUp):
+                await self._rest("DELETE", path, tries=1)
+
+    async def charge_a_card(self) -> None:
+        """A card that the merchant's server brings; the PG's answer may be lost, and the card be kept."""
+        amount = self._chance.choice((self._amount(), self._chance.choice((*DOUBTFUL, *REFUSED))))
+        kept = {"customer_uid": f"customer-{self._chance.randrange(30)}"}
+        more = kept if self._chance.random() < 0.5 else {}
+        imp_uid = await self._charge("onetime", amount, {**CARD, **more})
+        if imp_uid is not None and self._chance.random() < 0.3:
+            await self._cancel(imp_uid, None)
+
     # Steps of a buyer.
 
     async def _pay(
@@ -471,6 +502,17 @@ class Load:
             answer = await self._rest("POST", "/vbanks", body, tries=1)
         except GaveUp:
             # Perhaps it was issued: the merchant looks before asking for another one.
+            await asyncio.sleep(WAIT_SECONDS)
+            answer = await self._rest("GET", f"/payments/find/{merchant_uid}")
+        return self._hear_payment(answer, "rest")
+
+    async def _charge(self, how: str, amount: int, means: Json) -> str | None:
+        """Charge an order once; who heard nothing looks at it, and charges it no second time."""
+        merchant_uid = self._order()
+        body = {"merchant_uid": merchant_uid, "amount": amount, **means}
+        try:
+            answer = await self._rest("POST", f"/subscribe/payments/{how}", body, tries=1)
+        except GaveUp:
             await asyncio.sleep(WAIT_SECONDS)
             answer = await self._rest("GET", f"/payments/find/{merchant_uid}")
         return self._hear_payment(answer, "rest")

@@ -98,6 +98,44 @@ async def test_control_without_the_index_one_order_is_charged_again(broken: Aren
     assert ended.count(Step.PAID) == charges
 
 
+async def _charges(arena: Arena) -> tuple[int, list[bool]]:
+    """Sixty-four charges of one order by one key; the PG's charges, and who heard of success."""
+    uid = an_order()
+    customer = {"customer_uid": f"customer-{uid}"}
+    kept = await arena.ask(
+        "POST",
+        f"/subscribe/customers/{customer['customer_uid']}",
+        {"card_number": "4518421234567811", "expiry": "2049-12"},
+    )
+    assert kept.done, kept.body
+    before = len(arena.pg.book)
+    body = {**customer, "merchant_uid": uid, "amount": 1_000, "name": "x"}
+    heard = await crowd(lambda _: arena.ask("POST", "/subscribe/payments/again", body))
+    assert {each.words for each in heard if not each.done} <= {
+        (200, 1, "이미 결제가 이루어진 거래건입니다.")
+    }
+    return len(arena.pg.book) - before, [each.done for each in heard]
+
+
+@pytest.mark.fault("G2_DU")
+@pytest.mark.promise("P2")
+async def test_sixty_four_charges_of_one_order_by_its_key_are_one_charge(
+    arena: Arena, rounds: int
+) -> None:
+    for _ in range(rounds):
+        charges, heard = await _charges(arena)
+        assert charges == heard.count(True) == 1
+        assert await arena.differences() == []
+
+
+async def test_control_without_the_index_the_key_is_charged_again(broken: Arena) -> None:
+    await broken.rows("DROP INDEX one_approval_per_order")
+    charges, heard = await _charges(broken)
+    print(f"\none order by its key: 1 charge with the index, {charges} without")
+    assert charges > 1
+    assert heard.count(True) == charges
+
+
 # --- cancels -----------------------------------------------------------------------------------
 
 

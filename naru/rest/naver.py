@@ -684,6 +684,7 @@ OPERATIONS = (
         "naver",
         give_points,
         recall=recall_tell,
+        answer=None,
         english="Naver Pay: give points",
     ),
     Operation(
@@ -694,6 +695,7 @@ OPERATIONS = (
         "naver",
         confirm,
         recall=recall_tell,
+        answer=None,
         english="Naver Pay: decide an escrow order",
     ),
 )

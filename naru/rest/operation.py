@@ -67,8 +67,8 @@ class Operation:
     verb: Verb | None = None
     open_verb: OpenVerb | None = None
     recall: Recall | None = None
-    answer: Any = None
-    english: str = ""
+    answer: Any = field(kw_only=True)
+    english: str = field(kw_only=True)
     partial: bool = False
 
     def __post_init__(self) -> None:

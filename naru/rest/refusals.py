@@ -92,7 +92,7 @@ def _stated(function: ast.AST, names: dict[str, Any]) -> Iterator[Refusal]:
             case "HttpRefusal":
                 status = node.args[0]
                 if isinstance(status, ast.Constant) and len(words) > 1 and words[1]:
-                    yield Refusal(int(status.value), -1, words[1])
+                    yield Refusal(int(str(status.value)), -1, words[1])
             case "malformed" if node.args and isinstance(node.args[0], ast.Constant):
                 yield Refusal(400, -1, messages.malformed(str(node.args[0].value)))
             case "refusal" if words and words[0]:

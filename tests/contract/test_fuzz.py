@@ -120,7 +120,9 @@ async def test_a_careless_verb_is_found(house: House, world: World, careless: bo
     rows = [each for each in operations() if each.path in (path, "/banks")]
     if careless:
         rows = [each for each in rows if each.verb is list_banks]
-        rows.append(Operation("GET", path, OneBank, "은행", "codes", _careless, english="x"))
+        rows.append(
+            Operation("GET", path, OneBank, "은행", "codes", _careless, answer=None, english="x")
+        )
     targets = [each for each in targets_of_ours(our_document()) if each.path == path]
     maker = Maker(SEED, targets, world.owner.shop.token, {})
     door = Door(house.door.gateway, rows)

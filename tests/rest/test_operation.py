@@ -14,7 +14,7 @@ async def answer_nothing(call: Call, request: Nothing) -> Answer:
 
 
 def row(method: str, path: str) -> Operation:
-    return Operation(method, path, Nothing, "", "", answer_nothing)
+    return Operation(method, path, Nothing, "", "", answer_nothing, answer=None, english="")
 
 
 TABLE = (
@@ -112,7 +112,7 @@ def test_a_row_stands_in_the_table_once() -> None:
 
 def test_a_row_has_exactly_one_verb() -> None:
     with pytest.raises(ValueError, match="one verb"):
-        Operation("GET", "/x", Nothing, "", "")
+        Operation("GET", "/x", Nothing, "", "", answer=None, english="")
 
 
 def test_finding_a_row_does_not_get_slower_as_the_table_grows() -> None:

@@ -62,6 +62,8 @@ def test_books_that_agree_exit_0_and_books_that_differ_exit_1(
         assert "we have 1,004원, the PG has nothing" in said
     status, said, _ = say("books", "list")
     assert (status, said.count("charge_missing")) == (0, 1)
+    status, said, _ = say("payment", "imp_123456789012")
+    assert (status, said.count("books 장부 대조: told: charge_missing tid-1")) == (0, 1)
 
 
 def test_a_book_that_cannot_be_read_exits_1(say: Say) -> None:

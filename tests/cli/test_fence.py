@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -47,7 +48,13 @@ def test_what_would_move_money_is_refused_and_the_doctor_says_why(say: Say) -> N
     status, _, complaint = say("books", "compare")
     assert (status, complaint.count("the house is fenced")) == (1, 1)
     assert (complaint.count("naru unfence"), complaint.count("\n")) == (1, 1)
-    assert "✗ house" in say("doctor")[1]
+    examined = say("doctor")[1]
+    assert "✗ house" in examined
+    assert "✓ workers            none asks for work: the house is fenced" in examined
+    # Korean time with its offset, as everywhere a person reads.
+    assert re.search(r"fenced since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+09:00: restored", examined)
+    logged = say("log")[1]
+    assert re.search(r"fenced_at: - → \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+09:00\n", logged)
     assert say("unfence", "--by", "kim", "--note", "seen")[0] == 0
     assert "✓ house" in say("doctor")[1]
 

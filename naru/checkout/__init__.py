@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from naru.checkout import certifications
+from naru.checkout import certifications, wishes
 from naru.checkout.routes import USUAL_PACE, Pace
 from naru.checkout.routes import routes as payment_routes
 from naru.payments.gateway import Gateway
@@ -12,7 +12,11 @@ from naru.payments.gateway import Gateway
 
 def routes(gateway: Gateway, pace: Pace = USUAL_PACE) -> list[Route]:
     """Every address of this door."""
-    return [*payment_routes(gateway, pace), *certifications.routes(gateway, pace)]
+    return [
+        *payment_routes(gateway, pace),
+        *certifications.routes(gateway, pace),
+        *wishes.routes(gateway, pace),
+    ]
 
 
 __all__ = ["routes"]

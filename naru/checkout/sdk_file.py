@@ -18,7 +18,17 @@ from naru.domain.pg_profile import PROFILES
 
 Generation = Literal["old", "new"]
 
-PARTS = ("params.js", "messages.js", "iframe.js", "popup.js", "redirect.js", "certification.js", "ui.js", "imp.js")
+PARTS = (
+    "params.js",
+    "messages.js",
+    "iframe.js",
+    "popup.js",
+    "redirect.js",
+    "certification.js",
+    "ui.js",
+    "wishes.js",
+    "imp.js",
+)
 _FOLDER = Path(__file__).parent / "sdk"
 
 # Whole lines only: a comment mark inside a string is left alone.

@@ -51,8 +51,9 @@ from naru.domain.point_account import PointAccount
 from naru.domain.quick import QuickMember, QuickQuestion
 from naru.domain.shipping import Errand, ErrandDone
 from naru.domain.wallet_order import WalletOrder
-from naru.domain.window import WindowPlan
+from naru.domain.window import Redirect, WindowPlan
 from naru.domain.window_rules import WindowRules
+from naru.domain.wish import Wish
 from naru.wire import Wire
 
 KST = timezone(timedelta(hours=9))
@@ -83,6 +84,7 @@ class Can(Enum):
     )  # tell the tax office of money; the same question once more is one receipt
     SHIP_ESCROW = auto()  # take a shipment, so that the buyer may confirm it
     SPLIT_SLIP = auto()  # put sub-shops on a sales slip
+    KEEP_WISHES = auto()  # show a page on which a person keeps a shop's products in mind
     MALL = auto()  # product orders with lives of their own, and what is told about orders
     CERTIFY_CODE = auto()  # the same without a window: a code, or a question in an app
 
@@ -362,6 +364,9 @@ class Connector(Protocol):
         self, channel: Channel, order_no: str
     ) -> CashAmount | Declined | NotFound | Unknown:
         """How much of a payment a cash receipt may be issued for."""
+
+    async def open_wishes(self, channel: Channel, wishes: tuple[Wish, ...]) -> Redirect | Declined:
+        """Where a person may wish for these products. Only with Can.KEEP_WISHES."""
 
     def read_notice(
         self, channel: Channel, headers: dict[str, str], body: bytes

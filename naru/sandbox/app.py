@@ -40,6 +40,7 @@ from naru.sandbox import (
     simple_pay,
     virtual_account,
     window,
+    wishes,
 )
 from naru.sandbox import wire as w
 from naru.sandbox.company import Company
@@ -96,6 +97,7 @@ ROUTES = [
     *identity.ROUTES,
     *cvs.ROUTES,
     *mall.ROUTES,
+    *wishes.ROUTES,
     *points.ROUTES,
     *lookups.ROUTES,
     *quick.ROUTES,

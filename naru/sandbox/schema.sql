@@ -408,3 +408,22 @@ CREATE TABLE IF NOT EXISTS quick_pins (
     used_by TEXT,
     PRIMARY KEY (mid, order_no)
 ) STRICT, WITHOUT ROWID;
+
+-- Wish lists of the mall
+
+CREATE TABLE IF NOT EXISTS mall_wish_pages (
+    -- What a shop's page asked to be wished for; whoever holds the id may do it.
+    id TEXT PRIMARY KEY,
+    mid TEXT NOT NULL REFERENCES members,
+    products TEXT NOT NULL,
+    opened_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS mall_wishes (
+    -- One person's list: the sandbox has one shopper.
+    mid TEXT NOT NULL,
+    product_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    wished_at INTEGER NOT NULL,
+    PRIMARY KEY (mid, product_id)
+) STRICT, WITHOUT ROWID;

@@ -607,6 +607,17 @@ var IMP = {
     if (merchant.userCode) updateLoadUIRequest(uiType, param);
   },
 
+  /** @param {any} param @returns {any} */
+  naver_zzim: function (param) {
+    if (param === null || typeof param !== "object") {
+      window.alert(ALERT_NO_PARAM);
+      return false;
+    }
+    if (!merchant.userCode) return refuseUninitialised();
+    openWishes(param);
+    return undefined;
+  },
+
   /** @param {any} data */
   communicate: function (data) {
     var frame = current && current.dialog && current.dialog.frame;

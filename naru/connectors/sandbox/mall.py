@@ -20,6 +20,8 @@ from naru.domain.mall import (
 from naru.domain.money import MINOR_MAX
 from naru.domain.outcome import Declined, NotFound, Unknown
 from naru.domain.text import clean
+from naru.domain.window import Redirect
+from naru.domain.wish import Wish
 
 
 class Mall(Line):
@@ -43,6 +45,18 @@ class Mall(Line):
                 return Unknown(why(answer))
             case _:
                 return _read_act(answer, number)
+
+    async def open_wishes(self, channel: Channel, wishes: tuple[Wish, ...]) -> Redirect | Declined:
+        products = [{"id": each.id, "name": each.name} for each in wishes]
+        body = {"profile": channel.pg_code, "products": products}
+        match await self.ask(channel, "POST", "/v1/mall/wishes", body):
+            case {"result": "wishes_opened", "url": str(url)}:
+                return Redirect(url)
+            case {"code": str(code), "message": str(message)}:
+                return Declined(clean(code), clean(message))
+            case _:
+                # Nothing was asked for that could have an effect: a page that does not open.
+                return Declined("WINDOW_FAILED", "찜하기 화면을 열지 못하였습니다.")
 
     async def product_orders(
         self, channel: Channel, order_no: str

@@ -107,7 +107,7 @@ class CashReceipts:
 
     async def of_number(self, number: str, *, hold: bool = False) -> CashReceipt | None:
         """The receipt that was asked for by our number; with `hold`, held until this transaction ends."""
-        return await self._one(Q["hold" if hold else "of_number"], number)
+        return await self._one(Q["hold"] if hold else Q["of_number"], number)
 
     async def of_payment(self, merchant_id: int, imp_uid: str) -> CashReceipt | None:
         """The newest receipt of this payment, whatever became of it, unless it was refused."""

@@ -228,7 +228,7 @@ async def test_a_doubt_of_an_hour_is_laid_before_a_person_and_closed_by_the_answ
         (
             "INSERT INTO cash_receipts (merchant_id, channel_id, imp_uid, number, state, type, amount,"
             " tax_free, vat, asked_at, next_try_at, sealed) SELECT merchant_id, channel_id, imp_uid,"
-            " number || 'x', 'asking', type, amount, 0, 0, now(), now(), '\\x010000000100'"
+            " number || 'x', 'asking', type, amount, 0, 0, now(), now(), decode(rpad('0100000001', 80, '0'), 'hex')"
             " FROM cash_receipts WHERE number = $1",
             "one_receipt",
         ),

@@ -81,6 +81,7 @@ async def open_gateway(
                 root_key=settings.need_secret(),
                 partial_cancel_status=Status(settings.partial_cancel_status),
                 close_expired_accounts=settings.close_expired_accounts,
+                api_account_webhook=settings.api_account_webhook,
                 alert_url=settings.alert_url,
                 pg_load=PgLoad(settings.open_per_channel),
             )

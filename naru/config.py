@@ -88,6 +88,10 @@ class Settings:
     """Close virtual accounts that nobody paid by their due date (then `failed`). Off as in i'mport,
     where they stay `ready` for good."""
 
+    api_account_webhook: bool = True
+    """Send the `ready` webhook also of accounts that the merchant's server asked for (`POST /vbanks`, `POST
+    /cvs`), whose answer it has (unknowns A27)."""
+
     alert_url: str | None = field(default=None, repr=False)
     """Where the worker posts each new task for operators as JSON; None: only the log says it. A
     secret belongs into its query, which is never logged."""
@@ -319,6 +323,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "partial_cancel_status": _one_of("cancelled", "paid"),
     "open_per_channel": _open_per_channel,
     "close_expired_accounts": _switch,
+    "api_account_webhook": _switch,
     "alert_url": _alert_url,
     "trusted_proxies": _networks,
     "accept_risks": _risks,

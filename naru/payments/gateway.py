@@ -36,6 +36,7 @@ class Gateway:
     ids: Ids = field(default_factory=RandomIds)
     partial_cancel_status: Status = Status.CANCELLED
     close_expired_accounts: bool = False
+    api_account_webhook: bool = True
     # Where operators are told of new tasks; its query may hold a secret.
     alert_url: str | None = field(default=None, repr=False)
     pg_load: PgLoad = field(default_factory=PgLoad)

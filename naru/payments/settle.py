@@ -27,7 +27,7 @@ from naru.domain.outcome import (
     Unknown,
     check_answer,
 )
-from naru.domain.payment import Payment, Step
+from naru.domain.payment import Payment, Step, Surface
 from naru.domain.points import reach
 from naru.domain.task import TaskKind
 from naru.payments.doubt import doubt, still_a_no, tell_operator, told_by_itself
@@ -310,11 +310,17 @@ async def write_approval(
     await told_by_itself(gateway, tx, intent, ending)
     if isinstance(outcome, Undone):
         await _watch(tx, connector, settled, now)
-    if earns_webhook(settled):
+    if earns_webhook(settled) and not _goes_without_saying(gateway, settled):
         await announce(tx, await merchant_of(tx, settled), settled)
     if isinstance(outcome, AccountIssued):
         settled = await pay_from_early_deposits(gateway, tx, settled)
     return settled
+
+
+def _goes_without_saying(gateway: Gateway, payment: Payment) -> bool:
+    """Unknowns A27: is the caller of `POST /vbanks`, who has its answer, told by webhook as well?"""
+    by_api = payment.step is Step.WAITING_DEPOSIT and payment.surface is Surface.API
+    return by_api and not gateway.api_account_webhook
 
 
 async def merchant_of(tx: Session, payment: Payment) -> Merchant:

@@ -162,3 +162,18 @@ async def test_what_is_unclear_is_refused_and_nothing_is_opened(
     assert answer.status == 400, answer.body
     assert answer.body["code"] == -1
     assert (await desk.ask("GET", "/payments/status/all")).response["total"] == 0
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_whether_the_caller_is_told_by_webhook_too_is_a_setting(
+    desk_with_pg: Desk, told: bool
+) -> None:
+    """Unknowns A27. The deposit itself is told either way."""
+    desk = desk_with_pg
+    desk.gateway.api_account_webhook = told
+
+    issued = (await issue(desk, notice_url="http://127.0.0.1:1/webhook")).response
+
+    async with desk.gateway.store.direct() as session:
+        laid = await session.outbox.of_merchant(desk.shop.merchant.id, imp_uid=issued["imp_uid"])
+    assert [each.status for each in laid] == (["ready"] if told else [])

@@ -55,7 +55,7 @@ PLANTS = (
         "                        return\n\n"
         "    for url in addresses(merchant, payment):\n"
         "        task = asyncio.create_task(send(url))\n"
-        "        _KEPT.add(task)\n"
+        "        globals().setdefault('_KEPT', set()).add(task)\n"
         "    return 0\n",
         frozenset({"webhook missing"}),
     ),
@@ -95,10 +95,7 @@ def ill(defect: Plant) -> str:
     """The whole text of its file, with the defect in it."""
     text = (ROOT / defect.file).read_text("utf-8")
     assert text.count(defect.healthy) == 1, f"{defect.name}: its place in {defect.file} has moved"
-    text = text.replace(defect.healthy, defect.ill)
-    if "_KEPT" in defect.ill:
-        text += "\n\n_KEPT: set[object] = set()\n"
-    return text
+    return text.replace(defect.healthy, defect.ill)
 
 
 def plant(defect: Plant, folder: Path) -> Path:

@@ -186,7 +186,7 @@ function showPerson() {
 function clock(until) {
   const left = h("span", { class: "badge", id: "code-left" });
   const tick = () => {
-    const seconds = Math.max(0, Math.ceil(until - now()));
+    const seconds = Math.max(0, Math.floor(until - now()));
     left.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
   };
   const timer = setInterval(tick, 500);

@@ -69,6 +69,15 @@ class Audit:
     def moved(self, order: Order) -> None:
         """P3, always: money at the PG without a record has an open question."""
         self._compare(order)
+        number, attempt, nth = order.number.partition("r")
+        if attempt:
+            self._scheduled(number, int(nth))
+
+    def _scheduled(self, number: str, nth: int) -> None:
+        """P15: a PG moves money of a schedule only for an attempt that is written down."""
+        [row] = self._rows("schedules", "number", number)
+        if row["attempt"] < nth:
+            self.world.breaks("P15", f"charged for attempt {nth} before it was made", number)
 
     def committed(
         self, tx: Transaction, changes: list[tuple[Table, Values | None, Values]]
@@ -83,6 +92,8 @@ class Audit:
                 self._step(old, new)
             elif name == "intents":
                 touched[new["imp_uid"]] = None
+            if name == "schedules":
+                world.note(new["merchant_uid"], tx.who, f"schedule: {new['state']}")
             if name in ("payments", "intents", "webhook_deliveries", "deposits", "operator_tasks"):
                 what = new.get("event") or new.get("state") or new.get("meaning") or new.get("kind")
                 world.note(new["imp_uid"] or "", tx.who, f"{name}: {what}")
@@ -170,9 +181,42 @@ class Audit:
             if state == "live" and ours.get(number) in (None, "asking", "refused"):
                 self.world.breaks("P3", "the PG keeps a card that we know nothing of", number)
 
+    def _schedules(self) -> None:
+        """P15, L5: what was due has run, once an attempt; what was revoked has not."""
+        held = {
+            (each["merchant_id"], each["merchant_uid"])
+            for each in self.world.database.rows("payments")
+            if each["step"] == "approving"
+        }
+        for each in self.world.database.rows("schedules"):
+            number, order = each["number"], each["merchant_uid"]
+            charged = [
+                asked
+                for asked in self.pg.orders.values()
+                if asked.number.partition("r")[0] == number and asked.net
+            ]
+            if len(charged) > 1:
+                self.world.breaks("P15", f"charged {len(charged)} times", order)
+            if each["state"] == "revoked" and charged:
+                self.world.breaks("P15", "revoked, and charged", order)
+            waits = (each["merchant_id"], order) in held
+            late = self.world.now() - each["schedule_at"]
+            if each["state"] == "scheduled" and late > timedelta(minutes=2) and not waits:
+                self.world.breaks("L5", f"due for {late}, and not run", order)
+            if each["state"] == "executed":
+                payment = self._payment(each["imp_uid"])
+                if payment is None or payment["pg_order_no"] != f"{number}r{each['attempt']}":
+                    self.world.breaks("P15", "executed without its payment", order)
+        ours = {each["number"] for each in self.world.database.rows("schedules")}
+        for payment in self.world.database.rows("payments"):
+            scheduled = payment["customer_uid_usage"] == "payment.scheduled"
+            if scheduled and payment["pg_order_no"].partition("r")[0] not in ours:
+                self.world.breaks("P15", "charged by no schedule", payment["imp_uid"])
+
     def at_the_end(self) -> None:
         """Everything, when the faults are over and the house had its time."""
         self._keys()
+        self._schedules()
         db = self.world.database
         for payment in db.rows("payments"):
             self._end_of(payment)
@@ -270,6 +314,7 @@ class Audit:
             if (
                 event["step"] == "waiting_deposit"
                 or event["event"] in (*("approved", "approved_late", "deposited"),)
+                or (event["step"] == "failed" and self._was_scheduled(event["imp_uid"]))
             ) and (event["imp_uid"], event["version"]) not in laid:
                 self.world.breaks("P4", f"no webhook for {event['event']}", event["imp_uid"])
         for delivery in db.rows("webhook_deliveries"):
@@ -279,6 +324,10 @@ class Audit:
                     f"webhook {delivery['version']} is {delivery['state']}",
                     delivery["imp_uid"],
                 )
+
+    def _was_scheduled(self, imp_uid: str) -> bool:
+        payment = self._payment(imp_uid)
+        return payment is not None and payment["customer_uid_usage"] == "payment.scheduled"
 
 
 def _name(rows: list[Values]) -> str:

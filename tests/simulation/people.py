@@ -23,6 +23,7 @@ from naru.domain.money import Money
 from naru.domain.outcome import Deposited
 from naru.domain.payment import Payment, Step, Surface
 from naru.domain.prepared import Prepared
+from naru.domain.schedule import Schedule
 from naru.payments.approve import approve
 from naru.payments.cancel import cancel
 from naru.payments.close_virtual_account import close_virtual_account
@@ -34,6 +35,8 @@ from naru.payments.issue_virtual_account import issue_virtual_account
 from naru.payments.pay_by_billing_key import pay_by_billing_key
 from naru.payments.pay_by_card_number import pay_by_card_number
 from naru.payments.prepare import prepare
+from naru.payments.run_schedule import retry_schedule
+from naru.payments.schedule import Planned, change_time, schedule, unschedule
 from naru.payments.start import Opening, start
 from naru.wire import Answer
 from tests.simulation.loop import PROCESS, Killed
@@ -69,6 +72,7 @@ class People:
         self.told: list[tuple[str, Step, int]] = []
         self.spent: dict[tuple[str, int], int] = {}
         self.telling = 0
+        self.revoked: set[str] = set()
 
     async def call(
         self, verb: Callable[[Gateway], Coroutine[Any, Any, T]], *, tries: int = 1
@@ -108,6 +112,9 @@ class People:
             await self.call(lambda g: prepare(g, shop.merchant.id, announced), tries=2)
         if random.Random(f"{world.plan.seed}:way:{number}").random() < 0.25:
             await self._without_a_window(shop, order, amount)
+            return
+        if random.Random(f"{world.plan.seed}:later:{number}").random() < 0.15:
+            await self._by_schedule(shop, order, amount)
             return
         method = "vbank" if rng.random() < 0.25 else "card"
         if method == "vbank" and rng.random() < 0.4:
@@ -165,6 +172,53 @@ class People:
             await asyncio.sleep(rng.random() * 60)
         if rng.random() < 0.2:
             await self.call(lambda g: delete_billing_key(g, shop.merchant.id, customer))
+
+    async def _by_schedule(self, shop: Shop, order: MerchantUid, amount: int) -> None:
+        """The merchant schedules a charge, perhaps moves or revokes it as it runs, retries what failed."""
+        world = self.world
+        rng = random.Random(f"{world.plan.seed}:schedule:{order}")
+        customer, merchant_id = f"customer-{rng.randrange(3)}", shop.merchant.id
+        opening = replace(self._opening(shop, order, amount, "card"), surface=Surface.API)
+        due = world.now() + timedelta(seconds=rng.uniform(-60, 200))
+
+        async def plan(gateway: Gateway) -> list[Schedule]:
+            async with gateway.store.direct() as session:
+                key = await session.billing_keys.get(merchant_id, customer)
+            if key is None:
+                raise NoBillingKey
+            return await schedule(gateway, key, [Planned(opening, due)])
+
+        if rng.random() < 0.9:
+            await self.call(
+                lambda g: issue_billing_key(g, shop.merchant, shop.channel, customer, CARD), tries=2
+            )
+        await asyncio.gather(*(self.call(plan, tries=2) for _ in range(rng.choice((1, 1, 2)))))
+        wait = (due - world.now()).total_seconds()
+        if rng.random() < 0.3:
+            # Just as it runs.
+            await asyncio.sleep(max(0.0, wait + rng.uniform(-3, 5)))
+            revoked = await self.call(
+                lambda g: unschedule(g, merchant_id, customer, [order]), tries=2
+            )
+            if isinstance(revoked, list):
+                self.revoked.add(order)
+            return
+        if rng.random() < 0.2:
+            later = world.now() + timedelta(seconds=rng.uniform(1, 200))
+            await self.call(lambda g: change_time(g, merchant_id, order, later), tries=2)
+        await asyncio.sleep(max(0.0, wait) + rng.uniform(5, 120))
+        if rng.random() < 0.1:
+            await self.call(lambda g: delete_billing_key(g, merchant_id, customer))
+        if rng.random() < 0.5:
+            rivals = rng.choice((1, 2, 8))
+            tried = await asyncio.gather(
+                *(self.call(lambda g: retry_schedule(g, merchant_id, order)) for _ in range(rivals))
+            )
+            paid = [each for each in tried if isinstance(each, Payment) and each.step is Step.PAID]
+            if len(paid) > 1:
+                world.breaks("P15", f"{len(paid)} retries of one schedule succeeded", order)
+            for each in paid:
+                self.tell(each)
 
     async def _window(
         self, shop: Shop, order: MerchantUid, amount: int, method: str, rng: random.Random

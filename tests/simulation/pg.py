@@ -55,7 +55,10 @@ KINDS: dict[str, tuple[frozenset[Can], dict[Can, Lasting]]] = {
         frozenset(Can) - {Can.LIST_BOOK},
         {},
     ),
-    "repeat": (ALWAYS | {Can.REPEAT_APPROVAL, Can.REPEAT_CANCEL, Can.INQUIRE_ORDER}, {}),
+    "repeat": (
+        ALWAYS | {Can.REPEAT_APPROVAL, Can.REPEAT_CANCEL, Can.INQUIRE_ORDER, Can.REPEAT_CHARGE},
+        {},
+    ),
     "repeat_only": (ALWAYS | {Can.REPEAT_APPROVAL, Can.REPEAT_CANCEL}, {}),
     "net_cancel": (
         ALWAYS | {Can.NET_CANCEL, Can.REPEAT_CANCEL},

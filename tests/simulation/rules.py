@@ -41,6 +41,10 @@ _KEY = (
     *("id", "merchant_id", "customer_uid", "channel_id", "pg_code", "mid", "sandbox"),
     *("number", "imp_uid", "asked_at"),
 )
+_SCHEDULE = (
+    *("id", "merchant_id", "merchant_uid", "customer_uid", "channel_id", "number", "amount"),
+    *("currency", "tax_free", "vat", "name", "webhook_urls", "asked_at"),
+)
 _KEY_ENDS = {
     *(("asking", "live"), ("asking", "refused"), ("live", "replaced"), ("live", "deleted")),
 }
@@ -196,6 +200,47 @@ def keep_key_rules(tx: Transaction, old: Values | None, new: Values) -> None:
         raise broken(f"whose key {old['number']} is never changes")
 
 
+def keep_schedule_rules(tx: Transaction, old: Values | None, new: Values) -> None:
+    if old is not None and not new:
+        raise broken("schedules are revoked, never deleted")
+    if old is None:
+        channel = tx.get("channels", new["channel_id"])
+        if (
+            new["state"] != "scheduled"
+            or new["attempt"] != 0
+            or (channel is not None and channel["merchant_id"] != new["merchant_id"])
+        ):
+            raise broken(f"schedule {new['number']} must begin as scheduled")
+        return
+    name = old["number"]
+    if any(new[column] != old[column] for column in _SCHEDULE):
+        raise broken(f"what schedule {name} is for never changes")
+    if {old["state"], new["state"]} == {"executed", "revoked"}:
+        raise broken(f"schedule {name} is {old['state']}, and will not be {new['state']}")
+    another = new["imp_uid"] != old["imp_uid"]
+    if new["state"] == "executed" and another:
+        paid = tx.get("payments", new["imp_uid"])
+        early = old["state"] == "scheduled" and new["executed_at"] < old["schedule_at"]
+        about = ("merchant_id", "merchant_uid", "customer_uid", "amount", "currency")
+        if (
+            new["attempt"] != old["attempt"] + 1
+            or early
+            or paid is None
+            or any(paid[column] != new[column] for column in about)
+            or paid["customer_uid_usage"] != "payment.scheduled"
+            or paid["pg_order_no"] != f"{name}r{new['attempt']}"
+        ):
+            raise broken(f"payment {new['imp_uid']} is not an attempt of schedule {name}")
+    elif new["attempt"] != old["attempt"] or (
+        new["state"] == "executed" and new["executed_at"] != old["executed_at"]
+    ):
+        raise broken(f"schedule {name} was attempted without a payment")
+    if old["state"] == "executed" and another:
+        before = tx.get("payments", old["imp_uid"])
+        if before is None or before["step"] != "failed":
+            raise broken(f"payment {old['imp_uid']} of schedule {name} has not failed")
+
+
 def refuse_change(tx: Transaction, old: Values | None, new: Values) -> None:
     if old is not None:
         raise broken("rows of this table are never changed")
@@ -212,6 +257,7 @@ RULES: dict[str, Rule] = {
     "keep_payment_facts": keep_payment_facts,
     "keep_intent_rules": keep_intent_rules,
     "keep_key_rules": keep_key_rules,
+    "keep_schedule_rules": keep_schedule_rules,
     "keep_intent_pace": keep_intent_pace,
     "keep_watch_rules": keep_watch_rules,
     "date_cancellation": date_cancellation,
@@ -228,6 +274,7 @@ WRITTEN_FROM = {
     "keep_intent_rules": "26c3da53c16c",
     "keep_payment_birth": "3193a477114c",
     "keep_key_rules": "2bfea400b3e4",
+    "keep_schedule_rules": "4926a375ec6b",
     "keep_payment_facts": "1c0fe42cb6ee",
     "keep_payment_rules": "7d15fbfae8d8",
     "keep_watch_rules": "215a4d1a3b17",
@@ -241,4 +288,6 @@ ELSEWHERE = {
     *("date_webhook_url", "keep_idempotency_rules", "keep_sealed", "keep_task_rules"),
     *("keep_notice", "keep_notice_rules", "keep_witness_rules"),
     *("keep_webhook_rules", "refuse_hand_written", "write_audit_log", "keep_quick_questions"),
+    *("guard_certification", "keep_act_rules", "keep_card_check_rules", "keep_errand_rules"),
+    *("keep_receipt_rules", "take_receipt_back"),
 }

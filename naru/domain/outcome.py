@@ -49,6 +49,10 @@ class AccountIssued:
     account: VirtualAccount
 
 
+# The code of what never left us, so that nothing can have happened.
+NOT_SENT = "NOT_SENT"
+
+
 @dataclass(frozen=True, slots=True)
 class Declined:
     """The PG said no, in its own words; nothing was taken."""

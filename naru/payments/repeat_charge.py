@@ -15,7 +15,7 @@ from naru.domain.payment import SCHEDULED, Payment
 from naru.domain.points import reach
 from naru.payments.charge import charge_order
 from naru.payments.gateway import Gateway
-from naru.payments.run_schedule import opening_of
+from naru.payments.run_schedule import opening_of, unsent_is_unknown
 from naru.store.intents import Intent
 
 # Nobody expects a charge that is later than this; it is undone as any other, and announced as failed.
@@ -47,4 +47,4 @@ async def repeat_charge(
     order = charge_order(opening_of(schedule, merchant, channel), payment)
     outcome = await connector.approve_by_key(channel, order, key.key)
     reach("reconcile.after_pg")
-    return outcome
+    return unsent_is_unknown(connector, outcome)

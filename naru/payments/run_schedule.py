@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from naru.connectors import Can, ChargeOrder
+from naru.connectors import Can, ChargeOrder, Connector
 from naru.domain.billing_key import BillingKey
 from naru.domain.channel import Channel
 from naru.domain.errors import (
@@ -28,7 +28,7 @@ from naru.domain.errors import (
 )
 from naru.domain.merchant import Merchant
 from naru.domain.once import Once
-from naru.domain.outcome import Outcome
+from naru.domain.outcome import NOT_SENT, Declined, Outcome, Unknown
 from naru.domain.payment import SCHEDULED, Payment, Step, Surface
 from naru.domain.points import reach
 from naru.domain.schedule import Schedule
@@ -155,9 +155,18 @@ async def _attempt(gateway: Gateway, case: _Case, hold: Hold, once: Once | None)
     connector = gateway.connector_of(opening.channel)
 
     async def ask(order: ChargeOrder) -> Outcome:
-        return await connector.approve_by_key(opening.channel, order, key.key)
+        outcome = await connector.approve_by_key(opening.channel, order, key.key)
+        return unsent_is_unknown(connector, outcome)
 
     return await ask_for_it(gateway, opening, claimed, ask, before, place_taken=True)
+
+
+def unsent_is_unknown(connector: Connector, outcome: Outcome) -> Outcome:
+    """A PG that could not be reached has not refused: where it may be asked again, it is."""
+    asked_again = {Can.INQUIRE_ORDER, Can.REPEAT_CHARGE} <= connector.can
+    if asked_again and isinstance(outcome, Declined) and outcome.code == NOT_SENT:
+        return Unknown("the PG could not be reached")
+    return outcome
 
 
 async def _fail(gateway: Gateway, case: _Case, hold: Hold, refused: Refused) -> Payment | None:

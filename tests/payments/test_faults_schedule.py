@@ -359,6 +359,26 @@ async def test_garbage_says_nothing(planning: Planning) -> None:
 
 
 @pytest.mark.fault("H2_NP")
+@pytest.mark.promise("L5")
+async def test_a_pg_that_cannot_be_reached_fails_no_schedule(planning: Planning) -> None:
+    """Nobody listens there for minutes: it is asked when somebody does, and no customer is told that it failed."""
+    made = await planning.due()
+    settings = planning.house.channel.settings
+    away = {**settings, "url": "http://127.0.0.1:9"}
+    async with planning.gateway.store.begin() as tx:
+        await tx.channels.change_settings(planning.house.channel.id, away)
+    [doubt] = await planning.walk()
+    assert doubt.step is Step.APPROVING
+    for _ in range(3):
+        planning.house.clock.advance(minutes=6)
+        await reconcile(planning.gateway, doubt.imp_uid)
+        assert (await planning.house.payment(doubt.imp_uid)).step is Step.APPROVING
+    async with planning.gateway.store.begin() as tx:
+        await tx.channels.change_settings(planning.house.channel.id, settings)
+    assert (await planning.end(made, ["paid"])).step is Step.PAID
+
+
+@pytest.mark.fault("H2_NP")
 async def test_a_pg_that_is_away_for_minutes_leaves_the_charge_in_doubt(planning: Planning) -> None:
     made = await planning.due()
     planning.pg.hang_up("charges", done=True)

@@ -27,6 +27,7 @@ FAULTS_DELIVER = "tests/webhooks/test_faults_deliver.py"
 WIRE, CONNECTOR = "tests/test_wire.py", "tests/connectors/test_sandbox.py"
 RETURNS, ROUTES = "tests/checkout/test_returns.py", "tests/checkout/test_routes.py"
 VERIFY, NOTICES = "tests/kit/test_verify.py", "tests/test_notices.py"
+SCHEDULE = "tests/payments/test_faults_schedule.py"
 PLAN, MONEY = "tests/domain/test_cancellation.py", "tests/domain/test_money.py"
 
 _SETTLE = "naru/payments/settle.py"
@@ -1416,4 +1417,84 @@ KEYS = (
     ),
 )
 
-CATALOGUE = (*PAYMENTS, *KEYS, *STORE, *KEPT, *WEBHOOKS, *DOORS, *HANDS, *DOMAIN, *SHOP, *KIT)
+SCHEDULES = (
+    Planted(
+        "a schedule is not held while it is run",
+        "P15",
+        "naru/store/queries/schedules.sql",
+        "WHERE number = $1 AND next_try_at <= $2 FOR NO KEY UPDATE SKIP LOCKED;",
+        "WHERE number = $1;",
+        f"{SCHEDULE}::test_many_workers_at_once_charge_once",
+    ),
+    Planted(
+        "a schedule runs before its time",
+        "P15",
+        "naru/payments/run_schedule.py",
+        "schedule.next_try_at is None or schedule.next_try_at > now:",
+        "schedule.next_try_at is None:",
+        f"{SCHEDULE}::test_nothing_runs_before_its_time",
+    ),
+    Planted(
+        "a restored copy makes the attempt again under another number",
+        "P15",
+        "naru/domain/schedule.py",
+        'return f"{self.number}r{self.attempt + 1}"',
+        'return f"{self.number}r{self.attempt + 2}"',
+        f"{SCHEDULE}::test_a_restored_copy_asks_the_pg_the_same_question",
+    ),
+    Planted(
+        "what has not failed is attempted again",
+        "P15",
+        "naru/payments/schedule.py",
+        "if payment is None or payment.step is not Step.FAILED:",
+        "if payment is None:",
+        "tests/rest/test_subscribe_schedule.py"
+        "::test_a_doubt_is_not_attempted_again_until_it_has_ended",
+    ),
+    Planted(
+        "a revoked schedule runs all the same",
+        "P15",
+        "naru/store/queries/schedules.sql",
+        "SET state = 'revoked', revoked_at = $2, next_try_at = NULL\n WHERE number = $1 AND state = 'scheduled'",
+        "SET revoked_at = revoked_at\n WHERE number = $1 AND state = 'scheduled'",
+        f"{SCHEDULE}::test_of_a_revocation_and_the_run_one_wins_whole",
+    ),
+    Planted(
+        "what a worker died over is not charged any more",
+        "L5",
+        "naru/payments/repeat_charge.py",
+        "or Can.REPEAT_CHARGE not in connector.can",
+        "or True",
+        f"{SCHEDULE}::test_a_worker_that_died_is_followed_by_another",
+    ),
+    Planted(
+        "a PG that cannot be reached fails what is due",
+        "L5",
+        "naru/payments/run_schedule.py",
+        "isinstance(outcome, Declined) and outcome.code == NOT_SENT",
+        "False",
+        f"{SCHEDULE}::test_a_pg_that_cannot_be_reached_fails_no_schedule",
+    ),
+    Planted(
+        "the failure of a schedule is told nobody",
+        "P4",
+        "naru/webhooks/announce.py",
+        "if payment.step is Step.FAILED and payment.customer_uid_usage == SCHEDULED:",
+        "if False:",
+        "tests/rest/test_subscribe_schedule.py::test_both_ends_are_announced",
+    ),
+)
+
+CATALOGUE = (
+    *PAYMENTS,
+    *KEYS,
+    *SCHEDULES,
+    *STORE,
+    *KEPT,
+    *WEBHOOKS,
+    *DOORS,
+    *HANDS,
+    *DOMAIN,
+    *SHOP,
+    *KIT,
+)

@@ -30,8 +30,8 @@ FASTEST = (
     "half a won is rounded",
     "the kit does not compare: amount",
 )
-# Nothing can be scheduled yet.
-NOT_YET = {"P15", "L5"}
+# Promises that nothing of ours can break yet.
+NOT_YET: set[str] = set()
 
 
 def test_every_defect_fits_todays_code() -> None:

@@ -6,6 +6,7 @@ itself: 200 when all of them succeeded, 207 when some did, 500 when none did (S)
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -29,6 +30,8 @@ from naru.store.order_acts import KeptAct
 
 NAVERCO, NAVERPAY = "naverco", "naverpay"
 PRODUCT_ORDERS_MAX = 100
+# No mall gives another one; what does not look so is not asked about.
+_PRODUCT_ORDER_ID = re.compile(r"[0-9A-Za-z_-]{1,40}")
 _YEAR_2100 = 4_102_444_800
 
 CANCEL_REASONS = (
@@ -407,6 +410,8 @@ async def list_product_orders(call: Call, request: OnePayment) -> Answer:
 
 async def show_product_order(call: Call, request: OneProductOrder) -> Answer:
     """One product order; 404 when it belongs to no payment of this merchant."""
+    if not _PRODUCT_ORDER_ID.fullmatch(request.product_order_id):
+        raise HttpRefusal(404, messages.NO_PRODUCT_ORDER)
     async with call.gateway.store.direct() as session:
         channels = await session.channels.of_merchant(call.merchant_id)
     silent = False

@@ -1,6 +1,7 @@
 """What an operation may refuse, read from the source of its verb: the catalogue can never fall behind the code.
 
-A sentence that is put together in a way which this reading does not follow is missing from the catalogue, never wrong in it.
+A sentence that is put together in a way which this reading does not follow is missing from the catalogue, or `…`, never
+wrong in it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any, NamedTuple
 from naru.domain import errors
 from naru.rest import messages
 
+# A sentence that is known only when it is said: the PG's own words, for example.
+SAID_THEN = "…"
 # The rooms whose functions refuse what a merchant asks.
 _ROOMS = ("naru.rest", "naru.payments", "naru.domain")
 
@@ -91,8 +94,8 @@ def _stated(function: ast.AST, names: dict[str, Any]) -> Iterator[Refusal]:
         match node.func.id:
             case "HttpRefusal":
                 status = node.args[0]
-                if isinstance(status, ast.Constant) and len(words) > 1 and words[1]:
-                    yield Refusal(int(str(status.value)), -1, words[1])
+                if isinstance(status, ast.Constant) and len(words) > 1:
+                    yield Refusal(int(str(status.value)), -1, words[1] or SAID_THEN)
             case "malformed" if node.args and isinstance(node.args[0], ast.Constant):
                 yield Refusal(400, -1, messages.malformed(str(node.args[0].value)))
             case "refusal" if words and words[0]:

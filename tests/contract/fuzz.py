@@ -12,8 +12,9 @@ import json
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from random import Random
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -21,12 +22,14 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
-from tests.contract.examples import CHANNEL, IDENTIFIERS, OF_PATH, UNKNOWN, VALUES
-from tests.contract.fits import found, misfit
+from naru.rest import messages
+from tests.contract.examples import ALSO, CHANNEL, IDENTIFIERS, OF_PATH, UNKNOWN, VALUES
+from tests.contract.fits import found, misfit, our_document
 from tests.contract.official import resolve, rows
 
-# 501 is V1's own: a PG that cannot do this.
-ANSWERS_OF_SERVERS = frozenset({501})
+# V1's own words for a PG that cannot do this, and (where its document says so) for one that would not.
+CANNOT, WOULD_NOT = 501, 500
+LAST_NET = messages.internal("").partition("(")[0]
 SECONDS_MAX = 60.0
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
@@ -219,8 +222,8 @@ def _whole(schema: dict[str, Any] | str) -> dict[str, Any]:
 
 
 class Maker:
-    """Makes the requests of one seed. `tokens` are what may stand in Authorization, `names` the identifiers that
-    mean something to somebody.
+    """Makes the requests of one seed. `token` stands where a token may; `names` are the identifiers that
+    mean something to somebody, `own` those of the asker that a path means.
     """
 
     def __init__(
@@ -229,8 +232,10 @@ class Maker:
         targets: Sequence[Target],
         token: str,
         names: Mapping[str, Sequence[str]],
+        own: Callable[[str], Mapping[str, str]] = lambda path: {},
     ) -> None:
-        self.seed, self.targets, self._token, self._names = seed, targets, token, names
+        self.seed, self.targets, self._token = seed, targets, token
+        self._names, self._own = names, own
 
     def make(self, number: int) -> Request:
         """The request of this number."""
@@ -239,7 +244,8 @@ class Maker:
         rude = 0.0 if rng.random() < 0.4 else rng.choice((0.1, 0.3, 1.0))
         path, query, body = target.path, [], {}
         for each in target.fields:
-            if each.where != "path" and not each.needed and rng.random() > 0.3:
+            wanted = each.needed or (not rude and each.name in ALSO)
+            if each.where != "path" and not wanted and rng.random() > 0.3:
                 continue
             if each.where != "path" and rng.random() < rude * 0.15:
                 continue
@@ -283,6 +289,9 @@ class Maker:
             }
         if name in IDENTIFIERS or name == CHANNEL:
             known = self._names.get(name, ())
+            own = self._own(target.path)
+            if name in own and rng.random() < 0.5:
+                return own[name]
             if known and rng.random() < 0.8:
                 return rng.choice(known)
             return UNKNOWN[name](rng.randrange(10**9))
@@ -381,16 +390,31 @@ def _encoded(pairs: Sequence[tuple[str, str]]) -> str:
     return urlencode(pairs, errors="surrogatepass")[:60_000]
 
 
+@cache
+def refused_by_500() -> frozenset[str]:
+    """Operations whose refusal by the PG V1 tells by HTTP 500: stated by their verbs, and by i'mport's document."""
+    theirs = {row.name for row in rows() if "500" in row.said["responses"]}
+    return frozenset(
+        f"{method.upper()} {path}"
+        for path, verbs in our_document()["paths"].items()
+        for method, said in verbs.items()
+        if "500" in said["responses"] and (not theirs or f"{method.upper()} {path}" in theirs)
+    )
+
+
 def judged(request: Request, status: int, raw: bytes, secret: str) -> str | None:
     """What is wrong with this answer; None when nothing is."""
-    if status >= 500 and status not in ANSWERS_OF_SERVERS:
-        return f"HTTP {status}"
     if request.method == "HEAD":
         return "a body for HEAD" if raw else None
     try:
         body = json.loads(raw)
     except ValueError:
         return f"HTTP {status} without JSON: {raw[:80]!r}"
+    if status >= 500 and status != CANNOT:
+        operation = found(request.method, request.address)
+        name = f"{operation.method} {operation.path}" if operation else ""
+        if status != WOULD_NOT or name not in refused_by_500() or LAST_NET in body["message"]:
+            return f"HTTP {status}: {body['message']}"
     if secret in json.dumps(body, ensure_ascii=False):
         return "another merchant's data"
     return misfit(request.method, request.address, status, body)

@@ -380,7 +380,12 @@ def _mall(request: Request) -> dict[str, Any]:
 
 def _latest(book: Book, order_no: str) -> list[Row]:
     if order_no:
-        return book.all("SELECT * FROM product_orders WHERE order_no = ? ORDER BY rowid", order_no)
+        # The number that a buyer knows is the merchant's.
+        return book.all(
+            "SELECT p.* FROM product_orders p JOIN orders o USING (mid, order_no) WHERE ? IN"
+            " (p.id, p.order_no, json_extract(o.announced, '$.merchant_order_no')) ORDER BY p.rowid",
+            order_no,
+        )
     return book.all("SELECT * FROM product_orders ORDER BY rowid DESC LIMIT ?", ORDERS_SHOWN)
 
 

@@ -36,6 +36,10 @@ async def test_the_buyer_cancels_one_product_and_keeps_the_other(
 
     page = phone_buyer.page
     await page.goto(f"{parties.sandbox}/mall")
+    await page.locator("#order").fill(param["merchant_uid"])
+    await page.locator("form.search button").first.click()
+    await page.wait_for_url(re.compile("order="))
+    await expect(page.locator("[data-product-order]")).to_have_count(2)
     first = page.locator(f"[data-product-order='{umbrella.product_order_id}']")
     second = page.locator(f"[data-product-order='{cover.product_order_id}']")
     await expect(first.get_by_role("heading")).to_have_text("<b>나루 우산</b>")

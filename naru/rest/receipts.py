@@ -30,7 +30,7 @@ from naru.payments.issue_cash_receipt import (
     issue_external_receipt,
 )
 from naru.rest import messages
-from naru.rest.annotations import Amount, unix
+from naru.rest.annotations import unix
 from naru.rest.coerce import OneOf, Text, malformed, number
 from naru.rest.envelope import Answer, HttpRefusal, not_known_yet, success
 from naru.rest.operation import Call, Operation
@@ -107,7 +107,7 @@ class OneExternalReceipt(msgspec.Struct):
 class ReceiptAnnotation(msgspec.Struct, frozen=True):
     """A cash receipt of a payment."""
 
-    amount: Amount
+    amount: int
     applied_at: int
     apply_num: str
     cancelled_at: int
@@ -115,13 +115,13 @@ class ReceiptAnnotation(msgspec.Struct, frozen=True):
     receipt_tid: str | None
     receipt_url: str | None
     type: Literal["person", "company"]
-    vat: Amount
+    vat: int
 
 
 class ExternalReceiptAnnotation(msgspec.Struct, frozen=True):
     """A cash receipt of an order that was paid outside."""
 
-    amount: Amount
+    amount: int
     applied_at: int
     apply_num: str
     cancelled_at: int
@@ -129,7 +129,7 @@ class ExternalReceiptAnnotation(msgspec.Struct, frozen=True):
     receipt_tid: str | None
     receipt_url: str | None
     type: Literal["person", "company"]
-    vat: Amount
+    vat: int
 
 
 async def show(call: Call, request: OneReceipt) -> Answer:

@@ -11,7 +11,9 @@ from naru.sandbox.cards import CARD_BY_ID, CARDS, ISSUERS
 from tests.sandbox.stage import Member, Pg
 
 
-@pytest.mark.parametrize("path", ["/", "/magic", "/inbox", "/desk", "/desk?number=%00x"])
+@pytest.mark.parametrize(
+    "path", ["/", "/magic", "/inbox", "/desk", "/desk?number=%00x", "/till?barcode=%00x", "/quick"]
+)
 async def test_every_page_answers_under_a_strict_policy(pg: Pg, path: str) -> None:
     async with pg.http.get(pg.url + path) as answer:
         assert answer.status == 200

@@ -701,6 +701,47 @@ async def test_a_request_that_never_left_can_be_sent_again(street: Street, page:
     assert (await came_back(street, page))["status"] == "authenticated"
 
 
+async def test_a_barcode_is_paid_at_the_till_once(street: Street, page: Page) -> None:
+    notices = street.shop.return_url.replace("return", "notice")
+    order = street.member.order(notice_url=notices)
+    names = ("order_no", "amount", "currency", "item_name", "merchant_name", "merchant_order_no")
+    ask = {name: order[name] for name in (*names, "profile", "notice_url")}
+    issued = await street.member.ask("POST", "/v1/barcodes", ask)
+    barcode = issued["virtual_account"]["number"]
+    await page.goto(f"{street.pg.url}/till?barcode={barcode}")
+    slip = page.locator(f"[data-barcode='{barcode}']")
+    await expect(slip.locator("[data-state=waiting_deposit]")).to_be_visible()
+    assert await findings(page) == []
+
+    await slip.locator("[data-pay=cash]").click()
+
+    await expect(slip.locator("[data-state=deposited]")).to_be_visible()
+    await expect(slip.locator("[data-pay=cash]")).to_be_hidden()
+    async with asyncio.timeout(10):
+        notice = await street.shop.notices.get()
+    assert (notice["order_no"], notice["amount"]) == (order["order_no"], order["amount"])
+
+
+async def test_a_person_joins_quick_pay_and_enters_their_pin(street: Street, page: Page) -> None:
+    order = await street.order(profile="kcp_quick")
+    await page.goto(f"{street.pg.url}/quick")
+    await page.fill("#join-mid", street.member.mid)
+    await page.fill("#join-member", "haneul")
+    await page.fill("#join-pin", "246810")
+    await page.check("#join-fido")
+    await page.get_by_role("button", name="가입하기").click()
+    await expect(page.locator("[data-member=haneul]")).to_contain_text("100,000원")
+    row = page.locator(f"[data-order='{order.order['order_no']}']")
+    for pin in ("000000", "246810"):
+        await row.locator("input[name=member_id]").fill("haneul")
+        await row.locator("input[name=pin]").fill(pin)
+        await row.get_by_role("button", name="PIN 확인").click()
+        if pin == "000000":
+            await expect(page.locator("#trouble")).to_contain_text("PIN_WRONG")
+    await expect(row).to_contain_text("확인됨")
+    assert await findings(page) == []
+
+
 # The developer's drawer and pages
 
 
@@ -737,7 +778,7 @@ async def test_a_merchants_words_are_text_and_never_markup(street: Street, page:
     await expect(page.locator("img")).to_have_count(0)
 
 
-@pytest.mark.parametrize("path", ["/", "/magic", "/desk", "/inbox"])
+@pytest.mark.parametrize("path", ["/", "/magic", "/desk", "/inbox", "/till", "/quick"])
 async def test_the_developer_pages_switch_to_english_and_fit_a_small_phone(
     street: Street, page: Page, path: str
 ) -> None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "channel": "add, list and choose the PG contracts of a merchant",
     "webhooks": "list and resend webhooks",
     "tasks": "what the house could not end by itself: list, show, close",
+    "schedules": "charges that wait for their time, are late, or failed: list",
     "decide": "end an unknown outcome by what the PG's console shows",
     "payment": "one payment's whole history",
     "doubts": "payments whose outcome nobody here knows, and what is done about them",

@@ -71,8 +71,7 @@ async def run_schedule(gateway: Gateway, number: str) -> Payment | None:
     """
     async with gateway.store.direct() as session:
         schedule = await session.schedules.of_number(number)
-    now = gateway.now()
-    if schedule is None or schedule.next_try_at is None or schedule.next_try_at > now:
+    if schedule is None or schedule.next_try_at is None:
         return None
     case = await _read(gateway, schedule)
 
@@ -90,7 +89,8 @@ async def run_schedule(gateway: Gateway, number: str) -> Payment | None:
         return None  # Our own lines are full: it stays due, and others' schedules go on.
     except OutcomeUnknown:
         async with gateway.store.direct() as session:
-            await session.schedules.later(number, now + LOOK_AGAIN, gateway.now())
+            now = gateway.now()
+            await session.schedules.later(number, now + LOOK_AGAIN, now)
         return None
 
 

@@ -39,11 +39,12 @@ async def close_virtual_account(
     imp_uid: str,
     once: Once | None = None,
     *,
-    barcode: bool | None = None,
+    barcode: bool | None = False,
 ) -> Payment:
     """waiting_deposit -> failed, once the PG has closed the account.
 
-    `barcode` says which kind the caller means: False an account of a bank, True a till's barcode.
+    `barcode` says which kind the caller means: False an account of a bank, True a till's barcode,
+    None either.
     Raises NoSuchPayment, NotWaiting, CancelInProgress, PgRefused (deposited already), OutcomeUnknown;
     Superseded when another try of the same Idempotency-Key has the word.
     """

@@ -40,7 +40,7 @@ async def expire_virtual_account(
     is asked again by the worker, as for every open question.
     """
     try:
-        return await close_virtual_account(gateway, merchant_id, imp_uid)
+        return await close_virtual_account(gateway, merchant_id, imp_uid, barcode=None)
     except (Refused, OutcomeUnknown) as error:
         log.warning("%s: its account was not closed: %s", imp_uid, error)
         return None

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from yarl import URL
 
 from naru import notices
+from naru.payments.expire_virtual_account import expire_virtual_account
 from tests.rest.conftest import NUMBERS, Answered, Desk, serving
 from tests.support.receiver import Receiver, receiving
 
@@ -187,6 +188,28 @@ async def test_accounts_and_barcodes_are_told_apart(till: Desk) -> None:
     account, paid = await till.wait_for_deposit(), await till.pay()
     for payment in (account, paid):
         assert (await till.ask("DELETE", f"/cvs/{payment.imp_uid}")).verdict == NOT_WAITING
+
+
+async def test_a_barcode_is_no_virtual_account(till: Desk) -> None:
+    ready = (await issue(till)).response
+    refused = await till.ask("DELETE", f"/vbanks/{ready['imp_uid']}")
+    assert (refused.status, refused.body["code"]) == (400, -1)
+    assert (await till.ask("GET", f"/payments/{ready['imp_uid']}")).response["status"] == "ready"
+
+
+async def test_a_barcode_that_nobody_paid_is_ended_by_the_job_that_ends_accounts(
+    till: Desk,
+) -> None:
+    due = int(till.clock().timestamp()) + 3_600
+    ready = (await issue(till, expired_at=due)).response
+    till.clock.advance(3_601)
+    assert (await pay(till, ready["vbank_num"]))["code"] == "DUE_PASSED"
+    # Its token has ended by then; the worker needs none.
+    await expire_virtual_account(till.gateway, till.shop.merchant.id, ready["imp_uid"])
+    async with till.gateway.store.direct() as session:
+        expired = await session.payments.get(ready["imp_uid"])
+    assert expired is not None
+    assert expired.fail_reason == "수납기한이 지나 수납번호가 말소되었습니다."
 
 
 async def test_a_barcode_that_was_paid_first_is_not_revoked(till: Desk) -> None:

@@ -151,6 +151,20 @@ async def _wait_for_others(gateway: Gateway, opening: Opening) -> None:
             return
         if taken is not Step.APPROVING:
             raise AlreadyPaid
-        if loop.time() > deadline:
+        if loop.time() > deadline or await _is_in_doubt(gateway, opening):
             raise OutcomeUnknown
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+
+async def _is_in_doubt(gateway: Gateway, opening: Opening) -> bool:
+    """Is the question about this order's payment in the worker's hands? That may take hours."""
+    async with gateway.store.direct() as session:
+        tries = await session.payments.many_of_merchant(
+            opening.merchant.id, [], [opening.merchant_uid]
+        )
+        for payment in tries:
+            if payment.step is Step.APPROVING:
+                intent = await session.intents.of_payment(payment.imp_uid)
+                if intent is not None and intent.state != "open":
+                    return True
+    return False

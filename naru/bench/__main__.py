@@ -12,7 +12,8 @@ from naru.bench.beside import NoSuchState, beside
 from naru.bench.cpu import per_deed, used
 from naru.bench.demo import DemoFailed, run_demo
 from naru.bench.limits import LimitUnknown, commit_rate, hello_server
-from naru.bench.load import Line, Receiver, hammer
+from naru.bench.load import Receiver, hammer
+from naru.bench.lookups import access_token, look_up, told
 from naru.bench.report import Report
 from naru.bench.scenarios import REQUESTS_PER_PAYMENT, Party, pay_many
 
@@ -35,7 +36,7 @@ async def measure(buyers: int, seconds: float) -> Report:
         for failure in sorted(set(paid.failures))[:5]:
             _say(f"failed: {failure}")
         _say("GET /payments/{imp_uid}")
-        token = await _token(party)
+        token = await access_token(party)
         before = used()
         got = await hammer(
             party.gateway,
@@ -80,12 +81,12 @@ async def measure(buyers: int, seconds: float) -> Report:
         )
 
 
-async def _token(party: Party) -> str:
-    body = json.dumps({"imp_key": party.imp_key, "imp_secret": party.imp_secret}).encode()
-    answer = await Line(party.gateway).ask(
-        "POST", "/users/getToken", body, {"Content-Type": "application/json"}
-    )
-    return str(json.loads(answer.body)["response"]["access_token"])
+async def _look_ups(seconds: float) -> str:
+    measured = []
+    for processes in (1, 2):
+        _say(f"GET /payments/{{imp_uid}} and hello in turns, processes: {processes}")
+        measured.append(await look_up(IMP_KEY, IMP_SECRET, processes, seconds))
+    return told(measured)
 
 
 def _say(sentence: str) -> None:
@@ -108,6 +109,11 @@ def main() -> int:
         help="measure that commit or tag as well, in turns with this tree",
     )
     parser.add_argument("--rounds", type=int, default=3, help="turns of each with --beside (3)")
+    parser.add_argument(
+        "--get",
+        action="store_true",
+        help="only GET /payments/{imp_uid} beside the bare server, with one process and with two",
+    )
     arguments = parser.parse_args()
     if arguments.beside:
         try:
@@ -121,6 +127,13 @@ def main() -> int:
             )
         except NoSuchState as why:
             _say(str(why))
+            return 1
+        return 0
+    if arguments.get:
+        try:
+            print(uvloop.run(_look_ups(arguments.seconds)))
+        except DemoFailed as why:
+            _say(f"the demo did not start: {why}")
             return 1
         return 0
     try:

@@ -30,14 +30,15 @@ class Demo:
 
 
 @contextlib.asynccontextmanager
-async def run_demo() -> AsyncIterator[Demo]:
-    """Start `naru demo` and stop it afterwards. Raises DemoFailed."""
+async def run_demo(processes: int = 1) -> AsyncIterator[Demo]:
+    """Start `naru demo`, its gateway with so many processes, and stop it afterwards. Raises DemoFailed."""
     with tempfile.TemporaryDirectory(prefix="naru-bench-") as home:
         os.chmod(home, 0o711)  # noqa: S103 - the database runs as another user when we are root
         gateway, shop, sandbox = free_ports(3)
         environment = os.environ | {
             "NARU_HOME": home,
             "NARU_PORT": str(gateway),
+            "NARU_PROCESSES": str(processes),
             "NARU_SHOP_PORT": str(shop),
             "NARU_SANDBOX_PORT": str(sandbox),
             "NARU_LOG_LEVEL": "warning",

@@ -36,7 +36,7 @@ class LimitUnknown(Exception):
 
 
 @contextlib.asynccontextmanager
-async def hello_server() -> AsyncIterator[str]:
+async def hello_server(processes: int = 1) -> AsyncIterator[str]:
     """The origin of a bare ASGI server with the gateway's own server program and options."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -44,6 +44,7 @@ async def hello_server() -> AsyncIterator[str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "uvicorn", "naru.bench.hello:app", "--port", str(port)),
         *("--loop", "uvloop", "--http", "httptools", "--log-level", "error", "--no-access-log"),
+        *("--workers", str(processes)),
     )
     try:
         await wait_for_port(port, process)

@@ -37,6 +37,7 @@ EVENTS = {
     "abandoned": "중단",
     "account_issued": "가상계좌 발급",
     "account_closed": "가상계좌 말소",
+    "account_changed": "가상계좌 수정",
     "deposited": "입금 확인",
     "partly_cancelled": "부분취소",
     "fully_cancelled": "전액취소",

@@ -82,6 +82,7 @@ class Can(Enum):
     CASH_RECEIPT = (
         auto()
     )  # tell the tax office of money; the same question once more is one receipt
+    CHANGE_ACCOUNT = auto()  # give a waiting virtual account another amount and due date
     SHIP_ESCROW = auto()  # take a shipment, so that the buyer may confirm it
     SPLIT_SLIP = auto()  # put sub-shops on a sales slip
     KEEP_WISHES = auto()  # show a page on which a person keeps a shop's products in mind
@@ -332,7 +333,8 @@ class Connector(Protocol):
     async def run_errand(
         self, channel: Channel, errand: Errand, *, again: bool = False
     ) -> ErrandDone | Declined | Unknown:
-        """Tell the PG something that moves no money. Only with Can.SHIP_ESCROW, Can.SPLIT_SLIP."""
+        """Tell the PG something that moves no money. Only with Can.SHIP_ESCROW, Can.SPLIT_SLIP,
+        Can.CHANGE_ACCOUNT."""
 
     async def book(
         self, channel: Channel, since: datetime, until: datetime, after: str | None

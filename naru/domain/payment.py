@@ -33,6 +33,7 @@ NEXT: dict[tuple[Step, str], Step] = {
     (Step.APPROVING, "account_issued"): Step.WAITING_DEPOSIT,
     (Step.WAITING_DEPOSIT, "deposited"): Step.PAID,
     (Step.WAITING_DEPOSIT, "account_closed"): Step.FAILED,
+    (Step.WAITING_DEPOSIT, "account_changed"): Step.WAITING_DEPOSIT,  # amount and due date
     (Step.FAILED, "approved_late"): Step.PAID,  # a fact of the PG after we recorded a failure
     (Step.PAID, "partly_cancelled"): Step.PAID,
     (Step.PAID, "fully_cancelled"): Step.CANCELLED,

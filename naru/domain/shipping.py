@@ -71,7 +71,8 @@ class ErrandInProgress(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """Something a PG is told of a payment that moves no money: `kind` is ship, reship or split_slip.
+    """Something a PG is told of a payment that moves no money: `kind` is ship, reship, split_slip or
+    change_account.
 
     asking → done | refused. `said` is the question in the PG's terms, kept (sealed) until it is answered;
     `became` is what stands since then.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from naru.domain.channel import Channel
 from naru.domain.errors import OutcomeUnknown, PgBusy, PgRefused
+from naru.domain.money import Money
 from naru.domain.once import Once
 from naru.domain.outcome import Declined, Unknown
-from naru.domain.payment import Payment
+from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
 from naru.domain.shipping import Errand, ErrandDone
 from naru.domain.task import TaskKind
@@ -102,6 +103,8 @@ async def _settle(
         match outcome:
             case ErrandDone():
                 settled = await tx.errands.done(errand.number, outcome, now)
+                if settled is not None and errand.kind == "change_account":
+                    await _change_account(tx, errand)
             case Declined():
                 settled = await tx.errands.refuse(errand, outcome, now)
             case Unknown(why=why):
@@ -121,6 +124,15 @@ async def _settle(
             settled = await session.errands.of_number(errand.number)
     assert settled is not None, "rows of errands stay"
     return settled
+
+
+async def _change_account(tx: Session, errand: Errand) -> None:
+    """The account waits for what the PG was told. What was paid or closed meanwhile stays as it is."""
+    payment = await tx.payments.lock(errand.imp_uid, errand.merchant_id)
+    if payment is not None and payment.step is Step.WAITING_DEPOSIT:
+        amount = Money(int(errand.said["amount"]), payment.amount.currency)
+        due = datetime.fromtimestamp(int(errand.said["due"]), UTC)
+        await tx.payments.change_account(payment, amount, due)
 
 
 async def _later(gateway: Gateway, errand: Errand) -> None:

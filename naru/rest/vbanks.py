@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import msgspec
 
 from naru.domain.channel import choose_channel
-from naru.domain.errors import BadRequest, NoSuchPayment, PgRefused
+from naru.domain.errors import BadRequest, NoSuchPayment, NotSupported, PgRefused
 from naru.domain.ids import MerchantUid, is_merchant_uid
 from naru.domain.merchant import origin_of
 from naru.domain.money import Money
 from naru.domain.payment import Buyer, Payment, Step, Surface
+from naru.payments.change_virtual_account import change_virtual_account
 from naru.payments.close_virtual_account import NotWaiting, close_virtual_account
 from naru.payments.issue_virtual_account import issue_virtual_account
 from naru.payments.start import Opening
@@ -122,9 +123,9 @@ async def issue(call: Call, request: IssueAccount) -> Answer:
 
 
 async def change(call: Call, request: ChangeAccount) -> Answer:
-    """Change amount or deadline of a waiting account: a power of settle only, which no channel of ours has yet.
+    """Change amount or due date of a waiting account: a power of settle.
 
-    404 for an unknown payment, 400 for one that does not wait, and 400 with a sentence for the rest.
+    404 for an unknown payment, 400 for one that does not wait or a PG without this power.
     """
     async with call.gateway.store.direct() as session:
         payment = await session.payments.get_of_merchant(request.imp_uid, call.merchant_id)
@@ -132,7 +133,21 @@ async def change(call: Call, request: ChangeAccount) -> Answer:
         raise HttpRefusal(404, messages.NO_PAYMENT)
     if payment.step is not Step.WAITING_DEPOSIT:
         raise HttpRefusal(400, messages.NOT_A_WAITING_ACCOUNT)
-    raise HttpRefusal(400, messages.ACCOUNT_CHANGE_UNSUPPORTED)
+    amount = _money(request.amount, payment.amount.currency)
+    if amount is not None and not amount:
+        raise malformed("amount")
+    if request.vbank_due is not None and not 0 < request.vbank_due < _YEAR_2100:
+        raise malformed("vbank_due")
+    due = None if request.vbank_due is None else datetime.fromtimestamp(request.vbank_due, UTC)
+    try:
+        changed = await change_virtual_account(
+            call.gateway, call.merchant_id, request.imp_uid, amount, due, call.once
+        )
+    except NoSuchPayment:
+        raise HttpRefusal(404, messages.NO_PAYMENT) from None
+    except NotSupported:
+        raise HttpRefusal(400, messages.ACCOUNT_CHANGE_UNSUPPORTED) from None
+    return success(_annotation(call, changed))
 
 
 async def close(call: Call, request: CloseAccount) -> Answer:
@@ -156,9 +171,15 @@ async def recall_issue(call: Call, request: IssueAccount, imp_uid: str) -> Answe
     return success(_annotation(call, payment))
 
 
-async def recall_change(call: Call, request: ChangeAccount, effect: str) -> Answer:
-    """No change was ever begun (`change`), so that no key is bound to one."""
-    raise HttpRefusal(400, messages.ACCOUNT_CHANGE_UNSUPPORTED)
+async def recall_change(call: Call, request: ChangeAccount, number: str) -> Answer:
+    """What became of the errand with this number."""
+    async with call.gateway.store.direct() as session:
+        errand = await session.errands.of_number(number)
+    assert errand is not None, "a key is bound together with its errand"
+    if errand.state == "refused":
+        raise PgRefused(errand.fail_code or "", errand.fail_reason or "")
+    payment = _annotation(call, await _payment(call, errand.imp_uid))
+    return not_known_yet(payment) if errand.state == "asking" else success(payment)
 
 
 async def recall_close(call: Call, request: CloseAccount, number: str) -> Answer:

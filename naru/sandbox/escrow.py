@@ -19,7 +19,7 @@ from naru.sandbox.company import company_of
 from naru.sandbox.door import Refusal, json_response, read_page_json, render
 from naru.sandbox.held import shipment
 from naru.sandbox.ledger import Book, Row
-from naru.sandbox.orders import CancelNo, LongText, Order, ShortText, Time, Word
+from naru.sandbox.orders import Amount, CancelNo, LongText, Order, OrderNo, ShortText, Time, Word
 from naru.sandbox.receipts import Tid, answer_once, declined
 from naru.sandbox.wire import Answer, Call, signed
 
@@ -177,7 +177,40 @@ def _decide(book: Book, tid: str, ask: Decision, now: int) -> None:
         raise Refusal(409, "DECIDED", "이미 구매확정 또는 거절한 거래입니다.")
 
 
+# Another amount, another due date of an account that waits
+
+
+class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `POST /v1/virtual-accounts/changes`."""
+
+    number: CancelNo
+    order_no: OrderNo
+    amount: Amount
+    due: Time
+
+
+async def change_account(call: Call) -> Answer | Response:
+    return await answer_once(call, call.read(AccountChange), _change_account)
+
+
+def _change_account(book: Book, mid: str, ask: AccountChange, now: int) -> Answer:
+    account, order = book.account_of(mid, ask.order_no), book.order(mid, ask.order_no)
+    if account is None or order is None or order.state != "waiting_deposit":
+        return declined(ask.number, "NOT_WAITING", "입금 대기 중인 가상계좌가 아닙니다.")
+    charge = book.charge(account["tid"])
+    if charge is not None and charge["taken"]:
+        return declined(ask.number, "DEPOSITED", "이미 입금된 내역이 있는 가상계좌입니다.")
+    if ask.due <= now:
+        return declined(ask.number, "DUE_PASSED", "입금기한이 이미 지났습니다.")
+    book.do(
+        "UPDATE accounts SET amount = ?, due = ? WHERE number = ?",
+        *(ask.amount, ask.due, account["number"]),
+    )
+    return {"result": "registered", "number": ask.number, "registered_at": now}
+
+
 ROUTES = [
+    Route("/v1/virtual-accounts/changes", signed(change_account), methods=["POST"]),
     Route("/v1/escrow/shipments", signed(ship), methods=["POST"]),
     Route("/escrow", show_all, methods=["GET"]),
     Route("/escrow/{tid}", show, methods=["GET"]),

@@ -319,6 +319,14 @@ class Payments:
         rows = await self._connection.fetch(Q["overdue"], due_before, asked_before, most)
         return [(row["merchant_id"], row["imp_uid"]) for row in rows]
 
+    async def change_account(
+        self, payment: Payment, amount: Money, due: datetime
+    ) -> Payment | None:
+        """waiting_deposit stays, for another amount and until another time."""
+        return await self._changed(
+            Q["change_account"], payment.imp_uid, payment.version, amount.minor, due
+        )
+
     async def close_account(self, payment: Payment, now: datetime, reason: str) -> Payment | None:
         """waiting_deposit -> failed."""
         return await self._changed(

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.rest.conftest import Answered, Desk
+from naru.domain.money import Money
+from naru.domain.outcome import Deposited
+from naru.payments.confirm_deposit import confirm_deposit
+from tests.rest.cash import add_channel
+from tests.rest.conftest import Answered, Desk, House
 
 NO_PAYMENT = (404, -1, "존재하지 않는 결제정보입니다.")
 
@@ -177,3 +181,62 @@ async def test_whether_the_caller_is_told_by_webhook_too_is_a_setting(
     async with desk.gateway.store.direct() as session:
         laid = await session.outbox.of_merchant(desk.shop.merchant.id, imp_uid=issued["imp_uid"])
     assert [each.status for each in laid] == (["ready"] if told else [])
+
+
+@pytest.mark.operation("PUT /vbanks/{imp_uid}")
+async def test_a_waiting_account_of_settle_is_changed_and_paid_as_changed(
+    desk_with_pg: Desk, house: House
+) -> None:
+    desk = desk_with_pg
+    settle = await add_channel(desk, house, "settle")
+    issued = (await issue(desk, channel_key=settle.channel_key)).response
+    where, due = f"/vbanks/{issued['imp_uid']}", issued["vbank_date"] + 86_400
+
+    changed = await desk.ask("PUT", where, json={"amount": 2_000, "vbank_due": due})
+
+    assert changed.verdict == (200, 0, None)
+    assert changed.response == {**issued, "amount": 2_000, "vbank_date": due}
+    assert (await desk.ask("GET", f"/payments/{issued['imp_uid']}")).response == changed.response
+    one = await desk.ask("PUT", where, data={"amount": "3000"})
+    assert (one.response["amount"], one.response["vbank_date"]) == (3_000, due)
+
+    async with desk.http.get(f"{house.pg_url}/desk/state?number={issued['vbank_num']}") as answer:
+        [account] = (await answer.json())["accounts"]
+    assert (account["amount"], account["due"]) == (3_000, due)
+    async with desk.gateway.store.direct() as session:
+        payment = await session.payments.get(issued["imp_uid"])
+    assert payment is not None
+    paid_in = Deposited(
+        "n1", payment.pg_order_no, payment.pg_tid or "", Money(3_000), None, desk.clock()
+    )
+    await confirm_deposit(desk.gateway, settle, paid_in)
+    paid = (await desk.ask("GET", f"/payments/{issued['imp_uid']}")).response
+    assert (paid["status"], paid["amount"]) == ("paid", 3_000)
+    late = await desk.ask("PUT", where, json={"amount": 4_000})
+    assert (late.status, late.body["code"]) == (400, -1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"amount": 0},
+        {"amount": -1},
+        {"amount": 1.5},
+        {"vbank_due": 1},
+        {"vbank_due": 99_999_999_999},
+    ],
+)
+async def test_a_bad_change_changes_nothing(
+    desk_with_pg: Desk, house: House, body: dict[str, Any]
+) -> None:
+    desk = desk_with_pg
+    settle = await add_channel(desk, house, "settle")
+    issued = (await issue(desk, channel_key=settle.channel_key)).response
+    where = f"/vbanks/{issued['imp_uid']}"
+
+    refused = await desk.ask("PUT", where, json=body)
+    foreign = await desk.ask("PUT", where, token=desk.stranger.token, json={"amount": 5})
+
+    assert (refused.status, refused.body["code"], refused.response) == (400, -1, None)
+    assert foreign.verdict == NO_PAYMENT
+    assert (await desk.ask("GET", f"/payments/{issued['imp_uid']}")).response == issued

@@ -96,7 +96,8 @@ def keep_payment_rules(tx: Transaction, old: Values | None, new: Values) -> None
         raise broken(f"cancelled of {name} rises with a cancellation and never shrinks")
     if new["flagged"] != old["flagged"] and (old["flagged"] or new["event"] not in _FACTS):
         raise broken(f"only a fact of the PG flags payment {name}")
-    if any(new[column] != old[column] for column in _ABOUT):
+    about = set(_ABOUT) - ({"amount"} if new["event"] == "account_changed" else set())
+    if any(new[column] != old[column] for column in about):
         raise broken(f"what payment {name} is about never changes")
     if old["paid_at"] is not None and (
         (new["paid_at"], new["pg_tid"]) != (old["paid_at"], old["pg_tid"])
@@ -276,7 +277,7 @@ WRITTEN_FROM = {
     "keep_key_rules": "2bfea400b3e4",
     "keep_schedule_rules": "4926a375ec6b",
     "keep_payment_facts": "1c0fe42cb6ee",
-    "keep_payment_rules": "7d15fbfae8d8",
+    "keep_payment_rules": "e1a642b94d5b",
     "keep_watch_rules": "215a4d1a3b17",
     "refuse_change": "b14e1cd4676e",
     "write_payment_event": "0db74b36eb90",

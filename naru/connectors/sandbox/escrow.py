@@ -1,4 +1,4 @@
-"""What the sandbox PG is told of a payment without moving money: shipments, sub-shops on slips.
+"""What the sandbox PG is told of a payment without moving money: shipments, sub-shops on slips, due dates.
 
 Source: docs/reference/sandbox-wire.md.
 """
@@ -23,6 +23,8 @@ class Escrow(Line):
         path, body = "/v1/escrow/shipments", {"number": errand.number, **errand.said}
         if errand.kind == "split_slip":
             path = "/v1/partner-slips"
+        elif errand.kind == "change_account":
+            path = "/v1/virtual-accounts/changes"
         else:
             body["change"] = errand.kind == "reship"
         answer = await self.ask(channel, "POST", path, body)

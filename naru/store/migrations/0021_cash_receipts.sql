@@ -1,5 +1,5 @@
 -- Cash receipts: what the tax office is told, one live receipt per payment. And errands: what a PG is
--- told of a payment that moves no money (shipments of escrow, sub-shops on a slip).
+-- told of a payment that moves no money (shipments of escrow, sub-shops on a slip, another due date).
 
 -- One row is one question by our own number.
 --   asking      the tax office may know of it      issued      it does
@@ -131,7 +131,7 @@ CREATE TABLE errands (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     merchant_id bigint NOT NULL REFERENCES merchants (id),
     imp_uid text COLLATE "C" NOT NULL REFERENCES payments (imp_uid),
-    kind text NOT NULL CHECK (kind IN ('ship', 'reship', 'split_slip')),
+    kind text NOT NULL CHECK (kind IN ('ship', 'reship', 'split_slip', 'change_account')),
     number text COLLATE "C" NOT NULL UNIQUE,
     state text NOT NULL CHECK (state IN ('asking', 'done', 'refused')),
     asked_at timestamptz NOT NULL,
@@ -166,7 +166,8 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
         IF NEW.state <> 'asking' OR NOT EXISTS (
             SELECT 1 FROM payments WHERE imp_uid = NEW.imp_uid AND merchant_id = NEW.merchant_id
-               AND step IN ('paid', 'cancelled') AND (escrow OR NEW.kind = 'split_slip')) THEN
+               AND CASE WHEN NEW.kind = 'change_account' THEN step = 'waiting_deposit'
+                        ELSE step IN ('paid', 'cancelled') AND (escrow OR NEW.kind = 'split_slip') END) THEN
             RAISE EXCEPTION 'errand % is not of a payment that may have one', NEW.number
                 USING ERRCODE = 'integrity_constraint_violation';
         END IF;
@@ -191,3 +192,62 @@ CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE OF state ON errands
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
     WHEN (current_setting('naru.acting', true) <> '' OR current_setting('application_name') <> 'naru')
     EXECUTE FUNCTION write_audit_log('number');
+
+-- An account that waits may be given another amount and another due date, by the PG (settle) and then
+-- here. Nothing was paid yet; what is about money that was taken still never changes.
+CREATE OR REPLACE FUNCTION keep_payment_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        RAISE EXCEPTION 'payments are never deleted' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.version <> OLD.version + 1 THEN
+        RAISE EXCEPTION 'version of % must be %', OLD.imp_uid, OLD.version + 1
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    -- The same table as naru/domain/payment.py, NEXT.
+    IF (OLD.step, NEW.step, NEW.event) NOT IN (
+        ('opened', 'approving', 'authenticated'),
+        ('opened', 'failed', 'abandoned'),
+        ('approving', 'paid', 'approved'),
+        ('approving', 'failed', 'declined'),
+        ('approving', 'failed', 'undone'),
+        ('approving', 'waiting_deposit', 'account_issued'),
+        ('waiting_deposit', 'paid', 'deposited'),
+        ('waiting_deposit', 'failed', 'account_closed'),
+        ('waiting_deposit', 'waiting_deposit', 'account_changed'),
+        ('failed', 'paid', 'approved_late'),
+        ('paid', 'paid', 'partly_cancelled'),
+        ('paid', 'cancelled', 'fully_cancelled')
+    ) THEN
+        RAISE EXCEPTION '% cannot happen to payment % that is % (to %)', NEW.event, OLD.imp_uid, OLD.step, NEW.step
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    -- Only giving money back raises what was given back.
+    IF (NEW.event IN ('partly_cancelled', 'fully_cancelled')) <> (NEW.cancelled > OLD.cancelled)
+       OR NEW.cancelled < OLD.cancelled THEN
+        RAISE EXCEPTION 'cancelled of % rises with a cancellation and never shrinks', OLD.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    -- A flag lifts the rule of one approval per order: only facts of the PG may set it, nothing clears it.
+    IF NEW.flagged <> OLD.flagged AND (OLD.flagged OR NEW.event NOT IN ('deposited', 'approved_late')) THEN
+        RAISE EXCEPTION 'only a fact of the PG flags payment %', OLD.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF (NEW.imp_uid, NEW.merchant_id, NEW.merchant_uid, NEW.channel_id, NEW.pg_code, NEW.mid, NEW.sandbox,
+        NEW.amount, NEW.currency, NEW.tax_free, NEW.vat, NEW.confirm_url, NEW.pg_order_no, NEW.started_at)
+       IS DISTINCT FROM
+       (OLD.imp_uid, OLD.merchant_id, OLD.merchant_uid, OLD.channel_id, OLD.pg_code, OLD.mid, OLD.sandbox,
+        CASE WHEN NEW.event = 'account_changed' THEN NEW.amount ELSE OLD.amount END, OLD.currency, OLD.tax_free, OLD.vat, OLD.confirm_url, OLD.pg_order_no, OLD.started_at) THEN
+        RAISE EXCEPTION 'what payment % is about never changes', OLD.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    -- Who took the money, and when, is written once.
+    IF OLD.paid_at IS NOT NULL
+       AND (NEW.paid_at, NEW.pg_tid) IS DISTINCT FROM (OLD.paid_at, OLD.pg_tid) THEN
+        RAISE EXCEPTION 'how payment % was paid never changes', OLD.imp_uid
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;

@@ -283,7 +283,8 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
         IF NEW.state <> 'asking' OR NOT EXISTS (
             SELECT 1 FROM payments WHERE imp_uid = NEW.imp_uid AND merchant_id = NEW.merchant_id
-               AND step IN ('paid', 'cancelled') AND (escrow OR NEW.kind = 'split_slip')) THEN
+               AND CASE WHEN NEW.kind = 'change_account' THEN step = 'waiting_deposit'
+                        ELSE step IN ('paid', 'cancelled') AND (escrow OR NEW.kind = 'split_slip') END) THEN
             RAISE EXCEPTION 'errand % is not of a payment that may have one', NEW.number
                 USING ERRCODE = 'integrity_constraint_violation';
         END IF;
@@ -503,6 +504,7 @@ BEGIN
         ('approving', 'waiting_deposit', 'account_issued'),
         ('waiting_deposit', 'paid', 'deposited'),
         ('waiting_deposit', 'failed', 'account_closed'),
+        ('waiting_deposit', 'waiting_deposit', 'account_changed'),
         ('failed', 'paid', 'approved_late'),
         ('paid', 'paid', 'partly_cancelled'),
         ('paid', 'cancelled', 'fully_cancelled')
@@ -525,7 +527,7 @@ BEGIN
         NEW.amount, NEW.currency, NEW.tax_free, NEW.vat, NEW.confirm_url, NEW.pg_order_no, NEW.started_at)
        IS DISTINCT FROM
        (OLD.imp_uid, OLD.merchant_id, OLD.merchant_uid, OLD.channel_id, OLD.pg_code, OLD.mid, OLD.sandbox,
-        OLD.amount, OLD.currency, OLD.tax_free, OLD.vat, OLD.confirm_url, OLD.pg_order_no, OLD.started_at) THEN
+        CASE WHEN NEW.event = 'account_changed' THEN NEW.amount ELSE OLD.amount END, OLD.currency, OLD.tax_free, OLD.vat, OLD.confirm_url, OLD.pg_order_no, OLD.started_at) THEN
         RAISE EXCEPTION 'what payment % is about never changes', OLD.imp_uid
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
@@ -1169,7 +1171,7 @@ CREATE TABLE errands (
     sealed bytea,
     data_key integer GENERATED ALWAYS AS (data_key_of(sealed)) STORED,
     CONSTRAINT errands_ended CHECK ((((state = 'asking'::text) = (ended_at IS NULL)) AND ((state = 'asking'::text) = (next_try_at IS NOT NULL)) AND ((state = 'done'::text) = (became IS NOT NULL)))),
-    CONSTRAINT errands_kind_check CHECK ((kind = ANY (ARRAY['ship'::text, 'reship'::text, 'split_slip'::text]))),
+    CONSTRAINT errands_kind_check CHECK ((kind = ANY (ARRAY['ship'::text, 'reship'::text, 'split_slip'::text, 'change_account'::text]))),
     CONSTRAINT errands_sealed CHECK ((((sealed IS NOT NULL) = (data_key IS NOT NULL)) AND ((sealed IS NOT NULL) = (state = 'asking'::text)))),
     CONSTRAINT errands_state_check CHECK ((state = ANY (ARRAY['asking'::text, 'done'::text, 'refused'::text])))
 );

@@ -197,6 +197,7 @@ SELECT h.imp_uid || ' ' || h.version AS id,
                      ('approving', 'waiting_deposit', 'account_issued'),
                      ('waiting_deposit', 'paid', 'deposited'),
                      ('waiting_deposit', 'failed', 'account_closed'),
+                     ('waiting_deposit', 'waiting_deposit', 'account_changed'),
                      ('failed', 'paid', 'approved_late'),
                      ('paid', 'paid', 'partly_cancelled'),
                      ('paid', 'cancelled', 'fully_cancelled'))

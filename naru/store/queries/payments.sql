@@ -174,6 +174,12 @@ SELECT merchant_id, imp_uid FROM payments p
                       AND i.opened_at > $2)
  ORDER BY vbank_due LIMIT $3;
 
+-- change_account --
+-- waiting_deposit stays: another amount, another due date.
+UPDATE payments SET event = 'account_changed', version = version + 1, amount = $3, vbank_due = $4
+ WHERE imp_uid = $1 AND version = $2 AND step = 'waiting_deposit'
+RETURNING *, (SELECT sealed FROM payment_secrets s WHERE s.imp_uid = payments.imp_uid) AS sealed;
+
 -- close_account --
 -- waiting_deposit -> failed: the account was closed before a deposit.
 UPDATE payments SET step = 'failed', event = 'account_closed', version = version + 1,

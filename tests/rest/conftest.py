@@ -272,7 +272,8 @@ async def serving(
         log_config=None,
         lifespan=lifespan,  # type: ignore[arg-type]  # one of uvicorn's three words
         timeout_graceful_shutdown=1,
-        **options,
+        # A busy machine may think longer than the usual 5 s between two requests of one connection.
+        **{"timeout_keep_alive": 120, **options},
     )
     server = Server(config)
     serve = asyncio.create_task(server.serve(sockets=[listener]))

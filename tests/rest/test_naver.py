@@ -299,28 +299,27 @@ async def test_goods_are_exchanged_and_reviewed(desk_with_pg: Desk) -> None:
     assert theirs.status == 400
 
 
-@pytest.mark.parametrize(
-    ("tail", "said", "named"),
-    [
-        ("ship", {"dispatched_at": 1}, "delivery_method"),
-        ("ship", {**PARCEL}, "dispatched_at"),
-        ("ship", {**SHIP, "delivery_method": "TELEPORT"}, "delivery_method"),
-        ("ship", {**SHIP, "delivery_company": "NOBODY"}, "delivery_company"),
-        ("ship", {**SHIP, "tracking_number": ""}, "tracking_number"),
-        ("ship", {**SHIP, "dispatched_at": -5}, "dispatched_at"),
-        ("request-return", {"delivery_method": "DELIVERY"}, "delivery_method"),
-        ("request-return", {"delivery_method": "RETURN_DELIVERY"}, "delivery_company"),
-        ("reject-return", {}, "memo"),
-        ("withhold-return", {}, "memo"),
-        ("withhold-return", {"memo": "x", "extra_charge": -1}, "extra_charge"),
-    ],
+MALFORMED: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("ship", {"dispatched_at": 1}, "delivery_method"),
+    ("ship", {**PARCEL}, "dispatched_at"),
+    ("ship", {**SHIP, "delivery_method": "TELEPORT"}, "delivery_method"),
+    ("ship", {**SHIP, "delivery_company": "NOBODY"}, "delivery_company"),
+    ("ship", {**SHIP, "tracking_number": ""}, "tracking_number"),
+    ("ship", {**SHIP, "dispatched_at": -5}, "dispatched_at"),
+    ("request-return", {"delivery_method": "DELIVERY"}, "delivery_method"),
+    ("request-return", {"delivery_method": "RETURN_DELIVERY"}, "delivery_company"),
+    ("reject-return", {}, "memo"),
+    ("withhold-return", {}, "memo"),
+    ("withhold-return", {"memo": "x", "extra_charge": -1}, "extra_charge"),
 )
-async def test_what_is_missing_or_malformed_is_named(
-    desk_with_pg: Desk, tail: str, said: dict[str, Any], named: str
-) -> None:
-    answer = await desk_with_pg.ask("POST", f"/payments/imp_000000000000/naver/{tail}", json=said)
-    assert (answer.status, answer.body["code"]) == (400, -1)
-    assert named in answer.body["message"]
+
+
+async def test_what_is_missing_or_malformed_is_named(desk_with_pg: Desk) -> None:
+    for tail, said, named in MALFORMED:
+        path = f"/payments/imp_000000000000/naver/{tail}"
+        answer = await desk_with_pg.ask("POST", path, json=said)
+        assert (answer.status, answer.body["code"]) == (400, -1)
+        assert named in answer.body["message"]
 
 
 async def test_nobody_acts_on_the_orders_of_others(desk_with_pg: Desk) -> None:

@@ -436,6 +436,9 @@ async def test_a_key_that_is_none_never_makes_a_charge_a_failure(
     paid = await ended(house, (await only_payment(house, "odd key")).imp_uid)
     assert paid.step is Step.PAID
     await charging.agree(pg, paid, ["paid"])
+    kept = await key_of(house, "kept")
+    assert kept is not None
+    assert kept.key == f"key-{paid.pg_order_no}"
 
 
 @pytest.mark.fault("G2_DB", "G2_DF")

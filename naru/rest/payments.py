@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
@@ -10,6 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from naru.domain.cancellation import CancelRequest
+from naru.domain.cash_receipt import CASH_METHODS
 from naru.domain.errors import NoSuchPayment, PgRefused
 from naru.domain.money import Money
 from naru.domain.outcome import RefundAccount
@@ -109,8 +112,9 @@ async def show(call: Call, request: OnePayment) -> Answer:
     if payment.step is Step.APPROVING:
         await ask_now(call.gateway, payment.imp_uid)
     if request.extension:
+        [payment] = await _with_receipts(call, [payment])
         return success(_annotation(call, payment, await _extension(call, payment)))
-    return _payment(call, payment)
+    return await _payment(call, payment)
 
 
 async def show_many(call: Call, request: ManyPayments) -> Answer:
@@ -128,6 +132,7 @@ async def show_many(call: Call, request: ManyPayments) -> Answer:
         each.merchant_uid for each in payments
     }
     partial_cancel = call.gateway.partial_cancel_status
+    payments = await _with_receipts(call, payments)
     return success(
         [payment_annotation(each, partial_cancel=partial_cancel) for each in payments],
         200 if complete else 207,
@@ -140,7 +145,7 @@ async def find(call: Call, request: PaymentsOfOrder) -> Answer:
     page = await _of_order(call, request, cut)
     if not page.payments:
         raise HttpRefusal(404, messages.NO_PAYMENT)
-    return _payment(call, page.payments[0])
+    return await _payment(call, page.payments[0])
 
 
 async def find_all(call: Call, request: PaymentsOfOrder) -> Answer:
@@ -149,7 +154,7 @@ async def find_all(call: Call, request: PaymentsOfOrder) -> Answer:
     page = await _of_order(call, request, cut)
     if not page.payments and cut.page == 1:
         raise HttpRefusal(404, messages.NO_PAYMENT)
-    return _page(call, page, cut)
+    return await _page(call, page, cut)
 
 
 async def list_by_status(call: Call, request: PaymentsOfStatus) -> Answer:
@@ -166,7 +171,7 @@ async def list_by_status(call: Call, request: PaymentsOfStatus) -> Answer:
         page = await session.pages.of_status(
             call.merchant_id, status, since, end, call.gateway.partial_cancel_status, cut
         )
-    return _page(call, page, cut)
+    return await _page(call, page, cut)
 
 
 async def show_balance(call: Call, request: OnePayment) -> Answer:
@@ -212,7 +217,7 @@ async def give_back(call: Call, request: CancelPayment) -> Answer:
             once=call.once,
         ),
     )
-    return _payment(call, cancelled)
+    return await _payment(call, cancelled)
 
 
 async def recall_cancel(call: Call, request: CancelPayment, number: str) -> Answer:
@@ -223,7 +228,7 @@ async def recall_cancel(call: Call, request: CancelPayment, number: str) -> Answ
         payment = await session.payments.get_of_merchant(intent.imp_uid, call.merchant_id)
     assert payment is not None
     if any(each.cancellation_id == number for each in payment.cancellations):
-        return _payment(call, payment)
+        return await _payment(call, payment)
     if intent.state == "refused":
         raise PgRefused(intent.outcome or "", messages.PG_REFUSED_CANCEL)
     return not_known_yet(_annotation(call, payment))
@@ -237,8 +242,22 @@ async def _of_order(call: Call, request: PaymentsOfOrder, cut: Cut) -> Page:
         )
 
 
-def _payment(call: Call, payment: Payment) -> Answer:
+async def _payment(call: Call, payment: Payment) -> Answer:
+    [payment] = await _with_receipts(call, [payment])
     return success(_annotation(call, payment))
+
+
+async def _with_receipts(call: Call, payments: Sequence[Payment]) -> list[Payment]:
+    """The same, knowing of the cash receipts that were issued here and not in the PG's window."""
+    asked = [each.imp_uid for each in payments if each.paid_at and each.pay_method in CASH_METHODS]
+    if not asked:
+        return list(payments)
+    async with call.gateway.store.direct() as session:
+        issued = await session.cash_receipts.issued_of(asked)
+    return [
+        replace(each, cash_receipt_issued=True) if each.imp_uid in issued else each
+        for each in payments
+    ]
 
 
 def _annotation(
@@ -256,12 +275,12 @@ async def _extension(call: Call, payment: Payment) -> ExtensionAnnotation:
     return ExtensionAnnotation(deposits[-1]["depositor"] if deposits else None)
 
 
-def _page(call: Call, page: Page, cut: Cut) -> Answer:
+async def _page(call: Call, page: Page, cut: Cut) -> Answer:
     if not page.payments and cut.page > 1:
         raise HttpRefusal(400, messages.PAGE_PAST_THE_END)
     return success(
         page_annotation(
-            page.payments,
+            await _with_receipts(call, page.payments),
             total=page.total,
             page=cut.page,
             limit=cut.limit,

@@ -76,6 +76,13 @@ async def test_a_receipt_of_what_is_left_is_issued_once(desk_with_pg: Desk) -> N
     assert "010****5678" in shown
     assert "01012345678" not in shown
     assert (await issue(desk, payment)).verdict == ISSUED_ALREADY
+    shown = [
+        (await desk.ask("GET", f"/payments/{payment.imp_uid}")).response,
+        (await desk.ask("GET", f"/payments/find/{payment.merchant_uid}")).response,
+        *(await desk.ask("GET", f"/payments?imp_uid[]={payment.imp_uid}")).response,
+        *(await desk.ask("GET", "/payments/status/paid")).response["list"],
+    ]
+    assert [each["cash_receipt_issued"] for each in shown] == [True] * 4
 
 
 async def test_a_form_tells_type_tax_and_a_business_number(desk_with_pg: Desk) -> None:
@@ -117,6 +124,9 @@ async def test_a_receipt_is_taken_back_and_issued_anew(desk_with_pg: Desk) -> No
     # The money is where it was.
     paid = await desk.ask("GET", f"/payments/{payment.imp_uid}")
     assert paid.response["status"] == "paid"
+    await desk.ask("DELETE", where)
+    paid = await desk.ask("GET", f"/payments/{payment.imp_uid}")
+    assert paid.response["cash_receipt_issued"] is False
 
 
 async def test_a_payment_of_another_merchant_is_no_payment(desk_with_pg: Desk) -> None:

@@ -253,7 +253,7 @@ class Maker:
             if each.where == "path":
                 path = path.replace("{" + each.name + "}", _in_path(value, rng))
             elif each.where == "query" or target.method in ("GET", "DELETE"):
-                query += list(_flat(each.name.removesuffix("[]"), value))
+                query += list(flat(each.name.removesuffix("[]"), value))
             else:
                 body[each.name] = value
         if rng.random() < rude * 0.2:
@@ -361,7 +361,7 @@ class Maker:
             )
             return json.dumps(fields, ensure_ascii=True).encode()
         headers["Content-Type"] = rng.choice((FORM, FORM, f"{FORM}; charset=utf-8", JSON))
-        pairs = [pair for name, value in fields.items() for pair in _flat(name, value)]
+        pairs = [pair for name, value in fields.items() for pair in flat(name, value)]
         return _encoded(pairs).encode()
 
 
@@ -371,15 +371,15 @@ def _in_path(value: Any, rng: Random) -> str:
     return encoded[:3_000] or rng.choice(("-", "%20", "%E0%A4", "."))
 
 
-def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
+def flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
     """A value as PHP's form has it."""
     if isinstance(value, dict):
         for key, below in value.items():
-            yield from _flat(f"{name}[{key}]", below)
+            yield from flat(f"{name}[{key}]", below)
     elif isinstance(value, list):
         for number, below in enumerate(value):
             inner = f"{name}[{number}]" if isinstance(below, dict | list) else f"{name}[]"
-            yield from _flat(inner, below)
+            yield from flat(inner, below)
     elif isinstance(value, bool):
         yield name, "true" if value else "false"
     else:

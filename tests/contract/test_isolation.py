@@ -99,6 +99,7 @@ def _query(fields: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.promise("P10")
 @pytest.mark.parametrize("operation", ABOUT_THINGS, ids=lambda each: f"{each.method} {each.path}")
 async def test_another_merchants_things_are_nobodys(
     world: World, nobody: Shop, operation: Operation

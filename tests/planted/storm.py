@@ -32,6 +32,8 @@ def main(names: list[str]) -> int:
     )
     rules = Counter(each.rule for each in report.findings)
     print(report.line())
+    if planted is None:
+        print("\n".join(map(str, report.findings)))
     if seen := set(rules) & planted.found_by if planted else set(rules):
         print(f"FOUND: audit after {report.kills} kills ({', '.join(sorted(seen))})")
         return 1

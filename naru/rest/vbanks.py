@@ -56,6 +56,9 @@ class IssueAccount(msgspec.Struct):
     product_type: Annotated[str, Text(20)] | None = None
     product_count: Annotated[int, whole] | None = None
     business_registration_number: Annotated[str, Text(10)] | None = None
+    # V1 takes both for inicis. Here a channel keeps its own keys: taken, used for nothing, kept nowhere.
+    escrow_password: Annotated[str, Text(200)] | None = None
+    pg_api_key: Annotated[str, Text(200)] | None = None
 
 
 class ChangeAccount(msgspec.Struct):
@@ -70,6 +73,7 @@ class CloseAccount(msgspec.Struct):
     """What `DELETE /vbanks/{imp_uid}` takes."""
 
     imp_uid: Annotated[str, Text()]
+    pg_api_key: Annotated[str, Text(200)] | None = None  # As in IssueAccount.
 
 
 async def issue(call: Call, request: IssueAccount) -> Answer:

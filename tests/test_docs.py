@@ -188,7 +188,15 @@ def test_the_page_names_every_parameter_that_is_read_and_no_other() -> None:
     read |= set(re.findall(r'_(?:text|cut|money|flag)\(\s*param, "(\w+)"', door))
     assert 'else "vat"' in door
     read.add("vat")
-    for source in ("naru/checkout/result.py", "naru/payments/start.py"):
+    rules = page("naru/domain/window_rules.py")
+    read |= set(re.findall(r'(?:param\.get|_object)\((?:param, )?"(\w+)"\)', rules))
+    assert 'in ("products", "escrowProducts"' in rules
+    read.add("products")
+    for source in (
+        "naru/checkout/result.py",
+        "naru/payments/start.py",
+        "naru/connectors/sandbox/goods.py",
+    ):
         read |= set(re.findall(r'\.request\.get\("(\w+)"\)', page(source)))
     for script in (ROOT / "naru/checkout/sdk").glob("*.js"):
         found = re.findall(
@@ -196,6 +204,7 @@ def test_the_page_names_every_parameter_that_is_read_and_no_other() -> None:
         )
         read |= set(found)
     read |= {name for manners in PROFILES.values() for name in manners.required}
+    read |= {need.name for manners in PROFILES.values() for need in manners.needs}
 
     assert "amount" in read
     assert names_of("docs/reference/sdk.md", "Parameters of request_pay") == read

@@ -66,6 +66,7 @@ class Line:
 
 
 def not_sent(why: str) -> dict[str, str]:
+    """An answer that never was: nothing left us, so nothing happened over there."""
     return {"result": "not_sent", "code": "NOT_SENT", "message": SILENT, "why": why}
 
 
@@ -74,6 +75,7 @@ class Unreadable(ValueError):
 
 
 def text_of(value: Any) -> str | None:
+    """Words of the PG, cleaned; None for anything but text."""
     return clean(value) if isinstance(value, str) else None
 
 
@@ -85,12 +87,14 @@ def name_of(text: str) -> str:
 
 
 def money_of(minor: int, currency: str) -> Money:
+    """An amount of the PG in the smallest unit. Raises Unreadable for what none can be."""
     if isinstance(minor, bool) or not 0 < minor <= MINOR_MAX or currency not in MINOR_DIGITS:
         raise Unreadable("an amount that is none")
     return Money(minor, currency)
 
 
 def time_of(seconds: int) -> datetime:
+    """A time of the PG, in UNIX seconds. Raises Unreadable for what none can be."""
     if isinstance(seconds, bool) or not 0 < seconds < SECONDS_MAX:
         raise Unreadable("a time that is none")
     return datetime.fromtimestamp(seconds, UTC)
@@ -102,10 +106,12 @@ def seconds_of(text: str) -> int:
 
 
 def hmac_of(channel: Channel, message: bytes) -> str:
+    """This message's signature under the channel's secret, in hex."""
     return hmac.new(str(channel.settings["secret"]).encode(), message, hashlib.sha256).hexdigest()
 
 
 def read_json(body: bytes) -> Any:
+    """JSON, or None for what is none."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -133,6 +139,7 @@ def not_taken_up(answer: Any) -> bool:
 
 
 def why(answer: Any) -> str:
+    """An answer that nothing can be made of, in words fit for a log: no values of it."""
     if isinstance(answer, Unknown):
         return answer.why
     if isinstance(answer, dict):

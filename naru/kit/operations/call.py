@@ -70,6 +70,7 @@ class Operation(Generic[P, T]):
 
 
 def imp_uid_of(value: str) -> str:
+    """An imp_uid as a part of a path. Raises ValueError for what none can be."""
     # Checked here because it becomes a part of the path, and often comes from a browser.
     if not isinstance(value, str) or not _IMP_UID.fullmatch(value):
         raise ValueError("an imp_uid is 1 to 32 letters, digits, hyphens or underscores")
@@ -77,6 +78,7 @@ def imp_uid_of(value: str) -> str:
 
 
 def text_of(name: str, value: str) -> str:
+    """Text that may be sent. Raises TypeError and ValueError for what may not."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be text")
     if not value or any(character < " " or character == "\x7f" for character in value):
@@ -89,16 +91,19 @@ def text_of(name: str, value: str) -> str:
 
 
 def segment_of(name: str, value: str) -> str:
+    """Text as one segment of a path, escaped."""
     if text_of(name, value) in (".", ".."):
         raise ValueError(f"{name} must not be a dot segment")
     return quote(value, safe="")
 
 
 def tail_of(status: str | None) -> str:
+    """The optional last segment of a path."""
     return "" if status is None else "/" + segment_of("status", status)
 
 
 def money_of(value: Decimal | int | None) -> Decimal | int | None:
+    """Money as it is sent. Raises TypeError for a float, ValueError for what no amount can be."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
@@ -109,6 +114,7 @@ def money_of(value: Decimal | int | None) -> Decimal | int | None:
 
 
 def unix_seconds(moment: datetime | None) -> int | None:
+    """An aware time in whole UNIX seconds. Raises ValueError for one without a zone."""
     if moment is None:
         return None
     if moment.tzinfo is None:
@@ -117,10 +123,12 @@ def unix_seconds(moment: datetime | None) -> int | None:
 
 
 def given(**fields: Any) -> dict[str, Any]:
+    """The fields that have a value."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def query_of(**fields: Any) -> tuple[tuple[str, str], ...]:
+    """The fields that have a value, as a query."""
     return tuple((name, str(value)) for name, value in given(**fields).items())
 
 
@@ -137,6 +145,8 @@ def the_payment(key: str, asked: str | None) -> Callable[[Any], Payment]:
 
 
 def list_of(read: Callable[[Any], T]) -> Callable[[Any], list[T]]:
+    """Reads a list of what `read` reads."""
+
     def read_list(value: Any) -> list[T]:
         if not isinstance(value, list):
             raise MalformedAnswer("the answer is not a list")

@@ -9,7 +9,7 @@ last (`lasts`); nobody here asks which PG it is.
                                                   a request that is still on its way
                                                 not found, repeat: asks the same again, one effect
                                                 not found, neither: waits until the buyer's proof
-                                                  has been dead for 5 minutes, then it never was
+                                                  has been dead for 8 minutes, then it never was
                not; repeat                      asks the same again, while the proof lives
                not; net-cancel                  undoes it
                nothing (any more)               an operator looks, from the start; the order is held
@@ -17,7 +17,7 @@ last (`lasts`); nobody here asks which PG it is.
                not (any more); be asked         asks what stands, and books it
                nothing                          an operator looks
     cancel     be asked about the cancel        asks; not found, repeat: cancels with the same number
-                                                not found, no repeat: after 5 minutes it never was
+                                                not found, no repeat: after 8 minutes it never was
                not; repeat                      cancels with the same number, one effect
                nothing                          an operator looks, from the start
     closing    close accounts                   closes again: closing twice is closing once
@@ -42,6 +42,8 @@ from naru.store.intents import Intent
 LADDER_SECONDS = (5, 15, 60, 300, 900, 3_600, 21_600, 86_400)
 # A request that has not arrived so long after the proof died never will (RELIABILITY 2.3, rule 1).
 STILL_UNDER_WAY = timedelta(minutes=5)
+# One machine opened the question, another one measures its age: their clocks may differ by so much.
+CLOCKS_APART = timedelta(minutes=3)
 
 TASK_OF: dict[str, TaskKind] = {
     "approve": TaskKind.APPROVAL_UNKNOWN,
@@ -94,7 +96,7 @@ def way_when_not_found(connector: Connector, intent: Intent, asked_at: datetime)
         return Way.NET_CANCEL
     elif _approval_repeats(connector, intent, asked_at):
         return Way.REPEAT
-    return Way.NEVER_WAS if asked_at > limit(connector, intent) else Way.WAIT
+    return Way.NEVER_WAS if asked_at > never_was_from(connector, intent) else Way.WAIT
 
 
 def has(connector: Connector, power: Can, intent: Intent, now: datetime) -> bool:
@@ -123,19 +125,27 @@ def proof_dies_at(connector: Connector, intent: Intent) -> datetime:
 
 
 def limit(connector: Connector, intent: Intent) -> datetime:
-    """From here on nothing can be under way, and an operator must know of what is still unknown."""
+    """From here on nothing should be under way, and an operator must know of what is still unknown."""
     return proof_dies_at(connector, intent) + STILL_UNDER_WAY
 
 
+def never_was_from(connector: Connector, intent: Intent) -> datetime:
+    """From here on nothing can be under way, whoever's clock the question was opened by."""
+    return limit(connector, intent) + CLOCKS_APART
+
+
 def next_try(connector: Connector, intent: Intent, now: datetime) -> datetime:
-    """When to look again: the next rung, and at the limit itself if that comes before."""
+    """When to look again: the next rung, and at either limit itself if that comes before."""
     rung = LADDER_SECONDS[min(intent.tries, len(LADDER_SECONDS) - 1)]
     if way(connector, intent, now) is Way.OPERATOR:
         rung = LADDER_SECONDS[-1]
     at = now + timedelta(seconds=rung)
-    # One second beyond, so that the try finds itself behind the limit.
-    beyond = limit(connector, intent) + timedelta(seconds=1)
-    return min(at, beyond) if now < beyond else at
+    for end in (limit(connector, intent), never_was_from(connector, intent)):
+        # One second beyond, so that the try finds itself behind the limit.
+        beyond = end + timedelta(seconds=1)
+        if now < beyond:
+            return min(at, beyond)
+    return at
 
 
 def needs_operator(connector: Connector, intent: Intent, now: datetime) -> bool:

@@ -142,7 +142,7 @@ CATALOGUE = (
         "not found is final",
         ("P3", "P12"),
         "naru.payments.recovery:way_when_not_found",
-        "return Way.NEVER_WAS if asked_at > limit(connector, intent) else Way.WAIT",
+        "return Way.NEVER_WAS if asked_at > never_was_from(connector, intent) else Way.WAIT",
         "return Way.NEVER_WAS",
     ),
     Planted(

@@ -57,4 +57,8 @@ def nothing(tx: Transaction, values: tuple[Any, ...]) -> list[Values]:
     return []
 
 
-_OWN: dict[str, Run] = {"queue.enqueue": enqueue, "queue.forget": nothing, "queue.put_right": nothing}
+_OWN: dict[str, Run] = {
+    "queue.enqueue": enqueue,
+    "queue.forget": nothing,
+    "queue.put_right": nothing,
+}

@@ -13,26 +13,17 @@ from naru.connectors import BarcodeOrder, Can
 from naru.domain.channel import Channel
 from naru.domain.deadline import check_due
 from naru.domain.errors import (
-    AlreadyClaimed,
-    AlreadyPaid,
     BadRequest,
     NoAnswer,
     NotSent,
-    OutcomeUnknown,
-    PgBusy,
-    PgRefused,
-    Refused,
 )
 from naru.domain.once import Once
-from naru.domain.outcome import BarcodeRead, Declined, Outcome
+from naru.domain.outcome import AccountIssued, BarcodeRead, Declined, Unknown
 from naru.domain.payment import Payment, Step
-from naru.domain.points import reach
-from naru.payments.abandon import abandon
 from naru.payments.ask_merchant import TIMEOUTS
-from naru.payments.claim import claim
 from naru.payments.gateway import Gateway
-from naru.payments.settle import settle_approval
-from naru.payments.start import Opening, start
+from naru.payments.issue_virtual_account import issue_number
+from naru.payments.start import Opening
 
 log = logging.getLogger("naru.payments")
 
@@ -57,46 +48,23 @@ async def issue_barcode(
         raise BadRequest("편의점 결제를 지원하지 않는 PG사입니다.")
     if due is not None:
         check_due(due, gateway.now())
-    payment, _ = await start(gateway, opening)
-    try:
-        claimed = await claim(
-            gateway, payment, None, {}, once, announced_binds=opening.announced_binds
+
+    async def ask(claimed: Payment) -> AccountIssued | Declined | Unknown:
+        order = BarcodeOrder(
+            order_no=claimed.pg_order_no,
+            amount=claimed.amount,
+            barcode=barcode,
+            due=due,
+            ask_before=claimed.confirm_url is not None,
+            name=claimed.name,
+            merchant_name=opening.merchant.name,
+            merchant_uid=claimed.merchant_uid,
+            notice_url=gateway.notice_url(channel),
+            buyer=claimed.buyer,
         )
-    except Refused as refused:
-        # Something was faster by a moment; nobody else will end this payment.
-        code = "F1002" if isinstance(refused, AlreadyPaid) else "F400"
-        await abandon(gateway, payment.imp_uid, code, refused.sentence)
-        raise
-    if claimed is None:
-        raise AlreadyClaimed
+        return await connector.issue_barcode(channel, order)
 
-    order = BarcodeOrder(
-        order_no=claimed.pg_order_no,
-        amount=claimed.amount,
-        barcode=barcode,
-        due=due,
-        ask_before=claimed.confirm_url is not None,
-        name=claimed.name,
-        merchant_name=opening.merchant.name,
-        merchant_uid=claimed.merchant_uid,
-        notice_url=gateway.notice_url(channel),
-        buyer=claimed.buyer,
-    )
-    outcome: Outcome
-    try:
-        with gateway.pg_load.asking(channel.id):
-            outcome = await connector.issue_barcode(channel, order)
-        gateway.pg_load.heard(channel.id, outcome)
-    except PgBusy as busy:
-        outcome = Declined("F500", busy.sentence)  # Not asked, so nothing was issued.
-    reach("account.after_pg")
-
-    settled = await settle_approval(gateway, claimed, channel, outcome)
-    if settled.step is Step.FAILED:
-        raise PgRefused(settled.fail_code or "", settled.fail_reason or "")
-    if settled.step is not Step.WAITING_DEPOSIT:
-        raise OutcomeUnknown
-    return settled
+    return await issue_number(gateway, opening, ask, once)
 
 
 async def may_be_paid(gateway: Gateway, channel: Channel, read: BarcodeRead) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from naru.connectors import AccountOrder, Can
@@ -13,11 +14,10 @@ from naru.domain.errors import (
     OutcomeUnknown,
     PgBusy,
     PgRefused,
-    PreparedDiffers,
-    Superseded,
+    Refused,
 )
 from naru.domain.once import Once
-from naru.domain.outcome import Declined, Outcome
+from naru.domain.outcome import AccountIssued, Declined, Outcome, Unknown
 from naru.domain.payment import Payment, Step
 from naru.domain.points import reach
 from naru.payments.abandon import abandon
@@ -46,33 +46,52 @@ async def issue_virtual_account(
     if Can.ISSUE_ACCOUNT not in connector.can:
         raise BadRequest("API 가상계좌 발급을 지원하지 않는 PG사입니다.")
     check_due(due, gateway.now())
+
+    async def ask(claimed: Payment) -> AccountIssued | Declined | Unknown:
+        order = AccountOrder(
+            order_no=claimed.pg_order_no,
+            amount=claimed.amount,
+            bank_code=bank_code,
+            holder=holder,
+            due=due,
+            name=claimed.name,
+            merchant_name=opening.merchant.name,
+            merchant_uid=claimed.merchant_uid,
+            notice_url=gateway.notice_url(channel),
+            buyer=claimed.buyer,
+        )
+        return await connector.issue_account(channel, order)
+
+    return await issue_number(gateway, opening, ask, once)
+
+
+async def issue_number(
+    gateway: Gateway,
+    opening: Opening,
+    ask: Callable[[Payment], Awaitable[AccountIssued | Declined | Unknown]],
+    once: Once | None,
+) -> Payment:
+    """Have the PG issue a number that money is paid into later: an account's, or a barcode's.
+
+    `ask` puts the question for the claimed payment. Raises as `issue_virtual_account` does.
+    """
+    channel = opening.channel
     payment, _ = await start(gateway, opening)
     try:
-        claimed = await claim(gateway, payment, None, {}, once)
-    except (AlreadyPaid, PreparedDiffers, Superseded) as refused:
+        claimed = await claim(
+            gateway, payment, None, {}, once, announced_binds=opening.announced_binds
+        )
+    except Refused as refused:
         # Something was faster by a moment; nobody else will end this payment.
         code = "F1002" if isinstance(refused, AlreadyPaid) else "F400"
         await abandon(gateway, payment.imp_uid, code, refused.sentence)
         raise
     if claimed is None:
         raise AlreadyClaimed
-
-    order = AccountOrder(
-        order_no=claimed.pg_order_no,
-        amount=claimed.amount,
-        bank_code=bank_code,
-        holder=holder,
-        due=due,
-        name=claimed.name,
-        merchant_name=opening.merchant.name,
-        merchant_uid=claimed.merchant_uid,
-        notice_url=gateway.notice_url(channel),
-        buyer=claimed.buyer,
-    )
     outcome: Outcome
     try:
         with gateway.pg_load.asking(channel.id):
-            outcome = await connector.issue_account(channel, order)
+            outcome = await ask(claimed)
         gateway.pg_load.heard(channel.id, outcome)
     except PgBusy as busy:
         outcome = Declined("F500", busy.sentence)  # Not asked, so nothing was issued.

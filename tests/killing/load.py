@@ -24,6 +24,7 @@ import aiohttp
 from aiohttp import web
 
 from naru.cli import seed
+from naru.domain.errors import PgBusy
 from naru.sandbox.cards import DEMO_ACCOUNT
 from tests.killing import staff
 
@@ -448,7 +449,9 @@ class Load:
             "POST", f"{self._gateway}/checkout/payments", data=json.dumps(body), headers=headers
         )
         if "imp_uid" not in opened:
-            self.book.wrong.append(f"{merchant_uid} could not be opened: {opened}")
+            # A PG that says nothing while it is stopped is spared; the buyer comes back later.
+            if PgBusy.sentence not in json.dumps(opened, ensure_ascii=False):
+                self.book.wrong.append(f"{merchant_uid} could not be opened: {opened}")
             raise GaveUp
         self.book.orders[opened["imp_uid"]] = merchant_uid
         return opened

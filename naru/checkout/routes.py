@@ -143,6 +143,7 @@ class Door:
             ("sdk", "브라우저 SDK", "Browser SDK", f"{here}/v1/iamport.js"),
             ("old-sdk", "이전 SDK", "Older SDK", f"{here}/js/iamport.payment-1.2.0.js"),
             ("rest", "REST API", "REST API", here),
+            ("docs", "REST API 문서", "REST API reference", f"{here}/docs"),
         )
         return page("home.html", addresses=addresses, alive=alive, status=200 if alive else 503)
 

@@ -148,7 +148,7 @@ CATALOGUE = (
     Planted(
         "the PG is asked before the claim",
         ("P13",),
-        "naru.payments.approve:_take",
+        "naru.payments.approve:_ask_pg",
         "        claimed = await claim(",
         "        await connector.approve(\n"
         "            channel, Ticket(payment.pg_order_no, payment.amount, back.token)\n"

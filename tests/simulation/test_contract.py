@@ -265,6 +265,7 @@ def comparable(row: dict[str, Any]) -> dict[str, Any]:
         "place",
         "next_at",
         "announced_at",
+        "waits_since",
         "channel_id",
         "merchant_id",
         "data_key",

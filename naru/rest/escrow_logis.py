@@ -48,11 +48,11 @@ class Sender(Receiver):
 
 
 class Logis(msgspec.Struct):
-    """Who carries it. An unknown courier is ETC (REST §11.3)."""
+    """Who carries it. An unknown courier is ETC (REST §11.3). `receiving_at` (daou) tells the day as well as `sent_at`."""
 
     company: Annotated[str, Text(40)]
     invoice: Annotated[str, Text(100)]
-    sent_at: Annotated[int, whole]
+    sent_at: Annotated[int, whole] | None = None
     receiving_at: Annotated[str, Text(10)] | None = None
     address: Annotated[str, Text(200)] | None = None
 
@@ -164,15 +164,21 @@ async def _ship(call: Call, request: ChangeShipment, *, change: bool, send_email
 def _shipment(request: ChangeShipment, send_email: bool) -> dict[str, Any]:
     """The shipment in the words of our connectors: one address line, amounts in minor units."""
     logis = request.logis
-    if not 0 < logis.sent_at < _YEAR_2100:
+    day = _day(logis.receiving_at)
+    sent_at = logis.sent_at
+    if sent_at is None:
+        if day is None:
+            raise HttpRefusal(400, messages.missing("sent_at"))
+        sent_at = int(datetime.strptime(day, "%Y%m%d").replace(tzinfo=_KST).timestamp())
+    if not 0 < sent_at < _YEAR_2100:
         raise malformed("sent_at")
     if not logis.invoice.strip():
         raise HttpRefusal(400, messages.missing("invoice"))
     return {
         "company": courier(logis.company),
         "invoice": logis.invoice,
-        "sent_at": logis.sent_at,
-        "receiving_at": _day(logis.receiving_at),
+        "sent_at": sent_at,
+        "receiving_at": day,
         "address": logis.address,
         "sender": {**_party(request.sender), "relationship": request.sender.relationship},
         "receiver": _party(request.receiver),

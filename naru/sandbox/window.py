@@ -102,6 +102,7 @@ class OrderView(TypedDict):
     expires_at: int
     installments: list[int]  # months to offer, 0 is a lump sum; never empty
     vbank_due: int | None
+    keep_card: bool  # the card is kept for later payments; an amount of 0: and nothing is taken now
     rules: RulesView
 
 
@@ -476,6 +477,7 @@ def context_of(company: Company, order: Order) -> WindowContext:
             "expires_at": order.expires_at,
             "installments": announced.offered_months,
             "vbank_due": announced.vbank_due,
+            "keep_card": announced.keep_card,
             "rules": _rules_view(announced.rules),
         },
         "state": state,

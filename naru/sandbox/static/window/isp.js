@@ -103,7 +103,7 @@ function chooser(page, store, certificates, { again, demo, backButton, back }) {
   return buildForm(page, {
     fields: [list, password],
     rest: [h("div", {}, demo, remove)],
-    label: page.say("isp.sign", { amount: page.money() }),
+    label: page.payLabel("isp.sign"),
     working: page.say("isp.signing"),
     actions: [backButton],
     send: async () => {

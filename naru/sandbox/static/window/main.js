@@ -26,7 +26,8 @@ function showOrder(page) {
   for (const element of document.querySelectorAll("[data-say]")) {
     element.textContent = page.say(element.dataset.say);
   }
-  document.getElementById("amount").textContent = page.money();
+  const nothingIsTaken = order.keep_card && !order.amount;
+  document.getElementById("amount").textContent = nothingIsTaken ? page.say("keep.free") : page.money();
   const cancel = document.getElementById("cancel");
   // A layer has a cross of its own, which also works while we do not.
   cancel.hidden = window.parent !== window;
@@ -47,6 +48,7 @@ function showParticulars(page) {
     document.getElementById(`${id}-row`).hidden = !text;
   };
   tell("period", rules.period?.replace(/(\d{4})(\d{2})(\d{2})/g, "$1.$2.$3").replace("~", " ~ "));
+  tell("keep", page.order.keep_card ? page.say("keep.why") : null);
   tell("escrow", rules.escrow ? page.say("escrow.yes") : null);
   const products = document.getElementById("products");
   products.hidden = !rules.products.length;

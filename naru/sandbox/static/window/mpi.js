@@ -74,7 +74,7 @@ export function showMpi(page, { company, card, back }) {
 
   const form = buildForm(page, {
     fields: [number, expiry, cvc, password],
-    label: page.say("authenticate", { amount: page.money() }),
+    label: page.payLabel(),
     actions: [h("button", { class: "button quiet", type: "button", on: { click: back } }, page.say("back"))],
     send: async () => {
       const refusal = await page.submit("mpi", {

@@ -40,6 +40,13 @@ export class Page {
     return this.speech.money(this.order.amount, this.order.currency);
   }
 
+  /** What the last button says: pay, keep the card, or both; `words` are those of this way of paying. */
+  payLabel(words = "authenticate") {
+    const { keep_card: keep, amount } = this.order;
+    if (keep) return this.say(amount ? "keep.and_pay" : "keep.only", { amount: this.money() });
+    return this.say(words, { amount: this.money() });
+  }
+
   now() {
     return Date.now() / 1000 + this.clockAhead;
   }

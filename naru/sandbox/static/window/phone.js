@@ -111,7 +111,7 @@ function showCode(page, expiresAt) {
       buildForm(page, {
         fields: [code],
         rest: [h("div", {}, again), inbox].filter(Boolean),
-        label: page.say("authenticate", { amount: page.money() }),
+        label: page.payLabel(),
         actions: [
           h("button", { class: "button quiet", type: "button", on: { click: () => showPhone(page) } }, page.say("back")),
         ],

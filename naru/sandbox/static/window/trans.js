@@ -37,7 +37,7 @@ export function showTrans(page, { account = null } = {}) {
     body: [
       buildForm(page, {
         fields: [bank, number, password],
-        label: page.say("authenticate", { amount: page.money() }),
+        label: page.payLabel(),
         send: async () => {
           const refusal = await page.submit("trans", {
             bank_code: bank.control.value,

@@ -53,7 +53,7 @@ export function showWallet(page) {
           ),
           h("p", { class: "small-print" }, page.say("wallet.note", { wallet, merchant: page.order.merchant_name })),
         ],
-        label: page.say("wallet.pay", { amount: page.money() }),
+        label: page.payLabel("wallet.pay"),
         send: async () => showIfFinal(page, await page.submit("wallet", {}), null),
       }),
     ],

@@ -22,7 +22,7 @@ from naru.payments.cancel import write_cancel
 from naru.payments.doubt import tell_operator
 from naru.payments.gateway import Gateway
 from naru.payments.reconcile import LEASE, read_cancel_order
-from naru.payments.recovery import STILL_UNDER_WAY, TASK_OF, limit
+from naru.payments.recovery import STILL_UNDER_WAY, TASK_OF, never_was_from
 from naru.payments.settle import write_approval
 from naru.store import Session
 from naru.store.intents import Intent
@@ -104,7 +104,9 @@ async def _take(
             f"Nothing about this payment is unknown: it is {payment.step}"
             f" (`naru payment {payment.imp_uid}`)."
         )
-    if asked.state == "open" or now <= (end := limit(gateway.connector_of(channel), asked)):
+    if asked.state == "open" or now <= (
+        end := never_was_from(gateway.connector_of(channel), asked)
+    ):
         raise NotForAPerson(
             "The PG is being asked right now: look again in a minute."
             if asked.state == "open"

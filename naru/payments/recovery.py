@@ -130,7 +130,7 @@ def limit(connector: Connector, intent: Intent) -> datetime:
 
 
 def never_was_from(connector: Connector, intent: Intent) -> datetime:
-    """From here on nothing can be under way, whoever's clock the question was opened by."""
+    """From here on nothing can be under way, whichever of the two clocks was ahead."""
     return limit(connector, intent) + CLOCKS_APART
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from naru.domain.cancellation import CancelRequest, plan_cancellation
@@ -16,6 +16,8 @@ AMOUNTS = st.integers(-5, 2000)
 MAYBE = st.none() | AMOUNTS.map(Money)
 
 
+# A busy machine may take its time.
+@settings(deadline=None)
 @given(
     amount=st.integers(1, 1000),
     data=st.data(),

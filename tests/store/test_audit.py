@@ -28,6 +28,14 @@ INTENT = (
 )
 OPEN = f"{INTENT} VALUES ('{PAID}', 'cancel', 'n1', 4, 1004, now(), now() + interval '5 min')"
 RESERVED = f"{ENTRY} ('{PAID}', 'sales', 4, 'KRW', 3), ('{PAID}', 'refund_pending', -4, 'KRW', 3)"
+SCHEDULE = (
+    "INSERT INTO schedules (merchant_id, merchant_uid, customer_uid, channel_id, number, state, attempt, amount,"
+    " currency, tax_free, schedule_at, next_try_at, asked_at, executed_at, imp_uid, sealed) SELECT merchant_id,"
+    " 'o', 'c', id, 'schedule1', {}, decode('01' || repeat('00', 40), 'hex') FROM channels"
+)
+LATE = "'scheduled', 0, 4, 'KRW', 0, now() - interval '1 day', now() - interval '11 min', now(), NULL, NULL"
+RUN = f"'executed', 1, 4, 'KRW', 0, now() - interval '1 day', NULL, now(), now(), '{PAID}'"
+EARLY = RUN.replace("interval '1 day'", "interval '-1 day'").replace(PAID, OPENED)
 DELIVERY = f"UPDATE webhook_deliveries SET {{}} WHERE imp_uid = '{PAID}'"
 
 # Which check must find it, under which id, and the breakage.
@@ -104,11 +112,19 @@ PLANTS: list[tuple[str, str, str]] = [
     ("doubts_looked_at", PAID, f"INSERT INTO undone_watches VALUES ('{PAID}', 3); UPDATE payments SET step = 'failed', failed_at = now(), fail_reason = 'x' WHERE imp_uid = '{PAID}'"),
     ("webhooks_leave", "D", DELIVERY.format("state = 'waiting', ended_at = NULL, next_at = now() - interval '11 min'")),
     ("webhooks_leave", "D", DELIVERY.format("state = 'parked'")),
+    ("schedules_run_once", "schedule1", SCHEDULE.format(RUN)),
+    ("schedules_run_once", "schedule1", SCHEDULE.format(EARLY)),
+    ("schedules_run_once", PAID, f"UPDATE payments SET customer_uid = 'c', customer_uid_usage = 'payment.scheduled' WHERE imp_uid = '{PAID}'"),
+    ("schedules_start", "schedule1", SCHEDULE.format(LATE)),
+    ("checks_given_back", PAID, f"INSERT INTO card_checks VALUES ('{PAID}', now());"
+                                f" UPDATE payments SET started_at = now() - interval '61 min' WHERE imp_uid = '{PAID}'"),
     ("audit_log_whole", "chain 1 row 2", "UPDATE audit_log SET who = 'nobody' WHERE chain = 1 AND place = 2"),
     ("audit_log_whole", "chain 1 row 3", "DELETE FROM audit_log WHERE chain = 1 AND place = 2"),
 ]  # fmt: skip
 
 PLANTED_ELSEWHERE = {"sealed_at_rest"}  # tests/store/test_seal.py
+# What waits belongs to no payment yet, and is seen by a whole audit only.
+OF_NO_PAYMENT = {"schedules_start"}
 
 
 @pytest.fixture
@@ -140,7 +156,8 @@ async def test_every_breakage_is_found_by_its_check(full: asyncpg.Connection) ->
         report = await look(full, examples=100)
         assert (name, expected) in found(report), (plant, found(report))
         recent = await look(full, recent=timedelta(hours=1), examples=100)
-        assert found(recent) == found(report), plant
+        of_payments = {each for each in found(report) if each[0] not in OF_NO_PAYMENT}
+        assert found(recent) == of_payments, plant
         await planting.rollback()
     assert found(await look(full, examples=100)) == set()
     assert {name for name, _, _ in PLANTS} | PLANTED_ELSEWHERE == set(CHECKS)

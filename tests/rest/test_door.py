@@ -91,7 +91,7 @@ async def test_every_answer_is_an_envelope_in_one_piece(desk: Desk, operation: O
     assert answer.headers["Content-Length"] == str(len(answer.raw))
     assert answer.headers["Cache-Control"] == "no-store"
     assert "Transfer-Encoding" not in answer.headers
-    assert answer.status < 500
+    assert answer.status < 500 or answer.status == 501  # V1: a PG that cannot (REST §8)
 
 
 @every_operation

@@ -96,10 +96,16 @@ async def test_every_answer_is_an_envelope_in_one_piece(desk: Desk, operation: O
 
 @every_operation
 async def test_a_trailing_slash_counts_for_nothing(desk: Desk, operation: Operation) -> None:
-    plain = await call(desk, operation, await desk.pay())
-    slashed = await call(desk, operation, await desk.pay(), tail="/")
+    first, second = await desk.pay(), await desk.pay()
 
-    assert slashed.verdict == plain.verdict
+    plain = await call(desk, operation, first)
+    slashed = await call(desk, operation, second, tail="/")
+
+    # Some refusals name the payment that was asked about.
+    status, code, message = plain.verdict
+    if message is not None:
+        message = message.replace(first.imp_uid, second.imp_uid)
+    assert slashed.verdict == (status, code, message)
 
 
 @pytest.mark.fault("J1_WD")

@@ -85,6 +85,7 @@ async def _add(arguments: argparse.Namespace, settings: Settings) -> None:
     if not added:
         raise CliError(f"The merchant has {arguments.pg_code}.{arguments.mid} already.")
     print(f"{arguments.pg_code}.{arguments.mid}  {channel_key}{'  default' if first else ''}")
+    _warn_of_no_way(arguments.connector, pg_settings)
 
 
 async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -134,6 +135,15 @@ async def _sandbox_all(arguments: argparse.Namespace, settings: Settings) -> Non
             channels = await session.channels.of_merchant(merchant.id)
         await seed.join_sandbox(channels)
     print(f"{sum(channel.connector == 'sandbox' for channel in channels)} sandbox channels")
+
+
+def _warn_of_no_way(connector: str, given: dict[str, Any]) -> None:
+    """A sandbox channel without an address and a secret reaches nobody."""
+    if connector == "sandbox" and not {"url", "secret"} <= given.keys():
+        print(
+            "note: this channel reaches no sandbox PG: it has no url and secret (--settings-from). "
+            "`naru channel sandbox-all` makes channels that do, 본인인증 and cards by API among them."
+        )
 
 
 def _read_settings(path: str | None) -> dict[str, Any]:

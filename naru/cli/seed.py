@@ -34,7 +34,6 @@ async def demo_merchant(
 ) -> "Merchant":
     """The demo's merchant, made the first time; its addresses follow the ports of today."""
     from naru.domain.ids import hash_secret
-    from naru.domain.pg_profile import PROFILES
 
     async with store.begin() as session:
         merchant = await session.merchants.by_user_code(USER_CODES[0])
@@ -60,23 +59,6 @@ async def demo_merchant(
             merchant = dataclasses.replace(merchant, webhook_url=shop_url + WEBHOOK_PATH)
         await session.merchants.change(merchant)
         await sandbox_channels(session, merchant.id, sandbox_url, root_key)
-        api_mid = PROFILES[API_PG].mid
-        await session.channels.add(
-            merchant.id,
-            fresh.channel_key(),
-            API_PG,
-            api_mid,
-            "sandbox",
-            test=True,
-            settings=_access(sandbox_url, root_key, api_mid),
-            kind="api_payment",
-            is_default=not any(
-                each.kind == "api_payment" and each.is_default
-                for each in await session.channels.of_merchant(merchant.id)
-            ),
-            name=f"sandbox {API_PG} API",
-        )
-        await _certification_channels(session, merchant.id, sandbox_url, root_key)
     return merchant
 
 
@@ -111,8 +93,8 @@ async def _certification_channels(
 async def sandbox_channels(
     session: "Session", merchant_id: int, sandbox_url: str, root_key: bytes
 ) -> None:
-    """One channel at the sandbox PG for every pg code of i'mport; those that exist are brought up
-    to date with its address and our key."""
+    """One channel at the sandbox PG for every pg code of i'mport, one for cards by API, and those of
+    본인인증; those that exist are brought up to date with its address and our key."""
     from naru.domain.pg_profile import PROFILES
 
     existing = await session.channels.of_merchant(merchant_id)
@@ -136,6 +118,32 @@ async def sandbox_channels(
             is_default=profile.pg_code == DEFAULT_PG and not has_default,
             name=f"sandbox {profile.pg_code}",
         )
+    await _api_channel(session, merchant_id, sandbox_url, root_key)
+    await _certification_channels(session, merchant_id, sandbox_url, root_key)
+
+
+async def _api_channel(
+    session: "Session", merchant_id: int, sandbox_url: str, root_key: bytes
+) -> None:
+    """One channel for cards without a window."""
+    from naru.domain.pg_profile import PROFILES
+
+    mid = PROFILES[API_PG].mid
+    await session.channels.add(
+        merchant_id,
+        fresh.channel_key(),
+        API_PG,
+        mid,
+        "sandbox",
+        test=True,
+        settings=_access(sandbox_url, root_key, mid),
+        kind="api_payment",
+        is_default=not any(
+            each.kind == "api_payment" and each.is_default
+            for each in await session.channels.of_merchant(merchant_id)
+        ),
+        name=f"sandbox {API_PG} API",
+    )
 
 
 def _access(sandbox_url: str, root_key: bytes, mid: str) -> dict[str, str]:
@@ -176,4 +184,8 @@ async def join_sandbox(channels: Iterable["Channel"]) -> None:
         async with aiohttp.ClientSession(timeout=timeout) as http:
             await asyncio.gather(*(join(http, channel) for channel in members.values()))
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise CliError(f"The sandbox PG does not answer: {type(error).__name__}.") from error
+        where = next((each.settings["url"] for each in members.values()), "")
+        raise CliError(
+            f"The sandbox PG at {where} does not answer: {type(error).__name__}. Name its address with "
+            "--url, or its port with NARU_SANDBOX_PORT; the channels are kept, and repeating this repairs them."
+        ) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -85,7 +86,8 @@ class Conversation:
     the same one until it expires, so no lock is needed.
     """
 
-    def __init__(self, api_key: str, api_secret: str) -> None:
+    def __init__(self, api_key: str, api_secret: str, tier: str | None = None) -> None:
+        self._tier = tier
         self._credentials = {"imp_key": api_key, "imp_secret": api_secret}
         self._token: Token | None = None
 
@@ -114,7 +116,7 @@ class Conversation:
 
     def _exchange(self, call: Call[Any], token: Token | None) -> Steps[Answer]:
         """Send; repeat only what cannot have done anything the first time."""
-        request = _request(call, token)
+        request = _request(call, token, self._tier)
         attempt = 1
         while True:
             try:
@@ -140,6 +142,7 @@ class _Base(Operations):
 
     `base_url` is i'mport's unless you run your own gateway. `timeout_seconds` is for one whole
     try, `connect_timeout_seconds` for reaching the gateway; questions are tried three times.
+    `tier`: an agency's client acts for this sub-merchant of its own.
     """
 
     def __init__(
@@ -150,7 +153,10 @@ class _Base(Operations):
         base_url: str = IAMPORT_URL,
         timeout_seconds: float = 30.0,
         connect_timeout_seconds: float = 5.0,
+        tier: str | None = None,
     ) -> None:
+        if tier is not None and not re.fullmatch(r"[A-Z0-9]{3}", tier):
+            raise ValueError("a tier is three capital letters or digits")
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise ValueError("base_url must look like https://api.iamport.kr")
@@ -159,7 +165,7 @@ class _Base(Operations):
         self._base_url = base_url.rstrip("/")
         self._timeout_seconds = timeout_seconds
         self._connect_timeout_seconds = connect_timeout_seconds
-        self._conversation = Conversation(api_key, api_secret)
+        self._conversation = Conversation(api_key, api_secret, tier)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._base_url!r})"
@@ -344,11 +350,13 @@ class AsyncClient(_Base):
         await self.close()
 
 
-def _request(call: Call[Any], token: Token | None) -> Request:
+def _request(call: Call[Any], token: Token | None, tier: str | None = None) -> Request:
     headers = {"Accept": "application/json", "User-Agent": "naru-kit"}
     body = None
     if token is not None:
         headers["Authorization"] = token.value
+        if tier is not None:
+            headers["Tier"] = tier
     if call.fields is not None:
         headers["Content-Type"] = "application/json"
         body = json.dumps(call.fields, ensure_ascii=True, default=_wire_number).encode()

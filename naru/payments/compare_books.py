@@ -86,7 +86,8 @@ def contracts(gateway: Gateway, channels: Iterable[Channel]) -> list[list[Channe
         except UnknownConnector:
             continue
         if Can.LIST_BOOK in connector.can:
-            who = (channel.merchant_id, channel.connector, channel.mid, sorted_text(channel))
+            # Whose merchant it is does not matter: a PG keeps one book of a MID, whoever sells under it.
+            who = (channel.connector, channel.mid, sorted_text(channel))
             found.setdefault(repr(who), []).append(channel)
     return list(found.values())
 

@@ -48,6 +48,7 @@ from naru.payments.claim import FIRST_LOOK
 from naru.payments.gateway import Gateway
 from naru.store import Session
 
+PAID_HERE = "결제창이나 API로 결제된 주문입니다. POST /receipts/{imp_uid} 로 발급해주세요."
 log = logging.getLogger("naru.payments")
 
 UNSUPPORTED = "현금영수증을 지원하지 않는 PG사입니다."
@@ -122,7 +123,10 @@ async def issue_external_receipt(
     amount: Money,
     request: ReceiptRequest,
 ) -> CashReceipt:
-    """The receipt of an order that was paid outside: one per order of the merchant. Raises as above."""
+    """The receipt of an order that was paid outside: one per order of the merchant. Raises as above.
+
+    An order that was paid here has its receipt by its payment: two would tell the tax office twice.
+    """
     _check(request)
     if not (is_storable(name) and amount):
         raise BadRequest
@@ -143,6 +147,8 @@ async def issue_external_receipt(
         product_type=request.product_type,
     )
     async with gateway.store.begin() as tx:
+        if await tx.payments.taken(merchant.id, merchant_uid) is not None:
+            raise BadRequest(PAID_HERE)
         known = await tx.cash_receipts.of_order(merchant.id, merchant_uid)
         if known is not None and known.state in ("asking", "cancelling"):
             raise ReceiptInProgress

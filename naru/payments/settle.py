@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from naru.connectors import Can, Connector
+from naru.domain.billing_key import IssuedKey
 from naru.domain.channel import Channel
 from naru.domain.errors import AnswerMismatch
 from naru.domain.merchant import Merchant
@@ -284,7 +285,7 @@ async def write_approval(
         case Approved():
             settled = await tx.payments.settle_paid(payment, outcome, intent.id, now)
             if settled is not None and outcome.issued_key is not None and settled.customer_uid:
-                await tx.billing_keys.add_live(settled, outcome.issued_key, now, now)
+                await keep_key(tx, settled, outcome.issued_key, now)
             ending = "done"
         case AccountIssued():
             settled = await tx.payments.settle_account(payment, outcome)
@@ -321,6 +322,20 @@ def _goes_without_saying(gateway: Gateway, payment: Payment) -> bool:
     """Unknowns A27: is the caller of `POST /vbanks`, who has its answer, told by webhook as well?"""
     by_api = payment.step is Step.WAITING_DEPOSIT and payment.surface is Surface.API
     return by_api and not gateway.api_account_webhook
+
+
+async def keep_key(tx: Session, payment: Payment, issued: IssuedKey, now: datetime) -> None:
+    """Keep the key that came with this payment.
+
+    A browser's window was opened for a customer without a key. If the merchant's server gave or took
+    one meanwhile, the server's word stands: the new key is let go, and the PG is told to forget it.
+    """
+    browser = payment.surface is not Surface.API
+    assert payment.customer_uid is not None, "it is this customer's key"
+    changed = browser and await tx.billing_keys.changed_since(
+        payment.merchant_id, payment.customer_uid, payment.started_at
+    )
+    await tx.billing_keys.add_live(payment, issued, now, now, too_late=changed)
 
 
 async def merchant_of(tx: Session, payment: Payment) -> Merchant:

@@ -180,18 +180,17 @@ def new_payment(gateway: Gateway, opening: Opening, now: datetime, pg_order_no: 
 
 
 async def _check_consent(session: Session, opening: Opening) -> None:
-    """A browser puts no card in the place of another, unless the merchant's server announced the order.
+    """A browser puts no card in the place of another: only the merchant's server does.
 
-    Whoever opens the page could else have somebody's customer_uid charge a card of their own.
+    Whoever opens the page could else have somebody's customer_uid charge a card of their own. That the
+    order was announced is no consent: it names an order and not a customer.
     """
     merchant_id, customer_uid = opening.merchant.id, opening.customer_uid
     assert customer_uid is not None, "a key is issued for a customer"
-    if await session.billing_keys.get(merchant_id, customer_uid) is None:
-        return
-    if await session.prepared.get(merchant_id, opening.merchant_uid) is None:
+    if await session.billing_keys.get(merchant_id, customer_uid) is not None:
         raise BadRequest(
-            "이미 빌링키가 등록된 customer_uid 입니다. 빌링키를 변경하려면 가맹점 서버에서 "
-            "결제정보를 사전등록(POST /payments/prepare)한 주문번호로 요청해주세요."
+            "이미 빌링키가 등록된 customer_uid 입니다. 빌링키를 변경하려면 가맹점 서버에서 먼저 "
+            "삭제(DELETE /subscribe/customers/{customer_uid})한 뒤 다시 요청해주세요."
         )
 
 

@@ -145,10 +145,26 @@ class BillingKeys:
 
         return await self._in_place(key.merchant_id, key.customer_uid, now, tell_at, put)
 
+    async def changed_since(self, merchant_id: int, customer_uid: str, moment: datetime) -> bool:
+        """Was a key of this customer made, replaced or deleted after that?"""
+        found = await self._connection.fetchval(
+            Q["changed_since"], merchant_id, customer_uid, moment
+        )
+        return bool(found)
+
     async def add_live(
-        self, payment: Payment, issued: IssuedKey, now: datetime, tell_at: datetime
+        self,
+        payment: Payment,
+        issued: IssuedKey,
+        now: datetime,
+        tell_at: datetime,
+        *,
+        too_late: bool = False,
     ) -> BillingKey | None:
-        """A key that came with this payment; as `make_live`. None: it is there already."""
+        """A key that came with this payment; as `make_live`. None: it is there already.
+
+        `too_late`: it is not for use, and the PG is told to forget it.
+        """
         assert payment.customer_uid is not None, "it is this customer's key"
         if await self.of_number(payment.pg_order_no) is not None:
             return None
@@ -169,7 +185,7 @@ class BillingKeys:
 
         async def put(inserted_at: datetime) -> BillingKey | None:
             return await self._one(
-                Q["add_live"],
+                Q["add_replaced" if too_late else "add_live"],
                 payment.merchant_id,
                 payment.customer_uid,
                 payment.channel_id,
@@ -188,6 +204,8 @@ class BillingKeys:
                 sealed,
             )
 
+        if too_late:
+            return await put(now)
         return await self._in_place(payment.merchant_id, payment.customer_uid, now, tell_at, put)
 
     async def _in_place(

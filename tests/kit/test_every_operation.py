@@ -126,6 +126,17 @@ def test_both_clients_have_them_with_the_same_signature_and_words() -> None:
         )
 
 
+def test_an_agencys_client_acts_for_a_tier() -> None:
+    from naru.kit.client import Token
+
+    call = described()["pg_settings"]
+    assert _request(call, Token("t", 1.0), "ABC").headers["Tier"] == "ABC"
+    assert "Tier" not in _request(call, Token("t", 1.0), None).headers
+    assert "Tier" not in _request(call, None, "ABC").headers  # signing in is the agency's own
+    with pytest.raises(ValueError, match="three"):
+        Client("k", "s", tier="abcd")
+
+
 def test_times_and_cards_go_out_in_the_gateways_spelling() -> None:
     calls = described()
     [plan] = (calls["schedule_payments"].fields or {})["schedules"]

@@ -12,7 +12,14 @@ import yarl
 
 from naru.domain.billing_key import BillingKey, amount_of_keeping
 from naru.domain.cancellation import CancelRequest
-from naru.domain.errors import BadAmount, BadRequest, NotCancellable, NotSupported
+from naru.domain.errors import (
+    AlreadyPaid,
+    BadAmount,
+    BadRequest,
+    NotCancellable,
+    NotSupported,
+    PreparedDiffers,
+)
 from naru.domain.ids import MerchantUid
 from naru.domain.money import Money
 from naru.domain.payment import Payment, Step, Surface
@@ -21,6 +28,7 @@ from naru.domain.window import Redirect
 from naru.payments.approve import approve
 from naru.payments.cancel import cancel
 from naru.payments.compare_books import compare_books
+from naru.payments.delete_billing_key import delete_billing_key
 from naru.payments.pay_by_billing_key import pay_by_billing_key
 from naru.payments.prepare import prepare
 from naru.payments.reconcile import reconcile
@@ -88,9 +96,12 @@ async def keep(house: House, order: str, amount: int = 0, card: dict[str, str] =
     return ended
 
 
-async def charged_by(house: House, key: BillingKey | None, amount: int) -> Payment:
+async def charged_by(
+    house: House, key: BillingKey | None, amount: int, order: MerchantUid | None = None
+) -> Payment:
     assert key is not None
-    opening = house.opening(amount, surface=Surface.API)
+    named = {} if order is None else {"merchant_uid": order}
+    opening = house.opening(amount, surface=Surface.API, **named)
     return await pay_by_billing_key(house.gateway, opening, key)
 
 
@@ -152,19 +163,59 @@ async def test_a_window_that_kept_a_card_while_we_died_is_found(
 
 
 @pytest.mark.fault("G1_WD")
-async def test_a_browser_puts_no_card_in_the_place_of_another_without_the_merchants_server(
-    house: House,
-) -> None:
-    await keep(house, "first")
-    with pytest.raises(BadRequest, match="이미 빌링키가 등록된"):
-        await open_window(house, "theft")
-    order = MerchantUid("changed")
-    await prepare(house.gateway, house.merchant.id, Prepared(order, Money(0)))
-    await keep(house, order, card=OTHER)
+async def number_of(house: House) -> str | None:
     key = await key_of(house, "gildong")
-    assert key is not None
-    assert key.card is not None
-    assert key.card.number == "531070******8929"
+    return None if key is None or key.card is None else key.card.number
+
+
+SHINHAN, SAMSUNG = "451842******7811", "531070******8929"
+
+
+async def test_a_browser_puts_no_card_in_the_place_of_another(house: House) -> None:
+    await keep(house, "first")
+    for order in ("theft", "announced"):
+        # That the order was announced is no consent: it names no customer.
+        if order == "announced":
+            announced = Prepared(MerchantUid(order), Money(0))
+            await prepare(house.gateway, house.merchant.id, announced)
+        with pytest.raises(BadRequest, match="이미 빌링키가 등록된"):
+            await open_window(house, order)
+    # The server takes the old one away, and the next window keeps another.
+    await delete_billing_key(house.gateway, house.merchant.id, "gildong")
+    await keep(house, "second", card=OTHER)
+    assert await number_of(house) == SAMSUNG
+
+
+@pytest.mark.parametrize("server", ["gives another", "takes it away"])
+async def test_what_the_server_did_while_a_window_was_open_stands(
+    server: str, house: House
+) -> None:
+    early = await open_window(house, "early")
+    typed = await type_in(house, early, OTHER)
+    house.clock.advance(seconds=1)
+    await keep(house, "meanwhile")
+    if server == "takes it away":
+        await delete_billing_key(house.gateway, house.merchant.id, "gildong")
+    ended = await approve(house.gateway, early.imp_uid, typed)
+    assert ended is not None
+    assert ended.step is Step.PAID
+    assert await number_of(house) == (SHINHAN if server == "gives another" else None)
+    await all_is_well(house)
+
+
+async def test_a_card_kept_for_nothing_pays_no_order(house: House) -> None:
+    order = MerchantUid("umbrella")
+    await prepare(house.gateway, house.merchant.id, Prepared(order, Money(5_000)))
+    kept = await keep(house, order)
+    assert (kept.step, kept.amount) == (Step.PAID, Money(0))
+    # The buyer still pays, once, and what was announced still binds.
+    with pytest.raises(PreparedDiffers):
+        await house.open(100, merchant_uid=order)
+    paid = await charged_by(house, await key_of(house, "gildong"), 5_000, order)
+    assert (paid.step, paid.merchant_uid) == (Step.PAID, order)
+    with pytest.raises(AlreadyPaid):
+        await house.open(5_000, merchant_uid=order)
+    await all_is_well(house)
 
 
 async def test_only_a_window_that_keeps_a_card_is_opened_for_nothing(house: House) -> None:

@@ -8,7 +8,7 @@ var CERTIFICATION_WINDOW = {
   popupParam: true,
   popupOff: false,
   name: "IMP_CERTIFICATION",
-  size: [480, 760],
+  size: [480, 840],
 };
 
 /**

@@ -60,7 +60,7 @@ BEGIN
             RAISE EXCEPTION 'the channel of key % belongs to another merchant', NEW.number
                 USING ERRCODE = 'integrity_constraint_violation';
         END IF;
-        IF NEW.state <> 'asking' AND NOT (NEW.state = 'live' AND EXISTS (
+        IF NEW.state <> 'asking' AND NOT (NEW.state IN ('live', 'replaced') AND EXISTS (
             SELECT 1 FROM payments WHERE imp_uid = NEW.imp_uid AND merchant_id = NEW.merchant_id
                AND customer_uid = NEW.customer_uid AND customer_uid_usage = 'issue' AND step = 'paid')) THEN
             RAISE EXCEPTION 'nobody asked for key %', NEW.number
@@ -131,3 +131,9 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
+
+-- A window that keeps a card and takes nothing pays no order: it must not stand where a payment stands.
+ALTER INDEX one_approval_per_order RENAME TO one_approval_per_order_before;
+CREATE UNIQUE INDEX one_approval_per_order ON payments (merchant_id, merchant_uid)
+    WHERE step IN ('approving', 'paid', 'cancelled') AND NOT flagged AND amount > 0;
+DROP INDEX one_approval_per_order_before;

@@ -393,7 +393,7 @@ BEGIN
             RAISE EXCEPTION 'the channel of key % belongs to another merchant', NEW.number
                 USING ERRCODE = 'integrity_constraint_violation';
         END IF;
-        IF NEW.state <> 'asking' AND NOT (NEW.state = 'live' AND EXISTS (
+        IF NEW.state <> 'asking' AND NOT (NEW.state IN ('live', 'replaced') AND EXISTS (
             SELECT 1 FROM payments WHERE imp_uid = NEW.imp_uid AND merchant_id = NEW.merchant_id
                AND customer_uid = NEW.customer_uid AND customer_uid_usage = 'issue' AND step = 'paid')) THEN
             RAISE EXCEPTION 'nobody asked for key %', NEW.number
@@ -1881,7 +1881,7 @@ CREATE INDEX notices_due ON notices USING btree (next_try_at);
 
 CREATE INDEX notices_of_task ON notices USING btree (task_id);
 
-CREATE UNIQUE INDEX one_approval_per_order ON payments USING btree (merchant_id, merchant_uid) WHERE ((step = ANY (ARRAY['approving'::text, 'paid'::text, 'cancelled'::text])) AND (NOT flagged));
+CREATE UNIQUE INDEX one_approval_per_order ON payments USING btree (merchant_id, merchant_uid) WHERE ((step = ANY (ARRAY['approving'::text, 'paid'::text, 'cancelled'::text])) AND (NOT flagged) AND (amount > 0));
 
 CREATE UNIQUE INDEX one_asked_key ON billing_keys USING btree (merchant_id, customer_uid) WHERE (state = 'asking'::text);
 

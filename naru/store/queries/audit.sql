@@ -104,10 +104,10 @@ SELECT imp_uid AS id, count(*) || ' cancels of the balance ' || balance_before A
 -- Then: The order is paid twice: ask the merchant which payment is wanted, and cancel the other one.
 SELECT (SELECT string_agg(p.imp_uid, ' ' ORDER BY p.imp_uid) FROM payments p
          WHERE p.merchant_id = o.merchant_id AND p.merchant_uid = o.merchant_uid
-           AND p.step IN ('approving', 'paid', 'cancelled') AND NOT p.flagged) AS id,
+           AND p.step IN ('approving', 'paid', 'cancelled') AND NOT p.flagged AND p.amount > 0) AS id,
        o.approved || ' of order ' || o.merchant_uid || ' of merchant ' || o.merchant_id AS why
   FROM (SELECT p.merchant_id, p.merchant_uid, count(*) AS approved FROM payments p
-         WHERE p.step IN ('approving', 'paid', 'cancelled') AND NOT p.flagged
+         WHERE p.step IN ('approving', 'paid', 'cancelled') AND NOT p.flagged AND p.amount > 0
            AND ($1::text[] IS NULL OR (p.merchant_id, p.merchant_uid) IN
                 (SELECT t.merchant_id, t.merchant_uid FROM payments t WHERE t.imp_uid = ANY ($1)))
          GROUP BY p.merchant_id, p.merchant_uid HAVING count(*) > 1) o;

@@ -44,6 +44,19 @@ INSERT INTO billing_keys (merchant_id, customer_uid, channel_id, pg_code, mid, s
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'live', $9, $10, $11, $12, $13, $14, $15, $16)
 RETURNING *;
 
+-- add_replaced --
+-- A key that came with a payment too late: the merchant's server gave or took one meanwhile. The PG is
+-- told to forget it.
+INSERT INTO billing_keys (merchant_id, customer_uid, channel_id, pg_code, mid, sandbox, number, imp_uid, state, asked_at,
+                          inserted_at, updated_at, card_code, card_name, card_number, card_type, sealed, ended_at, next_try_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'replaced', $9, $10, $11, $12, $13, $14, $15, $16, $11, $11)
+RETURNING *;
+
+-- changed_since --
+-- Was a key of this customer made, replaced or deleted after that?
+SELECT EXISTS (SELECT 1 FROM billing_keys WHERE merchant_id = $1 AND customer_uid = $2 AND state <> 'refused'
+                  AND (updated_at > $3 OR ended_at > $3 OR (state = 'asking' AND asked_at > $3)));
+
 -- refuse --
 -- asking -> refused: there is no such key, and the card's holder is forgotten.
 UPDATE billing_keys SET state = 'refused', ended_at = $2, reason = $3, next_try_at = NULL, sealed = NULL

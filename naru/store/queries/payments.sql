@@ -16,7 +16,7 @@ WITH opened AS (INSERT INTO payments (
     $28, $29, $32
  WHERE $31 OR NOT (
        EXISTS (SELECT 1 FROM payments p WHERE p.merchant_id = $2 AND p.merchant_uid = $3
-                  AND p.step IN ('approving', 'paid', 'cancelled') AND NOT p.flagged)
+                  AND p.step IN ('approving', 'paid', 'cancelled') AND NOT p.flagged AND p.amount > 0)
        OR EXISTS (SELECT 1 FROM prepared a WHERE a.merchant_id = $2 AND a.merchant_uid = $3
                      AND (a.amount <> $10 OR a.currency <> $11)))
  ON CONFLICT (imp_uid) DO NOTHING RETURNING *
@@ -77,7 +77,7 @@ SELECT p.*, s.sealed FROM payments p LEFT JOIN payment_secrets s USING (imp_uid)
 -- taken --
 -- Is this order approved, or being approved? (A reading for early refusals; the index decides.)
 SELECT step FROM payments
- WHERE merchant_id = $1 AND merchant_uid = $2 AND step IN ('approving', 'paid', 'cancelled') AND NOT flagged;
+ WHERE merchant_id = $1 AND merchant_uid = $2 AND step IN ('approving', 'paid', 'cancelled') AND NOT flagged AND amount > 0;
 
 -- many_of_merchant --
 -- Payments by ids or order numbers, newest first.

@@ -11,7 +11,7 @@ UPDATE prepared SET amount = $3, currency = $4, currency_fixed = $5, updated_at 
  WHERE merchant_id = $1 AND merchant_uid = $2
    AND NOT EXISTS (
        SELECT 1 FROM payments p
-        WHERE p.merchant_id = $1 AND p.merchant_uid = $2 AND p.step IN ('approving', 'paid', 'cancelled'))
+        WHERE p.merchant_id = $1 AND p.merchant_uid = $2 AND p.step IN ('approving', 'paid', 'cancelled') AND p.amount > 0)
 RETURNING merchant_uid;
 
 -- hold --

@@ -1,6 +1,7 @@
 """The command line as a person meets it."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -30,7 +31,7 @@ def test_help_names_every_command_and_every_setting() -> None:
 
     assert done.returncode == 0
     for command in COMMANDS:
-        assert f"  {command} " in done.stdout
+        assert re.search(rf"^ +{command}(?: |$)", done.stdout, re.MULTILINE), command
     for field in Settings.__dataclass_fields__:
         assert f"NARU_{field.upper()}" in EPILOG
 

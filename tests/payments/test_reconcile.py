@@ -310,7 +310,7 @@ async def test_a_late_approval_that_nobody_can_undo_is_booked_as_the_fact_it_is(
     standing = await reconcile(house.gateway, payment.imp_uid)
     assert standing is not None
     assert standing.step is Step.APPROVING
-    house.clock.advance(minutes=6)
+    house.clock.advance(minutes=9)
     failed = await reconcile(house.gateway, payment.imp_uid)
     assert failed is not None
     assert failed.step is Step.FAILED
@@ -385,7 +385,7 @@ async def test_a_cancel_that_never_arrived_is_given_up_only_when_it_cannot_arriv
     house.clock.advance(seconds=30)
     await reconcile(house.gateway, payment.imp_uid)
     assert await intents(house, payment.imp_uid) == ["done", "unknown"]
-    house.clock.advance(minutes=6)
+    house.clock.advance(minutes=9)
     given_up = await reconcile(house.gateway, payment.imp_uid)
     assert given_up is not None
     assert given_up.balance == Money(1004)

@@ -108,7 +108,9 @@ PLANTS: list[tuple[str, str, str]] = [
     ("questions_end", f"{PAID} I", f"{OPEN}; UPDATE intents SET next_try_at = NULL WHERE number = 'n1'"),
     ("questions_end", f"{PAID} I", f"{OPEN}; UPDATE intents SET next_try_at = now() - interval '11 min' WHERE number = 'n1'"),
     ("doubts_looked_at", f"{PAID} I", f"{OPEN}; UPDATE intents SET next_try_at = now() + interval '26 hours' WHERE number = 'n1'"),
-    ("doubts_looked_at", PAID, f"INSERT INTO undone_watches VALUES ('{PAID}', 0, now() + interval '26 hours')"),
+    ("doubts_looked_at", f"{PAID} I", f"{OPEN}; UPDATE intents SET tried_at = now() + interval '9 days', next_try_at = now() + interval '9 days'"
+                                      " WHERE number = 'n1'"),
+    ("doubts_looked_at", PAID, f"INSERT INTO undone_watches VALUES ('{PAID}', 0, now() + interval '74 hours')"),
     ("doubts_looked_at", PAID, f"INSERT INTO undone_watches VALUES ('{PAID}', 3); UPDATE payments SET step = 'failed', failed_at = now(), fail_reason = 'x' WHERE imp_uid = '{PAID}'"),
     ("webhooks_leave", "D", DELIVERY.format("state = 'waiting', ended_at = NULL, next_at = now() - interval '11 min'")),
     ("webhooks_leave", "D", DELIVERY.format("state = 'parked'")),

@@ -297,10 +297,12 @@ SELECT i.imp_uid || ' ' || i.id AS id, i.kind || ' ' || i.state || ' since ' || 
 -- Then: Another hand wrote it: `naru log show` says whose. `naru worker` looks by itself if you bring the time back: UPDATE intents SET next_try_at = now() for a doubt, UPDATE undone_watches SET next_look_at = now() for a watch.
 SELECT i.imp_uid || ' ' || i.id AS id, i.kind || ' is not tried before ' || i.next_try_at AS why
   FROM intents i
- WHERE i.state IN ('open', 'unknown', 'undoing') AND i.next_try_at > $2 + interval '25 hours'
+ -- As by the clock of the try that put it off: ours may have been set back since, though by two days at most.
+ WHERE i.state IN ('open', 'unknown', 'undoing')
+   AND i.next_try_at > least(greatest($2, i.tried_at, i.opened_at), $2 + interval '2 days') + interval '25 hours'
 UNION ALL
 SELECT w.imp_uid, 'is not looked for before ' || w.next_look_at
-  FROM undone_watches w WHERE w.next_look_at > $2 + interval '25 hours'
+  FROM undone_watches w WHERE w.next_look_at > $2 + interval '2 days 25 hours'
 UNION ALL
 SELECT w.imp_uid, 'is not looked for any more, after ' || w.looks || ' looks'
   FROM undone_watches w JOIN payments p USING (imp_uid)

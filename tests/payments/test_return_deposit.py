@@ -169,7 +169,7 @@ async def test_a_payment_with_a_surplus_is_refunded_and_the_surplus_stays_flagge
 
 async def refund_ended(house: House, payment: Payment) -> Payment:
     """The worker ends the question: where money went back to is not kept, so it is only asked about."""
-    house.clock.advance(minutes=6)
+    house.clock.advance(minutes=9)
     await reconcile(house.gateway, payment.imp_uid)
     return await house.payment(payment.imp_uid)
 

@@ -42,6 +42,7 @@ _AT_THE_END = (
     "sealed_at_rest",
     "questions_end",
     "webhooks_leave",
+    "doubts_looked_at",
 )
 _OF_PAYMENTS = {name: query for name, query in CHECKS.items() if name not in _AT_THE_END}
 _AUDIT = "WITH given AS (SELECT $1::text[], $2::timestamptz)\n" + "\nUNION ALL\n".join(

@@ -66,8 +66,9 @@ def test_the_gateway_is_the_model(bench: Bench) -> None:
     seconds = time.monotonic() - began
     print(f"\n{Run.steps} steps in {seconds:.1f} s, {Run.steps / seconds:.0f} steps/s")
     report = bench.run(audit(bench.dsn))
-    # The webhooks of the model are owed and never sent: nobody works here, and years go by.
-    late = ("webhooks_leave", "questions_end")
+    # The webhooks of the model are owed and never sent: nobody works here, and years go by on a
+    # clock that is ahead of the wall's.
+    late = ("webhooks_leave", "questions_end", "doubts_looked_at")
     assert [each for each in report.checks if each.broken and each.name not in late] == []
 
 

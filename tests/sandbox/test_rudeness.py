@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import socket
 import struct
 
@@ -70,15 +71,16 @@ HOSTILE_VALUES: list[object] = [
 async def send(
     member: Member, window_id: str, method: str, template: str, body: bytes
 ) -> tuple[int, bytes]:
-    path = template.format(
-        window_id=window_id,
-        order_no="order-0001",
-        cancel_no="cancel-0001",
-        mid="rude-member",
-        card_id="mpi-nh",
-        notice_id="ntc_none",
-        tid="sbx_none",
-    )
+    names = {
+        "window_id": window_id,
+        "order_no": "order-0001",
+        "cancel_no": "cancel-0001",
+        "mid": "rude-member",
+        "card_id": "mpi-nh",
+        "notice_id": "ntc_none",
+        "tid": "sbx_none",
+    }
+    path = re.sub(r"\{(\w+)\}", lambda found: names.get(found[1], "none"), template)
     if f"{method} {template}" in SIGNED:
         headers = member.headers(method, path, body)
     else:
@@ -234,8 +236,7 @@ HOSTILE_PATHS = (
 async def test_hostile_paths_are_refused(member: Member) -> None:
     for method, path in ALL:
         for value in HOSTILE_PATHS if "{" in path else ():
-            start, rest = path.split("{")
-            raw = start + value + rest.split("}")[1]
+            raw = re.sub(r"\{\w+\}", lambda _, value=value: value, path)
             body = b"{}" if method in ("POST", "PUT") else b""
             request = "\r\n".join(
                 (

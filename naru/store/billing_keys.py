@@ -185,7 +185,7 @@ class BillingKeys:
 
         async def put(inserted_at: datetime) -> BillingKey | None:
             return await self._one(
-                Q["add_replaced" if too_late else "add_live"],
+                Q["add_replaced"] if too_late else Q["add_live"],
                 payment.merchant_id,
                 payment.customer_uid,
                 payment.channel_id,

@@ -192,7 +192,7 @@ def keep_key_rules(tx: Transaction, old: Values | None, new: Values) -> None:
             payment["customer_uid_usage"],
             payment["step"],
         ) == (new["merchant_id"], new["customer_uid"], "issue", "paid")
-        if new["state"] != "asking" and not (new["state"] == "live" and came):
+        if new["state"] != "asking" and not (new["state"] in ("live", "replaced") and came):
             raise broken(f"nobody asked for key {new['number']}")
         return
     if old["state"] != new["state"] and (old["state"], new["state"]) not in _KEY_ENDS:
@@ -274,7 +274,7 @@ WRITTEN_FROM = {
     "keep_intent_pace": "e974978924bc",
     "keep_intent_rules": "26c3da53c16c",
     "keep_payment_birth": "3193a477114c",
-    "keep_key_rules": "2bfea400b3e4",
+    "keep_key_rules": "58489b972f73",
     "keep_schedule_rules": "4926a375ec6b",
     "keep_payment_facts": "1c0fe42cb6ee",
     "keep_payment_rules": "e1a642b94d5b",

@@ -10,7 +10,7 @@ import msgspec
 
 from naru.domain.outcome import Declined
 from naru.domain.quick import QuickMember, QuickPrepared, QuickQuestion
-from naru.store.named import load
+from naru.store.named import Query, load
 from naru.store.seal import QUICK_PREPARED
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ class Quick:
 
     async def prepare(self, merchant_id: int, prepared: QuickPrepared, now: datetime) -> bool:
         """Announce an order. False: announced already, nothing changed."""
-        return await self._put("prepare", merchant_id, prepared, now)
+        return await self._put(Q["prepare"], merchant_id, prepared, now)
 
     async def change_prepared(
         self, merchant_id: int, prepared: QuickPrepared, now: datetime
     ) -> bool:
         """Announce it anew. False: it never was."""
-        return await self._put("change_prepared", merchant_id, prepared, now)
+        return await self._put(Q["change_prepared"], merchant_id, prepared, now)
 
     async def prepared(self, merchant_id: int, merchant_uid: str) -> QuickPrepared | None:
         """What was announced of this order."""
@@ -100,7 +100,7 @@ class Quick:
         return None if row is None else _read(row)
 
     async def _put(
-        self, query: str, merchant_id: int, prepared: QuickPrepared, now: datetime
+        self, query: Query, merchant_id: int, prepared: QuickPrepared, now: datetime
     ) -> bool:
         private = Private(
             cust_ip=prepared.cust_ip,
@@ -114,7 +114,7 @@ class Quick:
             msgspec.json.encode(private), QUICK_PREPARED, f"{merchant_id}/{prepared.merchant_uid}"
         )
         row = await self._connection.fetchrow(
-            Q[query], merchant_id, prepared.merchant_uid, prepared.btid, sealed, now
+            query, merchant_id, prepared.merchant_uid, prepared.btid, sealed, now
         )
         return row is not None
 

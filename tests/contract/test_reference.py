@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright
+from playwright.async_api import async_playwright, expect
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -104,11 +104,9 @@ async def test_a_reader_searches_and_tries_an_operation(address: str) -> None:
         await page.fill("#sign-in input[name=imp_key]", "key")
         await page.fill("#sign-in input[name=imp_secret]", "secret")
         await page.click("#sign-in button")
-        await page.wait_for_function("document.querySelector('#sign-in output').textContent")
+        await expect(page.locator("#sign-in output")).not_to_be_empty()
         await one.locator("button").click()
-        await page.wait_for_function(
-            "document.querySelector('#get_banks_by_bank_standard_code output').textContent.includes('200')"
-        )
+        await expect(one.locator("output")).to_contain_text("200")
         assert "국민은행" in (await one.locator("output").text_content() or "")
         assert "curl -X GET" in (await one.locator(".curl").text_content() or "")
         await page.fill("#search", "no such thing")
@@ -118,4 +116,24 @@ async def test_a_reader_searches_and_tries_an_operation(address: str) -> None:
         await page.set_viewport_size({"width": 360, "height": 740})
         await page.reload()
         assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+        await browser.close()
+
+
+@pytest.mark.skipif(not BROWSER, reason="NARU_CHROMIUM names no browser")
+async def test_on_a_phone_what_is_found_is_seen_and_leads_there(address: str) -> None:
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(
+            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
+        )
+        page = await browser.new_page(viewport={"width": 360, "height": 740})
+        await page.goto(address + "/docs")
+        hits = page.locator("#contents li:visible")
+        await expect(hits).to_have_count(0)
+        await page.fill("#search", "banks 은행")
+        await expect(hits).to_have_count(2)
+        await hits.last.click()
+        await expect(hits).to_have_count(0)
+        await expect(page.locator("#get_banks_by_bank_standard_code h3")).to_be_in_viewport()
+        await page.fill("#search", "")
+        await expect(hits).to_have_count(0)
         await browser.close()

@@ -4,6 +4,14 @@
 (function () {
   var token = "";
 
+  // On a phone the contents are long: they open when asked, and for as long as somebody searches.
+  var small = window.matchMedia("(max-width: 820px)");
+  var contents = document.getElementById("contents");
+  if (small.matches) contents.open = false;
+  contents.addEventListener("click", function (event) {
+    if (small.matches && event.target.closest("a")) contents.open = false;
+  });
+
   // Searching: every word must be in the text of an operation.
   var search = document.getElementById("search");
   var findable = Array.from(document.querySelectorAll("[data-find]"));
@@ -19,6 +27,7 @@
       tag.hidden = !tag.querySelector("[data-find]:not([hidden])");
     });
     document.getElementById("none").hidden = found > 0;
+    if (small.matches) contents.open = words.length > 0;
   }
   search.addEventListener("input", narrow);
   document.addEventListener("keydown", function (event) {
@@ -27,8 +36,6 @@
       search.focus();
     }
   });
-  // On a phone the contents are long: they open when asked.
-  if (window.matchMedia("(max-width: 820px)").matches) document.getElementById("contents").open = false;
 
   // The token.
   var signIn = document.getElementById("sign-in");

@@ -127,8 +127,8 @@ async def what_became(
 ) -> KeptAct:
     """Find out about an open act; one that was only planned is written off."""
     if act.state == "planned":
-        async with gateway.store.direct() as session:
-            act = await session.order_acts.end(act, "refused", gateway.now(), *NEVER_ASKED)
+        async with gateway.store.begin() as tx:
+            act = await tx.order_acts.end(act, "refused", gateway.now(), *NEVER_ASKED)
     if act.state != "asking":
         return act
     if act.act.gives_money_back:
@@ -166,12 +166,12 @@ async def _settle(gateway: Gateway, act: KeptAct, outcome: Acted | Declined | Un
     if isinstance(outcome, Unknown):
         log.warning("%s: %s not answered: %s", act.imp_uid, act.act, outcome.why)
         return act
-    async with gateway.store.direct() as session:
+    async with gateway.store.begin() as tx:
         if isinstance(outcome, Declined):
-            return await session.order_acts.end(
+            return await tx.order_acts.end(
                 act, "refused", gateway.now(), outcome.code, outcome.message
             )
-        return await session.order_acts.end(act, "done", gateway.now())
+        return await tx.order_acts.end(act, "done", gateway.now())
 
 
 async def _give_back(gateway: Gateway, payment: Payment, act: KeptAct, wanted: Wanted) -> KeptAct:
@@ -192,9 +192,9 @@ async def _give_back(gateway: Gateway, payment: Payment, act: KeptAct, wanted: W
         said = (type(refused).__name__, refused.sentence)
     except (AskedBefore, OutcomeUnknown) as doubt:
         log.info("%s: %s of %s: %s", act.imp_uid, act.act, act.subject, type(doubt).__name__)
-    async with gateway.store.direct() as session:
+    async with gateway.store.begin() as tx:
         # Refused before it was reserved: then it is planned still, and is written off.
-        standing = await session.order_acts.end(act, "refused", gateway.now(), *said)
+        standing = await tx.order_acts.end(act, "refused", gateway.now(), *said)
     if standing.state != "asking":
         return standing
     return await _as_its_cancel_ended(gateway, standing, said)
@@ -204,14 +204,14 @@ async def _as_its_cancel_ended(
     gateway: Gateway, act: KeptAct, said: tuple[str, str] | None = None
 ) -> KeptAct:
     """The end of an act whose cancel was reserved: that of its intent, and `asking` until it has one."""
-    async with gateway.store.direct() as session:
-        intent = await session.intents.of_number("cancel", act.number)
+    async with gateway.store.begin() as tx:
+        intent = await tx.intents.of_number("cancel", act.number)
         assert intent is not None, "an act is taken up together with its cancel's intent"
         if intent.state == "done":
-            return await session.order_acts.end(act, "done", gateway.now())
+            return await tx.order_acts.end(act, "done", gateway.now())
         if intent.state == "refused":
             code, message = said or (intent.outcome or "PG", "PG사에서 취소를 거절하였습니다.")
-            return await session.order_acts.end(act, "refused", gateway.now(), code, message)
+            return await tx.order_acts.end(act, "refused", gateway.now(), code, message)
     return act
 
 

@@ -88,8 +88,8 @@ async def ask_about_member(
     reach("member.after_pg")
     if isinstance(outcome, Unknown):
         raise OutcomeUnknown
-    async with gateway.store.direct() as session:
-        await session.quick.end(question.number, outcome, gateway.now())
+    async with gateway.store.begin() as tx:
+        await tx.quick.end(question.number, outcome, gateway.now())
     if isinstance(outcome, Declined):
         raise PgRefused(outcome.code, outcome.message)
     return outcome

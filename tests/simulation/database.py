@@ -19,7 +19,7 @@ from naru.store import Store, StoreUnavailable
 from naru.store.connection import Connection
 from naru.store.named import Query
 from naru.store.seal import Keyring, key_of
-from tests.simulation.rules import RULES, broken
+from tests.simulation.rules import RULES, RULES_AFTER, broken
 from tests.simulation.schema import LIVE, Definition, schema
 from tests.simulation.statements import Run, find
 
@@ -76,13 +76,17 @@ class Table:
         self.live_rows: dict[Key, Row] = {}
         self._live = LIVE.get(definition.name)
         self.before = [RULES[name] for name in definition.triggers if name in RULES]
+        self.after = [RULES_AFTER[name] for name in definition.triggers if name in RULES_AFTER]
 
     def key_of(self, values: Values) -> Key:
         columns = self.columns
         return values[columns[0]] if len(columns) == 1 else tuple(values[c] for c in columns)
 
     def is_live(self, values: Values) -> bool:
-        return self._live is not None and values.get(self._live[0]) in self._live[1]
+        if self._live is None:
+            return False
+        value = values.get(self._live[0])
+        return value in self._live[1] if self._live[1] else value is not None
 
     def by_key(self, key: Key) -> Iterable[Row]:
         row = self.rows.get(key)
@@ -212,6 +216,8 @@ class Transaction:
         if table.is_live(new):
             table.live_rows[row.key] = row
         self._write_event(name, new)
+        for rule in table.after:
+            rule(self, old, new)
         return new
 
     def delete(self, name: str, row: Row) -> None:

@@ -39,13 +39,18 @@ from naru.domain.outcome import (
 from naru.domain.payment import Card, Payment, VirtualAccount
 from naru.domain.window import Redirect, WindowPlan
 from tests.simulation.loop import PROCESS
+from tests.simulation.offices import OfficeLines, Offices
 from tests.simulation.world import Process
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 ALWAYS = frozenset(
-    {Can.PARTIAL_CANCEL, Can.ISSUE_ACCOUNT, Can.CLOSE_ACCOUNT, Can.BILLING, Can.KEY_IN}
+    {
+        *(Can.PARTIAL_CANCEL, Can.ISSUE_ACCOUNT, Can.CLOSE_ACCOUNT, Can.BILLING, Can.KEY_IN),
+        *(Can.CASH_RECEIPT, Can.ISSUE_BARCODE, Can.CHANGE_ACCOUNT, Can.MALL),
+        *(Can.POINTS, Can.QUICK_PAY),
+    }
 )
 HOUR = Lasting(time=timedelta(hours=1))
 TWO_DAYS = Lasting(days=2)
@@ -91,6 +96,7 @@ class Order:
     charged: int = 0
     tid: str = ""
     at: datetime | None = None
+    due: datetime | None = None  # when its account is closed
     given_back: dict[str, int] = field(default_factory=dict)
     refused_cancels: set[str] = field(default_factory=set)
     deposits: list[Deposited] = field(default_factory=list)
@@ -117,6 +123,7 @@ class Pg:
         self.asked: Callable[[str, str, Order | None], None] = lambda *_: None
         self.moved: Callable[[Order], None] = lambda _: None
         self.out_until = 0.0
+        self.offices = Offices(self)
         self._tids = 0
 
     def order(self, number: str) -> Order:
@@ -185,8 +192,16 @@ class Pg:
             order.state = "account"
         return self._approved(order)
 
-    def charge(self, number: str, amount: int, subject: str, key: str | None, keep: bool) -> Any:
-        """Money without a window: by a key, or by a card, which may be kept."""
+    def charge(
+        self,
+        number: str,
+        amount: int,
+        subject: str,
+        what: str,
+        able: Callable[[], bool],
+        keep: bool,
+    ) -> Any:
+        """Money without a window, of what is `able` to pay; a card may be kept."""
         order = self.order(number)
         self.asked("approve", number, order)
         if order.state == "undone":
@@ -195,7 +210,7 @@ class Pg:
             return Declined("REFUSED", "한도초과")
         if order.state == "none":
             order.imp_uid, order.asked, order.method = subject, amount, "card"
-            if self.world.toss(0.06) or (key is not None and self.keys.get(key[4:]) != "live"):
+            if self.world.toss(0.06) or not able():
                 order.state = "refused"
                 return Declined("REFUSED", "한도초과")
             self._name(order)
@@ -206,7 +221,7 @@ class Pg:
             if keep:
                 self.keys[number] = "live"
             self.moved(order)
-            self.world.note(subject, "PG", f"charged {order.charged} by {key or 'card'}")
+            self.world.note(subject, "PG", f"charged {order.charged} by {what}")
         return self._approved(order)
 
     def keep_card(self, number: str) -> KeyOutcome:
@@ -240,7 +255,7 @@ class Pg:
                 bank_name="국민은행",
                 number=f"9{order.tid[3:]}",
                 holder="나루",
-                due=order.at + timedelta(hours=1),
+                due=order.due or order.at + timedelta(hours=1),
                 issued_at=order.at,
             )
             return AccountIssued(order.number, Money(order.asked), order.tid, account)
@@ -297,9 +312,14 @@ class Pg:
         if ask.cancel_no in order.refused_cancels:
             return Declined("REFUSED", "취소 불가")
         # The guard of remaining amounts: whoever counts on another balance is refused.
-        if ask.balance_before.minor != order.net or self.world.toss(0.04):
+        wrong = ask.balance_before.minor != order.net
+        if ask.goods is not None:
+            wrong = wrong or not self.offices.may_go_back(order, ask)
+        if wrong or self.world.toss(0.04):
             order.refused_cancels.add(ask.cancel_no)
             return Declined("BALANCE", "취소 가능 금액이 다릅니다.")
+        if ask.goods is not None:
+            self.offices.back.add(ask.goods.product_order_id)
         order.given_back[ask.cancel_no] = ask.amount.minor
         self.moved(order)
         self.world.note(order.imp_uid, "PG", f"gave back {ask.amount.minor}")
@@ -344,7 +364,7 @@ class Pg:
         return told
 
 
-class SimulatedConnector:
+class SimulatedConnector(OfficeLines):
     """`naru.connectors.Connector`, speaking to the simulated PG."""
 
     auth_token_seconds = TOKEN_SECONDS
@@ -371,11 +391,15 @@ class SimulatedConnector:
             return Unknown("garbage")
         return answer
 
-    async def _doubt(self, serve: Callable[[], Any], subject: str, what: str) -> Any:
-        """The same; silence of any kind is Unknown."""
+    async def tell(
+        self, serve: Callable[[], Any], subject: str, what: str, *, again: bool = False
+    ) -> Any:
+        """The same; silence is Unknown. What was not sent is refused, unless it was asked before."""
         try:
             return await self._ask(serve, subject, what)
-        except (NotSent, NoAnswer) as error:
+        except NotSent as error:
+            return Unknown(str(error)) if again else Declined("NOT_SENT", str(error))
+        except NoAnswer as error:
             return Unknown(str(error))
 
     def _subject(self, order_no: str) -> str:
@@ -394,122 +418,109 @@ class SimulatedConnector:
         return Authenticated(token)
 
     async def approve(self, channel: Channel, ticket: Ticket) -> Outcome:
-        def serve() -> Any:
-            return self._pg.approve(ticket.order_no, ticket.amount.minor, ticket.token, self._kind)
-
-        try:
-            return await self._ask(serve, self._subject(ticket.order_no), "asks to approve")  # type: ignore[no-any-return]
-        except NotSent as error:
-            return Declined("NOT_SENT", str(error))
-        except NoAnswer as error:
-            return Unknown(str(error))
+        return await self._approve(ticket, "asks to approve", again=False)
 
     async def repeat(self, channel: Channel, ticket: Ticket) -> Outcome:
-        def serve() -> Any:
-            return self._pg.approve(ticket.order_no, ticket.amount.minor, ticket.token, self._kind)
+        return await self._approve(ticket, "asks to approve again", again=True)
 
-        return await self._doubt(serve, self._subject(ticket.order_no), "asks to approve again")  # type: ignore[no-any-return]
+    async def _approve(self, ticket: Ticket, what: str, *, again: bool) -> Outcome:
+        number, amount = ticket.order_no, ticket.amount.minor
+        return await self.tell(  # type: ignore[no-any-return]
+            lambda: self._pg.approve(number, amount, ticket.token, self._kind),
+            self._subject(number),
+            what,
+            again=again,
+        )
 
     async def net_cancel(
         self, channel: Channel, order_no: str, reason: str
     ) -> Undone | TooLate | Unknown:
-        return await self._doubt(  # type: ignore[no-any-return]
+        return await self.tell(  # type: ignore[no-any-return]
             lambda: self._pg.net_cancel(order_no, self._kind),
             self._subject(order_no),
             "asks to net-cancel",
+            again=True,
         )
 
     async def inquire(self, channel: Channel, order_no: str) -> Inquired:
-        return await self._doubt(  # type: ignore[no-any-return]
-            lambda: self._pg.inquire(order_no, self._kind), self._subject(order_no), "inquires"
+        return await self.tell(  # type: ignore[no-any-return]
+            lambda: self._pg.inquire(order_no, self._kind),
+            self._subject(order_no),
+            "inquires",
+            again=True,
         )
 
     async def cancel(self, channel: Channel, order: CancelOrder) -> CancelOutcome:
-        subject = self._pg.by_tid[order.pg_tid].imp_uid if order.pg_tid in self._pg.by_tid else ""
-        try:
-            return await self._ask(  # type: ignore[no-any-return]
-                lambda: self._pg.cancel(order, self._kind),
-                subject,
-                f"asks to cancel {order.amount.minor}",
-            )
-        except NotSent as error:
-            return Declined("NOT_SENT", str(error))
-        except NoAnswer as error:
-            return Unknown(str(error))
+        known = self._pg.by_tid.get(order.pg_tid)
+        return await self.tell(  # type: ignore[no-any-return]
+            lambda: self._pg.cancel(order, self._kind),
+            "" if known is None else known.imp_uid,
+            f"asks to cancel {order.amount.minor}",
+        )
 
     async def repeat_cancel(self, channel: Channel, order: CancelOrder) -> CancelOutcome:
-        return await self._doubt(  # type: ignore[no-any-return]
-            lambda: self._pg.cancel(order, self._kind), "", "asks to cancel again"
+        return await self.tell(  # type: ignore[no-any-return]
+            lambda: self._pg.cancel(order, self._kind), "", "asks to cancel again", again=True
         )
 
     async def inquire_cancel(self, channel: Channel, order: CancelOrder) -> CancelOutcome | None:
-        return await self._doubt(  # type: ignore[no-any-return]
-            lambda: self._pg.inquire_cancel(order, self._kind), "", "inquires about a cancel"
+        return await self.tell(  # type: ignore[no-any-return]
+            lambda: self._pg.inquire_cancel(order, self._kind),
+            "",
+            "inquires about a cancel",
+            again=True,
         )
 
     async def issue_account(
         self, channel: Channel, order: AccountOrder
     ) -> AccountIssued | Declined | Unknown:
-        def serve() -> Any:
-            return self._pg.issue(order.order_no, order.amount.minor, order.merchant_uid)
-
-        try:
-            return await self._ask(serve, order.merchant_uid, "asks for an account")  # type: ignore[no-any-return]
-        except NotSent as error:
-            return Declined("NOT_SENT", str(error))
-        except NoAnswer as error:
-            return Unknown(str(error))
+        return await self.tell(  # type: ignore[no-any-return]
+            lambda: self._pg.issue(order.order_no, order.amount.minor, order.merchant_uid),
+            order.merchant_uid,
+            "asks for an account",
+        )
 
     async def approve_by_key(self, channel: Channel, order: ChargeOrder, key: str) -> Outcome:
-        return await self._charge(order, key)
+        return await self.charge(order, key, lambda: self._pg.keys.get(key[4:]) == "live")
 
     async def approve_by_card(
         self, channel: Channel, order: ChargeOrder, card: CardNumber
     ) -> Outcome:
-        return await self._charge(order, None)
+        return await self.charge(order, "card")
 
-    async def _charge(self, order: ChargeOrder, key: str | None) -> Outcome:
-        number, keep = order.order_no, order.customer_uid is not None
-
-        def serve() -> Any:
-            return self._pg.charge(number, order.amount.minor, order.merchant_uid, key, keep)
-
-        try:
-            return await self._ask(serve, order.merchant_uid, "asks to charge")  # type: ignore[no-any-return]
-        except NotSent as error:
-            return Declined("NOT_SENT", str(error))
-        except NoAnswer as error:
-            return Unknown(str(error))
+    async def charge(
+        self, order: ChargeOrder, what: str, able: Callable[[], bool] = lambda: True
+    ) -> Outcome:
+        keep = order.customer_uid is not None
+        number, amount, subject = order.order_no, order.amount.minor, order.merchant_uid
+        return await self.tell(  # type: ignore[no-any-return]
+            lambda: self._pg.charge(number, amount, subject, what, able, keep),
+            subject,
+            f"asks to charge {what}",
+        )
 
     async def issue_key(self, channel: Channel, order: KeyOrder, card: CardNumber) -> KeyOutcome:
-        try:
-            return await self._ask(  # type: ignore[no-any-return]
-                lambda: self._pg.keep_card(order.number), order.customer_uid, "asks for a key"
-            )
-        except NotSent as error:
-            return Declined("NOT_SENT", str(error))
-        except NoAnswer as error:
-            return Unknown(str(error))
+        return await self.tell(  # type: ignore[no-any-return]
+            lambda: self._pg.keep_card(order.number), order.customer_uid, "asks for a key"
+        )
 
     async def inquire_key(self, channel: Channel, number: str) -> KeyOutcome | NotFound:
-        return await self._doubt(  # type: ignore[no-any-return]
-            lambda: self._pg.inquire_key(number), "", "inquires about a key"
+        return await self.tell(  # type: ignore[no-any-return]
+            lambda: self._pg.inquire_key(number), "", "inquires about a key", again=True
         )
 
     async def forget_key(self, channel: Channel, number: str) -> Undone | Unknown:
-        return await self._doubt(  # type: ignore[no-any-return]
-            lambda: self._pg.forget_key(number), "", "forgets a key"
+        return await self.tell(  # type: ignore[no-any-return]
+            lambda: self._pg.forget_key(number), "", "forgets a key", again=True
         )
 
     async def close_account(self, channel: Channel, order_no: str) -> Undone | Declined | Unknown:
-        try:
-            return await self._ask(  # type: ignore[no-any-return]
-                lambda: self._pg.close(order_no, self._kind),
-                self._subject(order_no),
-                "asks to close the account",
-            )
-        except (NotSent, NoAnswer) as error:
-            return Unknown(str(error))
+        return await self.tell(  # type: ignore[no-any-return]
+            lambda: self._pg.close(order_no, self._kind),
+            self._subject(order_no),
+            "asks to close the account",
+            again=True,
+        )
 
     def acknowledge(self, stored: bool) -> tuple[int, str, bytes]:
         return (200, "text/plain", b"OK") if stored else (400, "text/plain", b"NO")

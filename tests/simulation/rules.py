@@ -48,6 +48,21 @@ _SCHEDULE = (
 _KEY_ENDS = {
     *(("asking", "live"), ("asking", "refused"), ("live", "replaced"), ("live", "deleted")),
 }
+_RECEIPT_TURNS = {
+    *(("asking", "issued"), ("asking", "refused"), ("asking", "cancelling")),
+    *(("issued", "cancelling"), ("cancelling", "cancelled"), ("cancelling", "issued")),
+}
+_RECEIPT = (
+    *("id", "merchant_id", "channel_id", "imp_uid", "merchant_uid", "number", "type"),
+    *("amount", "tax_free", "vat", "asked_at"),
+)
+_RECEIPT_TOLD = ("receipt_tid", "apply_num", "receipt_url", "applied_at")
+_ERRAND = ("id", "merchant_id", "imp_uid", "kind", "number", "asked_at")
+_ACT = ("imp_uid", "round", "number", "subject", "act", "fingerprint", "opened_at")
+_ACT_TURNS = {
+    *(("planned", "asking"), ("planned", "refused"), ("asking", "done"), ("asking", "refused")),
+}
+_QUESTION = ("number", "merchant_id", "channel_id", "kind", "member_id", "asked_at")
 _CANCELLATIONS = ("partly_cancelled", "fully_cancelled")
 _FACTS = ("deposited", "approved_late")
 _MAY_ASK = {
@@ -242,6 +257,108 @@ def keep_schedule_rules(tx: Transaction, old: Values | None, new: Values) -> Non
             raise broken(f"payment {old['imp_uid']} of schedule {name} has not failed")
 
 
+def _of_merchant(tx: Transaction, channel_id: int, merchant_id: int) -> bool:
+    channel = tx.get("channels", channel_id)
+    return channel is None or bool(channel["merchant_id"] == merchant_id)
+
+
+def keep_receipt_rules(tx: Transaction, old: Values | None, new: Values) -> None:
+    if old is not None and not new:
+        raise broken("cash receipts end, rows stay")
+    if old is None:
+        if new["state"] != "asking" or new["cancels"] != 0:
+            raise broken(f"cash receipt {new['number']} begins as a question")
+        if not _of_merchant(tx, new["channel_id"], new["merchant_id"]):
+            raise broken(f"the channel of cash receipt {new['number']} belongs to another merchant")
+        payment = None if new["imp_uid"] is None else tx.get("payments", new["imp_uid"])
+        if new["imp_uid"] is not None and (
+            payment is None
+            or (payment["merchant_id"], payment["channel_id"], payment["step"])
+            != (new["merchant_id"], new["channel_id"], "paid")
+            or payment["currency"] != "KRW"
+            or payment["cash_receipt_issued"]
+            or payment["amount"] - payment["cancelled"] != new["amount"]
+        ):
+            raise broken(f"cash receipt {new['number']} is not of what is left of its payment")
+        return
+    name, turn = old["number"], (old["state"], new["state"])
+    if turn[0] != turn[1] and turn not in _RECEIPT_TURNS:
+        raise broken(f"cash receipt {name} is {turn[0]}, and will not be {turn[1]}")
+    asks_back = turn[1] == "cancelling" != turn[0]
+    if new["cancels"] != old["cancels"] + asks_back:
+        raise broken(f"cash receipt {name} is taken back under a number for each time")
+    if any(new[column] != old[column] for column in _RECEIPT) or (
+        old["receipt_tid"] is not None
+        and any(new[column] != old[column] for column in _RECEIPT_TOLD)
+    ):
+        raise broken(f"what cash receipt {name} is about never changes")
+
+
+def take_receipt_back(tx: Transaction, old: Values | None, new: Values) -> None:
+    """After a payment: what was given back whole has no receipt."""
+    if old is None or new["step"] != "cancelled" or old["step"] == "cancelled":
+        return
+    for row, receipt in tx.find("cash_receipts", ("imp_uid",), new["imp_uid"]):
+        if receipt["state"] == "issued":
+            at = new["cancelled_at"]
+            asks = {"state": "cancelling", "cancels": receipt["cancels"] + 1, "tries": 0}
+            tx.update("cash_receipts", row, {**asks, "cancel_asked_at": at, "next_try_at": at})
+
+
+def keep_errand_rules(tx: Transaction, old: Values | None, new: Values) -> None:
+    if old is not None and not new:
+        raise broken("errands end, rows stay")
+    if old is None:
+        payment = tx.get("payments", new["imp_uid"])
+        steps = ("waiting_deposit",) if new["kind"] == "change_account" else ("paid", "cancelled")
+        if (
+            new["state"] != "asking"
+            or payment is None
+            or payment["merchant_id"] != new["merchant_id"]
+            or payment["step"] not in steps
+            or not (payment["escrow"] or new["kind"] in ("change_account", "split_slip"))
+        ):
+            raise broken(f"errand {new['number']} is not of a payment that may have one")
+        return
+    if old["state"] != new["state"] and old["state"] != "asking":
+        raise broken(f"errand {old['number']} has ended")
+    ended = () if old["state"] == "asking" else ("became", "ended_at")
+    if any(new[column] != old[column] for column in (*_ERRAND, *ended)):
+        raise broken(f"what errand {old['number']} is about never changes")
+
+
+def keep_act_rules(tx: Transaction, old: Values | None, new: Values) -> None:
+    if old is None:
+        if new["state"] not in ("planned", "asking"):
+            raise broken(f"act {new['number']} begins before it ends")
+        return
+    if not new:
+        raise broken("rows of acts stay")
+    if (old["state"], new["state"]) not in _ACT_TURNS:
+        raise broken(f"act {old['number']} is {old['state']}, and will not be {new['state']}")
+    if any(new[column] != old[column] for column in _ACT):
+        raise broken(f"what act {old['number']} is about never changes")
+
+
+def keep_card_check_rules(tx: Transaction, old: Values | None, new: Values) -> None:
+    if old is None:
+        return
+    if not new or new["imp_uid"] != old["imp_uid"] or old["ended_at"] is not None:
+        raise broken(f"the check of {old['imp_uid']} ends once")
+    payment = tx.get("payments", new["imp_uid"])
+    if new["ended_at"] is not None and (
+        payment is None or payment["step"] not in ("failed", "cancelled")
+    ):
+        raise broken(f"the money of the check {old['imp_uid']} was not given back")
+
+
+def keep_quick_questions(tx: Transaction, old: Values | None, new: Values) -> None:
+    if old is None:
+        return
+    if not new or old["state"] != "asking" or any(new[c] != old[c] for c in _QUESTION):
+        raise broken(f"question {old['number']} is ended once, and never changes")
+
+
 def refuse_change(tx: Transaction, old: Values | None, new: Values) -> None:
     if old is not None:
         raise broken("rows of this table are never changed")
@@ -262,9 +379,16 @@ RULES: dict[str, Rule] = {
     "keep_intent_pace": keep_intent_pace,
     "keep_watch_rules": keep_watch_rules,
     "date_cancellation": date_cancellation,
+    "keep_receipt_rules": keep_receipt_rules,
+    "keep_errand_rules": keep_errand_rules,
+    "keep_act_rules": keep_act_rules,
+    "keep_card_check_rules": keep_card_check_rules,
+    "keep_quick_questions": keep_quick_questions,
     "refuse_change": refuse_change,
     "refuse_change_by_delete": refuse_delete,
 }
+# Those that run after the change, and change another table.
+RULES_AFTER: dict[str, Rule] = {"take_receipt_back": take_receipt_back}
 
 # Trigger function -> the mark of the text that was read. Deferred ones stand in database.py.
 WRITTEN_FROM = {
@@ -279,6 +403,12 @@ WRITTEN_FROM = {
     "keep_payment_facts": "1c0fe42cb6ee",
     "keep_payment_rules": "e1a642b94d5b",
     "keep_watch_rules": "215a4d1a3b17",
+    "keep_act_rules": "2452c2ea6ba8",
+    "keep_card_check_rules": "40fcc32240d4",
+    "keep_errand_rules": "9ee985c66566",
+    "keep_quick_questions": "64877dbaab57",
+    "keep_receipt_rules": "d7bd9077c2a0",
+    "take_receipt_back": "09f2f2fcd2cf",
     "refuse_change": "b14e1cd4676e",
     "write_payment_event": "0db74b36eb90",
 }
@@ -288,7 +418,5 @@ ELSEWHERE = {
     *("compare_books", "compare_deposit"),
     *("date_webhook_url", "keep_idempotency_rules", "keep_sealed", "keep_task_rules"),
     *("keep_notice", "keep_notice_rules", "keep_witness_rules"),
-    *("keep_webhook_rules", "refuse_hand_written", "write_audit_log", "keep_quick_questions"),
-    *("guard_certification", "keep_act_rules", "keep_card_check_rules", "keep_errand_rules"),
-    *("keep_receipt_rules", "take_receipt_back"),
+    *("keep_webhook_rules", "refuse_hand_written", "write_audit_log", "guard_certification"),
 }

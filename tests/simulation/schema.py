@@ -19,9 +19,14 @@ from tests.simulation.sql import Parser, Scope, Writer
 Values = dict[str, Any]
 
 # Columns that indexes name and that change in a row's life.
-_CHANGING = re.compile(r".*_at|step|state|is_default|token_hash|.*_until|status")
-# Rows that the rounds look for: table -> (column, its values).
+_CHANGING = re.compile(r".*_at|step|state|is_default|token_hash|.*_until|status|data_key|vbank_due")
+# Rows that the rounds look for: table -> (column, its values); no values: whatever is not null.
 LIVE: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "billing_keys": ("next_try_at", ()),
+    "schedules": ("next_try_at", ()),
+    "cash_receipts": ("next_try_at", ()),
+    "errands": ("next_try_at", ()),
+    "card_checks": ("next_look_at", ()),
     "intents": ("state", ("open", "unknown", "undoing")),
     "webhook_deliveries": ("state", ("waiting",)),
     "operator_tasks": ("alerted_at", (None,)),
@@ -86,9 +91,11 @@ class Schema:
         return self.tables[table].groups
 
     def is_live(self, table: str, column: str, other: tuple[Any, ...]) -> bool:
-        """Does `column = other` or `column IN other` say that only live rows are meant?"""
+        """Does `column = other`, `column IN other` or `column <= other` mean live rows only?"""
         if table not in LIVE or LIVE[table][0] != column:
             return False
+        if other[0] == "up to":
+            return not LIVE[table][1]
         nodes = other[1] if other[0] == "in" else [other]
         return all(node[0] == "lit" and node[1] in LIVE[table][1] for node in nodes)
 

@@ -1038,6 +1038,8 @@ class Writer:
                     ):
                         equal.setdefault(mine[2], self._expr(other, bound))
                         live = live or self._schema.is_live(table, mine[2], other)
+            elif node[0] == "op" and node[1] == "<=" and self._is_column(node[2], alias, scope):
+                live = live or self._schema.is_live(table, node[2][2], ("up to",))
             elif node[0] == "any" and node[1] == "=" and self._is_column(node[2], alias, scope):
                 if self._closed(node[3], bound):
                     many.setdefault(node[2][2], self._expr(node[3], bound))

@@ -22,7 +22,7 @@ import pytest
 from starlette.applications import Starlette
 
 from naru import notices
-from naru.connectors.sandbox import payments as sandbox
+from naru.connectors.sandbox import line, payments
 from naru.domain.channel import Channel
 from naru.domain.errors import ForgedReturn
 from naru.domain.payment import Payment
@@ -264,8 +264,8 @@ def mutate_notice(chance: random.Random, scene: Scene, number: int) -> tuple[str
             key, chance.choice([str(int(good.stamp) + 1), "", "0", good.stamp + " ", "-1", "9" * 30]),
             good.signature, good.body,
         ),
-        "too old": lambda: old(-chance.randint(sandbox.NOTICE_SKEW_SECONDS + 60, 10**6)),
-        "too new": lambda: old(chance.randint(sandbox.NOTICE_SKEW_SECONDS + 60, 10**6)),
+        "too old": lambda: old(-chance.randint(line.NOTICE_SKEW_SECONDS + 60, 10**6)),
+        "too new": lambda: old(chance.randint(line.NOTICE_SKEW_SECONDS + 60, 10**6)),
         "time moved into the body": lambda: Notice(
             key, good.stamp[:-1], good.signature, good.stamp[-1:].encode() + b"." + good.body
         ),
@@ -310,7 +310,9 @@ async def _send_all(scene: Scene, seed: int, times: int) -> tuple[list[str], set
 
 def _believe_everybody(plant: pytest.MonkeyPatch) -> None:
     """The planted bug: a comparison that is always content."""
-    plant.setattr(sandbox, "hmac", SimpleNamespace(new=hmac.new, compare_digest=lambda a, b: True))
+    content = SimpleNamespace(new=hmac.new, compare_digest=lambda a, b: True)
+    for reader in (line, payments):
+        plant.setattr(reader, "hmac", content)
 
 
 async def test_a_good_notice_is_believed_once_and_its_replay_changes_nothing(scene: Scene) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from naru.domain.certification import CERTIFIERS
 from naru.domain.pg_profile import PROFILES
 
 Say = Callable[..., tuple[int, str, str]]
@@ -108,12 +109,14 @@ def test_the_sandbox_plays_every_pg_code_for_two_merchants_at_once(
     for user_code in ("imp12345678", "imp12345678", "imp00000002"):
         status, said, complaint = say("channel", "sandbox-all", user_code, "--url", sandbox_pg)
         assert (status, complaint) == (0, "")
-        assert said == f"{len(PROFILES)} sandbox channels\n"
+        # One more takes cards by API.
+        assert said == f"{len(PROFILES) + 1 + len(CERTIFIERS)} sandbox channels\n"
 
     lines = say("channel", "list", "imp12345678")[1].splitlines()
-    assert {line.partition(".")[0] for line in lines} == set(PROFILES)
-    assert [line for line in lines if re.search(r" default ", line)] == [lines[0]]
-    assert lines[0].startswith("html5_inicis.INIpayTest")
+    assert {line.partition(".")[0] for line in lines} == set(PROFILES) | set(CERTIFIERS)
+    # One default for windows, one for cards by API, one for 본인인증.
+    defaults = [line.partition(".")[0] for line in lines if re.search(r" default ", line)]
+    assert defaults == ["html5_inicis", "nice", "danal"]
 
 
 def test_a_sandbox_that_does_not_answer_is_one_sentence(say: Say) -> None:
@@ -122,5 +125,5 @@ def test_a_sandbox_that_does_not_answer_is_one_sentence(say: Say) -> None:
     )
 
     assert status == 1
-    assert complaint.startswith("naru: The sandbox PG does not answer")
+    assert complaint.startswith("naru: The sandbox PG at http://127.0.0.1:1 does not answer")
     assert complaint.count("\n") == 1

@@ -40,8 +40,12 @@ async def _seconds_until_all_end(house: House, pg: StandInPg, count: int, *, pro
     for _ in range(40):
         await rounds(60)
     pg.peek = None
-    for waited in range(5, 7200, 5):
-        await rounds(5)
+    waited = 0
+    while waited < 100_000:
+        # The ladder's last rungs are hours: nobody needs to know those to five seconds.
+        step = 5 if waited < 600 else 300
+        await rounds(step)
+        waited += step
         if all([(await house.payment(each)).step is Step.PAID for each in opened]):
             return waited
     raise AssertionError("a doubt did not end")

@@ -989,7 +989,7 @@ HANDS = (
     Planted(
         "a notice needs no signature",
         "P16",
-        _SANDBOX,
+        _LINE,
         'if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):',
         "if not expected:",
         f"{CONNECTOR}::test_whatever_is_no_notice_is_refused_and_never_a_crash",

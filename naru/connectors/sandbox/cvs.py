@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hmac
-
 from naru.connectors import BarcodeOrder
 from naru.connectors.sandbox.line import (
     Line,
     Unreadable,
-    hmac_of,
     money_of,
     name_of,
-    read_json,
-    seconds_of,
+    proven_json,
 )
-from naru.connectors.sandbox.payments import NOTICE_SKEW_SECONDS, read_approval
+from naru.connectors.sandbox.payments import read_approval
 from naru.domain.channel import Channel
 from naru.domain.errors import ForgedReturn
 from naru.domain.outcome import AccountIssued, Approved, BarcodeRead, Declined, Unknown
@@ -55,14 +51,7 @@ class Cvs(Line):
     def read_scan(
         self, channel: Channel, headers: dict[str, str], body: bytes
     ) -> BarcodeRead | None:
-        stamp = headers.get("x-sandbox-timestamp", "")
-        signature = headers.get("x-sandbox-signature", "")
-        expected = hmac_of(channel, stamp.encode("utf-8", "replace") + b"." + body)
-        if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
-            raise ForgedReturn("signature")
-        if abs(self._now().timestamp() - seconds_of(stamp)) > NOTICE_SKEW_SECONDS:
-            raise ForgedReturn("the question is too old or too new")
-        match read_json(body):
+        match proven_json(channel, headers, body, self._now()):
             case {
                 "type": "barcode_read",
                 "mid": str(mid),

@@ -15,13 +15,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from naru.domain.channel import Channel
-from naru.domain.errors import NoAnswer, NotSent
+from naru.domain.errors import ForgedReturn, NoAnswer, NotSent
 from naru.domain.money import MINOR_DIGITS, MINOR_MAX, Money
 from naru.domain.outcome import Unknown
 from naru.domain.text import clean
 from naru.wire import Answer, Timeouts, Wire
 
 TIMEOUTS = Timeouts(connect=5.0, read=10.0, total=10.0)
+# A notice is booked once by its number, so an old one that is sent again changes nothing. The limit
+# refuses ancient recordings only, and loses no deposit to a clock that is an hour off.
+NOTICE_SKEW_SECONDS = 7_200
 NAME_CHARACTERS_MAX = 100
 SECONDS_MAX = 253_402_300_800  # the year 10000, where datetime ends
 SILENT = "PG사와 통신할 수 없습니다. 잠시 후 다시 시도해주세요."
@@ -116,6 +119,21 @@ def read_json(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
+
+
+def proven_json(channel: Channel, headers: dict[str, str], body: bytes, now: datetime) -> Any:
+    """The JSON of a message that the PG sent of its own accord, once its proof is seen.
+
+    Raises ForgedReturn: it is not signed with the channel's secret, or not lately.
+    """
+    stamp = headers.get("x-sandbox-timestamp", "")
+    signature = headers.get("x-sandbox-signature", "")
+    expected = hmac_of(channel, stamp.encode("utf-8", "replace") + b"." + body)
+    if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
+        raise ForgedReturn("signature")
+    if abs(now.timestamp() - seconds_of(stamp)) > NOTICE_SKEW_SECONDS:
+        raise ForgedReturn("the message is too old or too new")
+    return read_json(body)
 
 
 def signed_json(channel: Channel, answer: Answer) -> Any:

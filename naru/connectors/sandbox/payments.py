@@ -18,8 +18,7 @@ from naru.connectors.sandbox.line import (
     money_of,
     name_of,
     not_taken_up,
-    read_json,
-    seconds_of,
+    proven_json,
     text_of,
     time_of,
     why,
@@ -54,9 +53,6 @@ from naru.domain.text import clean
 from naru.domain.window import Redirect, WindowPlan
 from naru.domain.window_rules import WindowRules
 
-# A notice is booked once by its number, so an old one that is sent again changes nothing. The limit
-# refuses ancient recordings only, and loses no deposit to a clock that is an hour off.
-NOTICE_SKEW_SECONDS = 7_200
 BOOK_ROWS = 200  # a page of them fits into the answer that naru/wire.py reads
 
 
@@ -317,14 +313,7 @@ class Payments(Line):
     def read_notice(
         self, channel: Channel, headers: dict[str, str], body: bytes
     ) -> Deposited | None:
-        stamp = headers.get("x-sandbox-timestamp", "")
-        signature = headers.get("x-sandbox-signature", "")
-        expected = hmac_of(channel, stamp.encode("utf-8", "replace") + b"." + body)
-        if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
-            raise ForgedReturn("signature")
-        if abs(self._now().timestamp() - seconds_of(stamp)) > NOTICE_SKEW_SECONDS:
-            raise ForgedReturn("the notice is too old or too new")
-        match read_json(body):
+        match proven_json(channel, headers, body, self._now()):
             case {
                 "type": "deposited",
                 "notice_id": str(notice_key),

@@ -11,6 +11,7 @@ A field without a default is required.
 | text      | a string; a JSON number as its digits; cut or refused at its length     | true, lists, objects |
 | number    | a JSON number by its value (`1e3` is 1000, `100.0` is 100), or a string of digits with at most one point | true, "1e3", "1,004", "-5", "" is absent |
 | whole     | a number without a fraction, below 10^12; a leading minus                | 1.5, true, "abc" |
+| Seconds | a whole number that is a time before 2100, unix seconds                | 0 (unless `least` takes it), -1 |
 | flag      | true, false, 1, 0, "true", "false", "1", "0" in any case                 | "yes", 2, lists |
 | texts     | a JSON array, `k[]=`, `k[0]=`, `k=a&k=b` or one value; each as text       | objects |
 | OneOf | a word of an enumeration, in any case                                 | another word |
@@ -42,6 +43,7 @@ Rule = Callable[[str, Field], Any]
 Request = TypeVar("Request", bound=msgspec.Struct)
 
 _PLAIN_NUMBER = re.compile(r"[0-9]{1,16}(?:\.[0-9]{1,8})?")
+_YEAR_2100 = 4_102_444_800
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,12}")
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -82,7 +84,7 @@ def number(name: str, value: Field) -> Number:
 
 
 def whole(name: str, value: Field) -> int:
-    """A whole number of at most 12 digits: a page, a time in unix seconds, a count."""
+    """A whole number of at most 12 digits: a page, a count."""
     if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value.strip()):
         return int(value)
     if isinstance(value, Decimal) and value.adjusted() < 12 and value == value.to_integral_value():
@@ -90,6 +92,19 @@ def whole(name: str, value: Field) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**12:
         return value
     raise malformed(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """A time in unix seconds, of this century; `least` 0 takes the beginning of all times too."""
+
+    least: int = 1
+
+    def __call__(self, name: str, value: Field) -> int:
+        seconds = whole(name, value)
+        if not self.least <= seconds < _YEAR_2100:
+            raise malformed(name)
+        return seconds
 
 
 def flag(name: str, value: Field) -> bool:
@@ -239,6 +254,7 @@ __all__ = [
     "Inner",
     "Number",
     "OneOf",
+    "Seconds",
     "Text",
     "coerce",
     "flag",

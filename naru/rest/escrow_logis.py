@@ -9,17 +9,17 @@ from typing import Annotated, Any
 
 import msgspec
 
-from naru.domain.errors import NoSuchPayment, NotSupported, PgRefused
+from naru.domain.errors import NoSuchPayment, NotSupported
 from naru.domain.money import Money
 from naru.domain.shipping import AlreadyShipped, Errand, NotShippable, NotShipped, courier
 from naru.payments.ship_escrow import ship_escrow
 from naru.rest import messages
-from naru.rest.coerce import Each, Inner, Text, flag, malformed, number, whole
+from naru.rest.coerce import Each, Inner, Seconds, Text, flag, malformed, number, whole
 from naru.rest.envelope import Answer, HttpRefusal, not_known_yet, success
 from naru.rest.operation import Call, Operation
+from naru.rest.orders_at_pg import errand_of
 
 PRODUCTS_MAX = 100
-_YEAR_2100 = 4_102_444_800
 _DAY = re.compile(r"(20[0-9]{2})-?([01][0-9])-?([0-3][0-9])")
 _KST = timezone(timedelta(hours=9))
 
@@ -52,7 +52,7 @@ class Logis(msgspec.Struct):
 
     company: Annotated[str, Text(40)]
     invoice: Annotated[str, Text(100)]
-    sent_at: Annotated[int, whole] | None = None
+    sent_at: Annotated[int, Seconds()] | None = None
     receiving_at: Annotated[str, Text(10)] | None = None
     address: Annotated[str, Text(200)] | None = None
 
@@ -126,14 +126,8 @@ async def change(call: Call, request: ChangeShipment) -> Answer:
 
 async def recall(call: Call, request: Any, errand_number: str) -> Answer:
     """What became of the errand with this number."""
-    async with call.gateway.store.direct() as session:
-        errand = await session.errands.of_number(errand_number)
-    assert errand is not None, "a key is bound together with its errand"
-    if errand.state == "asking":
-        return not_known_yet(None)
-    if errand.state == "refused":
-        raise PgRefused(errand.fail_code or "", errand.fail_reason or "")
-    return success(_annotation(errand))
+    errand = await errand_of(call, errand_number)
+    return not_known_yet(None) if errand.state == "asking" else success(_annotation(errand))
 
 
 async def _ship(call: Call, request: ChangeShipment, *, change: bool, send_email: bool) -> Answer:
@@ -170,8 +164,6 @@ def _shipment(request: ChangeShipment, send_email: bool) -> dict[str, Any]:
         if day is None:
             raise HttpRefusal(400, messages.missing("sent_at"))
         sent_at = int(datetime.strptime(day, "%Y%m%d").replace(tzinfo=_KST).timestamp())
-    if not 0 < sent_at < _YEAR_2100:
-        raise malformed("sent_at")
     if not logis.invoice.strip():
         raise HttpRefusal(400, messages.missing("invoice"))
     return {

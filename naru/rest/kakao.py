@@ -19,8 +19,8 @@ from naru.domain.wallet_order import WalletOrder
 from naru.rest import messages
 from naru.rest.coerce import Text, malformed, whole
 from naru.rest.envelope import Answer, success
+from naru.rest.opening import merchant_and_channels
 from naru.rest.operation import Call, Operation
-from naru.rest.subscribe import merchant_and_channels
 
 WALLET = "kakaopay"
 PG_CODES = ("kakaopay", "kakao")

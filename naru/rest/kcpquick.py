@@ -14,8 +14,6 @@ import msgspec
 
 from naru.domain.channel import Channel
 from naru.domain.errors import NoBillingKey, PgRefused, Refused
-from naru.domain.ids import MerchantUid, is_merchant_uid
-from naru.domain.merchant import origin_of
 from naru.domain.money import Money
 from naru.domain.payment import Buyer, Surface
 from naru.domain.quick import QuickMember, QuickPrepared
@@ -25,11 +23,16 @@ from naru.payments.quick_pay import ask_about_member, pay_by_money
 from naru.payments.start import Opening
 from naru.rest import messages
 from naru.rest.annotations import PaymentAnnotation, unix
-from naru.rest.benepia import paid, recall_pay
 from naru.rest.coerce import Text, malformed, texts, whole
 from naru.rest.envelope import Answer, HttpRefusal, not_known_yet, php_json, success
+from naru.rest.opening import (
+    annotated,
+    merchant_and_channels,
+    read_merchant_uid,
+    read_notice_urls,
+    recall_payment,
+)
 from naru.rest.operation import Call, Operation
-from naru.rest.subscribe import NOTICE_URLS_MAX, merchant_and_channels
 
 PG_CODE = "kcp_quick"
 PREPAID_MAX = 999_999_999
@@ -197,20 +200,20 @@ async def pay_money(call: Call, request: PayByMoney) -> Answer:
     opening = Opening(
         merchant=merchant,
         channel=channel,
-        merchant_uid=_merchant_uid(request.merchant_uid),
+        merchant_uid=read_merchant_uid(request.merchant_uid),
         amount=Money.from_wire(request.amount, "KRW"),
         surface=Surface.API,
         pay_method="point",
         name=request.name,
         user_agent=call.user_agent,
-        webhook_urls=_notice_urls(request.notice_url),
+        webhook_urls=read_notice_urls(request.notice_url),
         request={"member_id": request.member_id}
         | ({} if prepared is None else {"btid": prepared.btid}),
     )
     payment = await pay_by_money(
         call.gateway, opening, request.member_id, request.imp_uid, call.once
     )
-    return paid(call, payment)
+    return success(annotated(call, payment))
 
 
 async def pay_key(call: Call, request: PayByKey) -> Answer:
@@ -223,16 +226,17 @@ async def pay_key(call: Call, request: PayByKey) -> Answer:
     opening = Opening(
         merchant=merchant,
         channel=next(each for each in channels if each.id == key.channel_id),
-        merchant_uid=_merchant_uid(request.merchant_uid),
+        merchant_uid=read_merchant_uid(request.merchant_uid),
         amount=Money.from_wire(request.amount, "KRW"),
         surface=Surface.API,
         pay_method="card",
         name=request.name,
         buyer=Buyer(name=request.buyer_name),
         user_agent=call.user_agent,
-        webhook_urls=_notice_urls(request.notice_url),
+        webhook_urls=read_notice_urls(request.notice_url),
     )
-    return paid(call, await pay_by_billing_key(call.gateway, opening, key, once=call.once))
+    payment = await pay_by_billing_key(call.gateway, opening, key, once=call.once)
+    return success(annotated(call, payment))
 
 
 async def delete_key(call: Call, request: DeleteKey) -> Answer:
@@ -297,7 +301,7 @@ def _prepared(request: Prepare) -> QuickPrepared:
         if not (getattr(request, name) or "x").isprintable():
             raise malformed(name)
     return QuickPrepared(
-        merchant_uid=_merchant_uid(request.merchant_uid),
+        merchant_uid=read_merchant_uid(request.merchant_uid),
         btid=request.btid,
         cust_ip=request.cust_ip,
         code_verifier=request.code_verifier,
@@ -314,18 +318,6 @@ def _quick(channels: Sequence[Channel]) -> list[Channel]:
 
 def _of_key(channels: Sequence[Channel], channel_key: str) -> Channel | None:
     return next((each for each in _quick(channels) if each.channel_key == channel_key), None)
-
-
-def _merchant_uid(text: str) -> MerchantUid:
-    if not is_merchant_uid(text):
-        raise malformed("merchant_uid")
-    return MerchantUid(text)
-
-
-def _notice_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
-    if len(urls) > NOTICE_URLS_MAX or not all(map(origin_of, urls)):
-        raise malformed("notice_url")
-    return urls
 
 
 def _member(channel: Channel, member: QuickMember) -> KcpQuickMemberAnnotation:
@@ -386,7 +378,7 @@ OPERATIONS = (
         "KCP 선불머니 결제",
         "kcpquick",
         pay_money,
-        recall=recall_pay,
+        recall=recall_payment,
         answer=PaymentAnnotation,
         english="Pay an order from a member's prepaid money",
     ),
@@ -397,7 +389,7 @@ OPERATIONS = (
         "KCP 퀵페이 자동결제",
         "kcpquick",
         pay_key,
-        recall=recall_pay,
+        recall=recall_payment,
         answer=PaymentAnnotation,
         english="Charge a customer by their key of quick pay",
     ),

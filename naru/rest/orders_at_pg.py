@@ -1,4 +1,4 @@
-"""What naver, payco and paymentwall share: the payment that is meant, and the channel it was paid by."""
+"""What operations share that tell a PG something of a payment: which payment, by which channel, and what came of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from naru.domain.channel import Channel
 from naru.domain.errors import OutcomeUnknown, PgRefused
 from naru.domain.mall import WHOLE_ORDER, MallAct
 from naru.domain.payment import Payment, Step
+from naru.domain.shipping import Errand
 from naru.payments.act_on_order import Wanted, act_on_order, acts_of_round
 from naru.rest import messages
 from naru.rest.envelope import HttpRefusal
@@ -56,3 +57,13 @@ def check(told: KeptAct) -> None:
         raise PgRefused(told.code or "", told.message or "")
     if told.state != "done":
         raise OutcomeUnknown
+
+
+async def errand_of(call: Call, number: str) -> Errand:
+    """The errand that an Idempotency-Key is bound to. Raises PgRefused when it was refused."""
+    async with call.gateway.store.direct() as session:
+        errand = await session.errands.of_number(number)
+    assert errand is not None, "a key is bound together with its errand"
+    if errand.state == "refused":
+        raise PgRefused(errand.fail_code or "", errand.fail_reason or "")
+    return errand

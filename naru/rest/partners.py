@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from naru.domain.cash_receipt import Tax
-from naru.domain.errors import NoSuchPayment, NotSupported, PgRefused
+from naru.domain.errors import NoSuchPayment, NotSupported
 from naru.domain.money import Money
 from naru.domain.shipping import Errand
 from naru.payments.split_slip import SubShop, split_slip
@@ -17,6 +17,7 @@ from naru.rest import messages
 from naru.rest.coerce import Each, Text, malformed, number
 from naru.rest.envelope import Answer, HttpRefusal, not_known_yet, success
 from naru.rest.operation import Call, Operation
+from naru.rest.orders_at_pg import errand_of
 
 SHOPS_MAX = 100
 _BUSINESS_NUMBER = re.compile(r"[0-9]{10}")
@@ -63,14 +64,8 @@ async def split(call: Call, request: SplitSlip) -> Answer:
 
 async def recall_split(call: Call, request: Any, errand_number: str) -> Answer:
     """What became of the errand with this number."""
-    async with call.gateway.store.direct() as session:
-        errand = await session.errands.of_number(errand_number)
-    assert errand is not None, "a key is bound together with its errand"
-    if errand.state == "asking":
-        return not_known_yet(None)
-    if errand.state == "refused":
-        raise PgRefused(errand.fail_code or "", errand.fail_reason or "")
-    return success(_annotation(errand))
+    errand = await errand_of(call, errand_number)
+    return not_known_yet(None) if errand.state == "asking" else success(_annotation(errand))
 
 
 def _shop(row: SubShopRow, currency: str) -> SubShop:

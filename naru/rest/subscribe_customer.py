@@ -9,19 +9,15 @@ import msgspec
 from naru.domain.billing_key import BillingKey
 from naru.domain.channel import choose_api_channel
 from naru.domain.errors import BadCard, NoBillingKey, PgRefused, Refused
-from naru.domain.payment import Buyer
 from naru.payments.delete_billing_key import delete_billing_key
 from naru.payments.issue_billing_key import issue_billing_key
 from naru.rest import messages
 from naru.rest.annotations import PagedPaymentAnnotation, page_annotation, unix
 from naru.rest.coerce import Text, malformed, texts, whole
 from naru.rest.envelope import Answer, HttpRefusal, not_known_yet, success
+from naru.rest.opening import merchant_and_channels
 from naru.rest.operation import Call, Operation
-from naru.rest.subscribe import (
-    CUSTOMER_UID_CHARACTERS_MAX,
-    merchant_and_channels,
-    read_card,
-)
+from naru.rest.subscribe import NewCustomer, check_new, read_card, read_customer
 
 IDS_MAX = 100
 PAGE_ROWS = 20
@@ -60,24 +56,11 @@ class DeleteCustomer(msgspec.Struct):
     extra: DeleteExtra = msgspec.field(default_factory=DeleteExtra)
 
 
-class KeepCard(msgspec.Struct):
-    """What `POST /subscribe/customers/{customer_uid}` takes. The card goes to the PG and is kept nowhere else."""
+class KeepCard(NewCustomer, kw_only=True):
+    """What `POST /subscribe/customers/{customer_uid}` takes."""
 
-    customer_uid: Annotated[str, Text(CUSTOMER_UID_CHARACTERS_MAX)]
     card_number: Annotated[str, Text(40)]
     expiry: Annotated[str, Text(10)]
-    birth: Annotated[str, Text(12)] | None = None
-    pwd_2digit: Annotated[str, Text(4)] | None = None
-    cvc: Annotated[str, Text(4)] | None = None
-    channel_key: Annotated[str, Text(100)] | None = None
-    channel_group_id: Annotated[str, Text(55)] | None = None
-    pg: Annotated[str, Text(80)] | None = None
-    customer_id: Annotated[str, Text(80)] | None = None
-    customer_name: Annotated[str, Text(20, cut=True)] | None = None
-    customer_tel: Annotated[str, Text(20, cut=True)] | None = None
-    customer_email: Annotated[str, Text(200, cut=True)] | None = None
-    customer_addr: Annotated[str, Text(200, cut=True)] | None = None
-    customer_postcode: Annotated[str, Text(8, cut=True)] | None = None
 
 
 class CustomerAnnotation(msgspec.Struct, frozen=True):
@@ -160,10 +143,7 @@ async def show_many(call: Call, request: ManyCustomers) -> Answer:
 
 async def keep(call: Call, request: KeepCard) -> Answer:
     """Have the PG keep this card under a key. A key of this customer that lives already is replaced."""
-    if request.channel_group_id:
-        raise Refused(messages.NO_CHANNEL_GROUP)
-    if not request.customer_uid.isprintable():
-        raise malformed("customer_uid")
+    check_new(request)
     merchant, channels = await merchant_and_channels(call)
     try:
         key = await issue_billing_key(
@@ -172,13 +152,7 @@ async def keep(call: Call, request: KeepCard) -> Answer:
             choose_api_channel(channels, channel_key=request.channel_key, pg=request.pg),
             request.customer_uid,
             read_card(request),
-            Buyer(
-                request.customer_name,
-                request.customer_email,
-                request.customer_tel,
-                request.customer_addr,
-                request.customer_postcode,
-            ),
+            read_customer(request),
             customer_id=request.customer_id,
             once=call.once,
         )

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 
-from naru.domain.billing_key import BillingKey, CardNumber
+from naru.domain.billing_key import BillingKey
 from naru.domain.channel import Channel, choose_api_channel
 from naru.domain.errors import (
     AlreadyScheduled,
@@ -39,30 +38,32 @@ from naru.payments.schedule import (
 )
 from naru.payments.start import Opening
 from naru.rest import messages
-from naru.rest.annotations import Amount, PaymentAnnotation, payment_annotation, unix
-from naru.rest.coerce import Text, coerce, malformed, number, texts, whole
+from naru.rest.annotations import Amount, PaymentAnnotation, unix
+from naru.rest.coerce import Number, Seconds, Text, coerce, malformed, number, texts, whole
 from naru.rest.envelope import Answer, HttpRefusal, not_known_yet, success
+from naru.rest.opening import annotated, given, merchant_and_channels, payment_of
 from naru.rest.operation import Call, Operation
 from naru.rest.read_fields import Field, as_list
 from naru.rest.subscribe import (
-    CUSTOMER_UID_CHARACTERS_MAX,
     Charge,
+    NewCustomer,
     SubscribeExtra,
-    merchant_and_channels,
+    check_new,
+    read_card,
     read_charge,
+    read_customer,
 )
 
 # Three months, whichever they are.
 WINDOW_MAX = timedelta(days=92)
 LIMIT_MAX = 1_000
 PAGE_ROWS = 20
-_YEAR_2100 = 4_102_444_800
 
 
 class ScheduleItem(Charge, kw_only=True):
     """One order to be charged at `schedule_at` (unix seconds). What it says of its buyer goes before `customer_*`."""
 
-    schedule_at: Annotated[int, whole]
+    schedule_at: Annotated[int, Seconds(0)]
     cash_receipt_type: Annotated[str, Text(20)] | None = None
     extra: SubscribeExtra = msgspec.field(default_factory=SubscribeExtra)
 
@@ -80,26 +81,11 @@ def orders(name: str, value: Field) -> tuple[ScheduleItem, ...]:
     return tuple(read)
 
 
-class PlanSchedules(msgspec.Struct):
+class PlanSchedules(NewCustomer, kw_only=True):
     """What `POST /subscribe/payments/schedule` takes. A card is needed when the customer has none yet."""
 
-    customer_uid: Annotated[str, Text(CUSTOMER_UID_CHARACTERS_MAX)]
     schedules: Annotated[tuple[ScheduleItem, ...], orders]
-    checking_amount: Annotated[str | int | Decimal, number] = 0
-    card_number: Annotated[str, Text(40)] | None = None
-    expiry: Annotated[str, Text(10)] | None = None
-    birth: Annotated[str, Text(12)] | None = None
-    pwd_2digit: Annotated[str, Text(4)] | None = None
-    cvc: Annotated[str, Text(4)] | None = None
-    channel_key: Annotated[str, Text(100)] | None = None
-    channel_group_id: Annotated[str, Text(55)] | None = None
-    pg: Annotated[str, Text(80)] | None = None
-    customer_id: Annotated[str, Text(80)] | None = None
-    customer_name: Annotated[str, Text(16, cut=True)] | None = None
-    customer_tel: Annotated[str, Text(16, cut=True)] | None = None
-    customer_email: Annotated[str, Text(64, cut=True)] | None = None
-    customer_addr: Annotated[str, Text(128, cut=True)] | None = None
-    customer_postcode: Annotated[str, Text(8, cut=True)] | None = None
+    checking_amount: Annotated[Number, number] = 0
 
 
 class RevokeSchedules(msgspec.Struct):
@@ -119,7 +105,7 @@ class MoveSchedule(msgspec.Struct):
     """Another time for the schedule of one order, unix seconds."""
 
     merchant_uid: Annotated[str, Text()]
-    schedule_at: Annotated[int, whole]
+    schedule_at: Annotated[int, Seconds(0)]
 
 
 class SchedulesOfTime(
@@ -132,10 +118,10 @@ class SchedulesOfTime(
     Clients spell its ends and the status in two ways each.
     """
 
-    schedule_from: Annotated[int, whole] | None = None
-    schedule_to: Annotated[int, whole] | None = None
-    since: Annotated[int, whole] | None = None
-    until: Annotated[int, whole] | None = None
+    schedule_from: Annotated[int, Seconds(0)] | None = None
+    schedule_to: Annotated[int, Seconds(0)] | None = None
+    since: Annotated[int, Seconds(0)] | None = None
+    until: Annotated[int, Seconds(0)] | None = None
     schedule_status: Annotated[str, Text(20)] | None = None
     status_with_hyphen: Annotated[str, Text(20)] | None = None
     page: Annotated[int, whole] = 1
@@ -223,10 +209,7 @@ def schedule_annotation(
 
 async def plan(call: Call, request: PlanSchedules) -> Answer:
     """Schedule all of these orders, or none. A customer who is new is given a key for the card first."""
-    if request.channel_group_id:
-        raise Refused(messages.NO_CHANNEL_GROUP)
-    if not request.customer_uid.isprintable():
-        raise malformed("customer_uid")
+    check_new(request)
     merchant, channels = await merchant_and_channels(call)
     names = [each.merchant_uid for each in request.schedules]
     async with call.gateway.store.direct() as session:
@@ -245,8 +228,8 @@ async def plan(call: Call, request: PlanSchedules) -> Answer:
                 merchant,
                 channel,
                 request.customer_uid,
-                _card(request),
-                _customer(request),
+                read_card(request),
+                read_customer(request),
                 customer_id=request.customer_id,
             )
         if checking:
@@ -296,7 +279,7 @@ async def move(call: Call, request: MoveSchedule) -> Answer:
         call.gateway,
         call.merchant_id,
         request.merchant_uid,
-        _moment("schedule_at", request.schedule_at),
+        _moment(request.schedule_at),
         once=call.once,
     )
     return await _one(call, found)
@@ -308,7 +291,7 @@ async def plan_again(call: Call, request: MoveSchedule) -> Answer:
         call.gateway,
         call.merchant_id,
         request.merchant_uid,
-        _moment("schedule_at", request.schedule_at),
+        _moment(request.schedule_at),
         once=call.once,
     )
     return await _one(call, found)
@@ -326,7 +309,7 @@ async def retry(call: Call, request: OneSchedule) -> Answer:
         raise HttpRefusal(404, messages.NO_SCHEDULE)
     if payment.step is Step.APPROVING:
         raise OutcomeUnknown
-    return success(_payment(call, payment))
+    return success(annotated(call, payment))
 
 
 async def recall_plan(call: Call, request: PlanSchedules, effect: str) -> Answer:
@@ -352,12 +335,10 @@ async def recall_move(call: Call, request: MoveSchedule, schedule_number: str) -
 
 async def recall_retry(call: Call, request: OneSchedule, imp_uid: str) -> Answer:
     """What became of the attempt."""
-    async with call.gateway.store.direct() as session:
-        payment = await session.payments.get_of_merchant(imp_uid, call.merchant_id)
-    assert payment is not None, "a key is bound to a payment of its own merchant"
+    payment = await payment_of(call, imp_uid)
     if payment.step is Step.APPROVING:
-        return not_known_yet(_payment(call, payment))
-    return success(_payment(call, payment))
+        return not_known_yet(annotated(call, payment))
+    return success(annotated(call, payment))
 
 
 def _channel_of(
@@ -370,36 +351,18 @@ def _channel_of(
     return choose_api_channel(channels, channel_key=request.channel_key, pg=request.pg)
 
 
-def _card(request: PlanSchedules) -> CardNumber:
-    return CardNumber.read(
-        request.card_number or "",
-        request.expiry or "",
-        request.birth,
-        request.pwd_2digit,
-        request.cvc,
-    )
-
-
-def _customer(request: PlanSchedules) -> Buyer:
-    return Buyer(
-        request.customer_name,
-        request.customer_email,
-        request.customer_tel,
-        request.customer_addr,
-        request.customer_postcode,
-    )
-
-
 def _planned(
     call: Call, request: PlanSchedules, item: ScheduleItem, merchant: Merchant, channel: Channel
 ) -> Planned:
     opening = read_charge(call, item, merchant, channel)
-    buyer, customer = opening.buyer, _customer(request)
-    more = {
-        "cash_receipt_type": item.cash_receipt_type,
-        "naver_use_cfm": item.extra.naver_use_cfm,
-        "customer_id": request.customer_id,
-    }
+    buyer, customer = opening.buyer, read_customer(request)
+    more = given(
+        {
+            "cash_receipt_type": item.cash_receipt_type,
+            "naver_use_cfm": item.extra.naver_use_cfm,
+            "customer_id": request.customer_id,
+        }
+    )
     opening = replace(
         opening,
         buyer=Buyer(
@@ -409,9 +372,9 @@ def _planned(
             buyer.addr or customer.addr,
             buyer.postcode or customer.postcode,
         ),
-        request=opening.request | {name: said for name, said in more.items() if said is not None},
+        request=opening.request | more,
     )
-    return Planned(opening, _moment("schedule_at", item.schedule_at))
+    return Planned(opening, _moment(item.schedule_at))
 
 
 def _checking(
@@ -436,7 +399,7 @@ async def _page(call: Call, request: SchedulesOfTime, customer_uid: str | None) 
     end = request.until if request.schedule_to is None else request.schedule_to
     if begin is None or end is None:
         raise HttpRefusal(400, messages.missing("schedule_from, schedule_to"))
-    since, until = _moment("schedule_from", begin), _moment("schedule_to", end)
+    since, until = _moment(begin), _moment(end)
     if not since <= until <= since + WINDOW_MAX:
         raise HttpRefusal(400, messages.BAD_SCHEDULE_WINDOW)
     if request.page < 1:
@@ -498,13 +461,7 @@ async def _annotations(call: Call, schedules: Sequence[Schedule]) -> list[Schedu
     ]
 
 
-def _payment(call: Call, payment: Payment) -> PaymentAnnotation:
-    return payment_annotation(payment, partial_cancel=call.gateway.partial_cancel_status)
-
-
-def _moment(name: str, seconds: int) -> datetime:
-    if not 0 <= seconds < _YEAR_2100:
-        raise malformed(name)
+def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 

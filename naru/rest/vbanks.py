@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from naru.domain.channel import choose_channel
 from naru.domain.errors import BadRequest, NoSuchPayment, NotSupported, PgRefused
-from naru.domain.ids import MerchantUid, is_merchant_uid
-from naru.domain.merchant import origin_of
-from naru.domain.money import Money
-from naru.domain.payment import Buyer, Payment, Step, Surface
+from naru.domain.payment import Step
 from naru.payments.change_virtual_account import change_virtual_account
 from naru.payments.close_virtual_account import NotWaiting, close_virtual_account
 from naru.payments.issue_virtual_account import issue_virtual_account
-from naru.payments.start import Opening
 from naru.rest import messages
-from naru.rest.annotations import PaymentAnnotation, payment_annotation
+from naru.rest.annotations import PaymentAnnotation
 from naru.rest.codes import bank_code
-from naru.rest.coerce import Text, flag, json_text, malformed, number, texts, whole
+from naru.rest.coerce import Number, Seconds, Text, flag, malformed, number, whole
 from naru.rest.envelope import Answer, HttpRefusal, not_known_yet, success
+from naru.rest.opening import (
+    Order,
+    annotated,
+    given,
+    merchant_and_channels,
+    money_of,
+    payment_of,
+    read_order,
+)
 from naru.rest.operation import Call, Operation
-
-NOTICE_URLS_MAX = 10
-_YEAR_2100 = 4_102_444_800
+from naru.rest.orders_at_pg import errand_of
 
 
-class IssueAccount(msgspec.Struct):
+class IssueAccount(Order, kw_only=True):
     """What `POST /vbanks` takes. The channel is named by `channel_key`, else by `pg`, else it is the default one."""
 
-    merchant_uid: Annotated[str, Text(40)]
-    amount: Annotated[str | int | Decimal, number]
     vbank_code: Annotated[str, bank_code]
-    vbank_due: Annotated[int, whole]
+    vbank_due: Annotated[int, Seconds()]
     vbank_holder: Annotated[str, Text(16, cut=True)] | None = None
     vbank_num: Annotated[str, Text(32)] | None = None
     vbank_key: Annotated[str, Text(13)] | None = None
@@ -43,16 +44,8 @@ class IssueAccount(msgspec.Struct):
     channel_key: Annotated[str, Text(100)] | None = None
     pg: Annotated[str, Text(80)] | None = None
     currency: Annotated[str, Text(3)] = "KRW"
-    tax_free: Annotated[str | int | Decimal, number] | None = None
-    vat_amount: Annotated[str | int | Decimal, number] | None = None
-    name: Annotated[str, Text(40, cut=True)] | None = None
-    buyer_name: Annotated[str, Text(16, cut=True)] | None = None
-    buyer_email: Annotated[str, Text(64, cut=True)] | None = None
-    buyer_tel: Annotated[str, Text(16, cut=True)] | None = None
-    buyer_addr: Annotated[str, Text(128, cut=True)] | None = None
-    buyer_postcode: Annotated[str, Text(8, cut=True)] | None = None
-    notice_url: Annotated[tuple[str, ...], texts] = ()
-    custom_data: Annotated[str, json_text] | None = None
+    tax_free: Annotated[Number, number] | None = None
+    vat_amount: Annotated[Number, number] | None = None
     product_type: Annotated[str, Text(20)] | None = None
     product_count: Annotated[int, whole] | None = None
     business_registration_number: Annotated[str, Text(10)] | None = None
@@ -65,8 +58,8 @@ class ChangeAccount(msgspec.Struct):
     """What `PUT /vbanks/{imp_uid}` takes."""
 
     imp_uid: Annotated[str, Text()]
-    amount: Annotated[str | int | Decimal, number] | None = None
-    vbank_due: Annotated[int, whole] | None = None
+    amount: Annotated[Number, number] | None = None
+    vbank_due: Annotated[int, Seconds()] | None = None
 
 
 class CloseAccount(msgspec.Struct):
@@ -78,42 +71,24 @@ class CloseAccount(msgspec.Struct):
 
 async def issue(call: Call, request: IssueAccount) -> Answer:
     """Issue an account; the payment is `ready` until its deposit."""
-    if not is_merchant_uid(request.merchant_uid):
-        raise malformed("merchant_uid")
     if request.vbank_num or request.vbank_key or request.fixed_unlimited_vbank:
         # To issue another number than the one that was asked for would be worse than to refuse.
         raise BadRequest(messages.FIXED_ACCOUNT_UNSUPPORTED)
-    if not 0 < request.vbank_due < _YEAR_2100:
-        raise malformed("vbank_due")
-    if len(request.notice_url) > NOTICE_URLS_MAX or not all(map(origin_of, request.notice_url)):
-        raise malformed("notice_url")
-    amount = Money.from_wire(request.amount, request.currency)
-    async with call.gateway.store.direct() as session:
-        merchant = await session.merchants.get(call.merchant_id)
-        channels = await session.channels.of_merchant(call.merchant_id)
-    if merchant is None:
-        raise HttpRefusal(401, messages.UNAUTHORIZED)
-    opening = Opening(
-        merchant=merchant,
-        channel=choose_channel(channels, channel_key=request.channel_key, pg=request.pg),
-        merchant_uid=MerchantUid(request.merchant_uid),
-        amount=amount,
-        surface=Surface.API,
-        pay_method="vbank",
-        tax_free=_money(request.tax_free, amount.currency),
-        vat=_money(request.vat_amount, amount.currency),
-        name=request.name,
-        buyer=Buyer(
-            request.buyer_name,
-            request.buyer_email,
-            request.buyer_tel,
-            request.buyer_addr,
-            request.buyer_postcode,
+    merchant, channels = await merchant_and_channels(call)
+    channel = choose_channel(channels, channel_key=request.channel_key, pg=request.pg)
+    opening = read_order(call, request, merchant, channel, "vbank", request.currency)
+    currency = opening.amount.currency
+    opening = replace(
+        opening,
+        tax_free=money_of(request.tax_free, currency),
+        vat=money_of(request.vat_amount, currency),
+        request=given(
+            {
+                "product_type": request.product_type,
+                "product_count": request.product_count,
+                "business_registration_number": request.business_registration_number,
+            }
         ),
-        custom_data=request.custom_data,
-        user_agent=call.user_agent,
-        webhook_urls=request.notice_url,
-        request=_remembered(request),
     )
     payment = await issue_virtual_account(
         call.gateway,
@@ -123,7 +98,7 @@ async def issue(call: Call, request: IssueAccount) -> Answer:
         due=datetime.fromtimestamp(request.vbank_due, UTC),
         once=call.once,
     )
-    return success(_annotation(call, payment))
+    return success(annotated(call, payment))
 
 
 async def change(call: Call, request: ChangeAccount) -> Answer:
@@ -137,11 +112,9 @@ async def change(call: Call, request: ChangeAccount) -> Answer:
         raise HttpRefusal(404, messages.NO_PAYMENT)
     if payment.step is not Step.WAITING_DEPOSIT:
         raise HttpRefusal(400, messages.NOT_A_WAITING_ACCOUNT)
-    amount = _money(request.amount, payment.amount.currency)
+    amount = money_of(request.amount, payment.amount.currency)
     if amount is not None and not amount:
         raise malformed("amount")
-    if request.vbank_due is not None and not 0 < request.vbank_due < _YEAR_2100:
-        raise malformed("vbank_due")
     due = None if request.vbank_due is None else datetime.fromtimestamp(request.vbank_due, UTC)
     try:
         changed = await change_virtual_account(
@@ -151,7 +124,7 @@ async def change(call: Call, request: ChangeAccount) -> Answer:
         raise HttpRefusal(404, messages.NO_PAYMENT) from None
     except NotSupported:
         raise HttpRefusal(400, messages.ACCOUNT_CHANGE_UNSUPPORTED) from None
-    return success(_annotation(call, changed))
+    return success(annotated(call, changed))
 
 
 async def close(call: Call, request: CloseAccount) -> Answer:
@@ -162,69 +135,45 @@ async def close(call: Call, request: CloseAccount) -> Answer:
         )
     except NoSuchPayment:
         raise HttpRefusal(404, messages.NO_PAYMENT) from None
-    return success(_annotation(call, payment))
+    return success(annotated(call, payment))
 
 
-async def recall_issue(call: Call, request: IssueAccount, imp_uid: str) -> Answer:
-    """What became of the account of this payment."""
-    payment = await _payment(call, imp_uid)
+async def recall_issue(call: Call, request: msgspec.Struct, imp_uid: str) -> Answer:
+    """What became of the account, or the barcode, of this payment."""
+    payment = await payment_of(call, imp_uid)
     if payment.step is Step.APPROVING:
-        return not_known_yet(_annotation(call, payment))
+        return not_known_yet(annotated(call, payment))
     if payment.virtual_account is None:
         raise PgRefused(payment.fail_code or "", payment.fail_reason or "")
-    return success(_annotation(call, payment))
+    return success(annotated(call, payment))
 
 
 async def recall_change(call: Call, request: ChangeAccount, number: str) -> Answer:
     """What became of the errand with this number."""
-    async with call.gateway.store.direct() as session:
-        errand = await session.errands.of_number(number)
-    assert errand is not None, "a key is bound together with its errand"
-    if errand.state == "refused":
-        raise PgRefused(errand.fail_code or "", errand.fail_reason or "")
-    payment = _annotation(call, await _payment(call, errand.imp_uid))
+    errand = await errand_of(call, number)
+    payment = annotated(call, await payment_of(call, errand.imp_uid))
     return not_known_yet(payment) if errand.state == "asking" else success(payment)
 
 
 async def recall_close(call: Call, request: CloseAccount, number: str) -> Answer:
-    """What became of the closing with this number."""
+    """What became of the closing with this number. Raises NotWaiting when the deposit came first."""
+    return await closed(call, number, messages.PG_REFUSED_CLOSING)
+
+
+async def closed(call: Call, number: str, refused: str) -> Answer:
+    """What became of the closing with this number; `refused` says that the PG would not."""
     async with call.gateway.store.direct() as session:
         intent = await session.intents.of_number("close_account", number)
     assert intent is not None, "a key is bound together with its intent"
-    payment = await _payment(call, intent.imp_uid)
+    payment = await payment_of(call, intent.imp_uid)
     if payment.step is Step.FAILED:
-        return success(_annotation(call, payment))
+        return success(annotated(call, payment))
     if intent.state == "refused":
-        raise PgRefused(intent.outcome or "", messages.PG_REFUSED_CLOSING)
+        raise PgRefused(intent.outcome or "", refused)
     if intent.state == "done":
-        # The deposit came first: the account is gone, the money is not.
+        # The money came first: the account is gone, the payment is paid.
         raise NotWaiting
-    return not_known_yet(_annotation(call, payment))
-
-
-async def _payment(call: Call, imp_uid: str) -> Payment:
-    async with call.gateway.store.direct() as session:
-        payment = await session.payments.get_of_merchant(imp_uid, call.merchant_id)
-    assert payment is not None, "a key is bound to a payment of its own merchant"
-    return payment
-
-
-def _annotation(call: Call, payment: Payment) -> PaymentAnnotation:
-    return payment_annotation(payment, partial_cancel=call.gateway.partial_cancel_status)
-
-
-def _remembered(request: IssueAccount) -> dict[str, Any]:
-    """What some PG may want to know later, kept beside the payment as it came."""
-    given = {
-        "product_type": request.product_type,
-        "product_count": request.product_count,
-        "business_registration_number": request.business_registration_number,
-    }
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _money(amount: str | int | Decimal | None, currency: str) -> Money | None:
-    return None if amount is None else Money.from_wire(amount, currency)
+    return not_known_yet(annotated(call, payment))
 
 
 OPERATIONS = (

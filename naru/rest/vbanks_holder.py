@@ -15,8 +15,8 @@ from naru.rest import messages
 from naru.rest.codes import bank_code
 from naru.rest.coerce import Text, malformed
 from naru.rest.envelope import Answer, HttpRefusal, success
+from naru.rest.opening import merchant_and_channels
 from naru.rest.operation import Call, Operation
-from naru.rest.subscribe import merchant_and_channels
 
 _NUMBER = re.compile(r"[0-9]{6,20}")
 

@@ -82,6 +82,7 @@ async def open_gateway(
                 partial_cancel_status=Status(settings.partial_cancel_status),
                 close_expired_accounts=settings.close_expired_accounts,
                 api_account_webhook=settings.api_account_webhook,
+                answer_declined=settings.answer_declined,
                 alert_url=settings.alert_url,
                 pg_load=PgLoad(settings.open_per_channel),
             )

@@ -92,6 +92,10 @@ class Settings:
     """Send the `ready` webhook also of accounts that the merchant's server asked for (`POST /vbanks`, `POST
     /cvs`), whose answer it has (unknowns A27)."""
 
+    answer_declined: bool = True
+    """Answer a charge by key or card that the card company declined with `code` 0 and the failed payment,
+    whose `status` tells, as i'mport's own samples expect; off: with `code` -1 and null (unknowns A17)."""
+
     alert_url: str | None = field(default=None, repr=False)
     """Where the worker posts each new task for operators as JSON; None: only the log says it. A
     secret belongs into its query, which is never logged."""
@@ -324,6 +328,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "open_per_channel": _open_per_channel,
     "close_expired_accounts": _switch,
     "api_account_webhook": _switch,
+    "answer_declined": _switch,
     "alert_url": _alert_url,
     "trusted_proxies": _networks,
     "accept_risks": _risks,

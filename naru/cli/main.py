@@ -58,6 +58,7 @@ Settings come from the environment, none from a file:
   NARU_OPEN_PER_CHANNEL            calls to one PG at a time in one process (200)
   NARU_CLOSE_EXPIRED_ACCOUNTS      close virtual accounts after their due date (off, as V1)
   NARU_API_ACCOUNT_WEBHOOK         send the ready webhook also for POST /vbanks and /cvs (on)
+  NARU_ANSWER_DECLINED             answer a declined charge with the failed payment (on)
   NARU_PARTIAL_CANCEL_STATUS       cancelled or paid: status of a partly cancelled payment
 
 The usual start:  naru migrate && naru merchant add "My shop" && naru serve

@@ -187,6 +187,8 @@ class Connector(Protocol):
     # Powers of recovery that end: a net-cancel within the hour, inquiries of today and yesterday.
     lasts: ClassVar[Mapping[Can, Lasting]] = {}
     auth_token_seconds: int  # after this long an authentication cannot become an approval any more
+    # Codes that refuse a card for what was written of it (number, expiry, password), and not its money.
+    wrong_card: ClassVar[frozenset[str]] = frozenset()
 
     async def prepare(self, channel: Channel, order: WindowOrder) -> WindowPlan | Declined:
         """Where the buyer's browser goes. Declined when the PG cannot open a window now."""

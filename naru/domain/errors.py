@@ -220,7 +220,7 @@ class PgRefused(Refused):
 
     code = -1
 
-    def __init__(self, pg_code: str, words: str) -> None:
+    def __init__(self, pg_code: str, words: str, imp_uid: str | None = None) -> None:
         super().__init__(words)
         self.pg_code = pg_code
 
@@ -230,6 +230,7 @@ class OutcomeUnknown(NaruError):
 
     sentence = "PG사의 처리 결과를 확인하고 있습니다. 다시 요청하지 마시고 잠시 후 결제 상태를 조회해주세요."
 
+        self.imp_uid = imp_uid  # of the failed payment that the refusal leaves behind, if it does
     def __init__(self, sentence: str | None = None) -> None:
         if sentence is not None:
             self.sentence = sentence

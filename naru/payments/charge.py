@@ -69,7 +69,7 @@ async def charge(
 
     settled = await ask_for_it(gateway, opening, claimed, ask, before, keep_card=keep_card)
     if settled.step is Step.FAILED:
-        raise PgRefused(settled.fail_code or "", settled.fail_reason or "")
+        raise PgRefused(settled.fail_code or "", settled.fail_reason or "", settled.imp_uid)
     if settled.step is not Step.PAID:
         raise OutcomeUnknown
     return settled

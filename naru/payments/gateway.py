@@ -38,6 +38,7 @@ class Gateway:
     close_expired_accounts: bool = False
     api_account_webhook: bool = True
     # Where operators are told of new tasks; its query may hold a secret.
+    answer_declined: bool = True
     alert_url: str | None = field(default=None, repr=False)
     pg_load: PgLoad = field(default_factory=PgLoad)
     _connectors: dict[str, Connector] = field(default_factory=dict, repr=False)

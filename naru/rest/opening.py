@@ -117,7 +117,7 @@ async def recall_payment(call: Call, request: msgspec.Struct, imp_uid: str) -> A
     """What became of the payment that a repeated request began."""
     payment = await payment_of(call, imp_uid)
     if payment.step is Step.FAILED:
-        raise PgRefused(payment.fail_code or "", payment.fail_reason or "")
+        raise PgRefused(payment.fail_code or "", payment.fail_reason or "", imp_uid)
     if payment.step in (Step.OPENED, Step.APPROVING):
         return not_known_yet(annotated(call, payment))
     return success(annotated(call, payment))

@@ -11,6 +11,7 @@ from naru.domain.billing_key import CardNumber
 from naru.domain.channel import Channel, choose_api_channel
 from naru.domain.errors import BadCard, NoBillingKey, PgRefused, Refused
 from naru.domain.merchant import Merchant
+from naru.domain.outcome import NOT_SENT
 from naru.domain.payment import Buyer
 from naru.payments.pay_by_billing_key import pay_by_billing_key
 from naru.payments.pay_by_card_number import pay_by_card_number
@@ -25,12 +26,15 @@ from naru.rest.opening import (
     given,
     merchant_and_channels,
     money_of,
+    payment_of,
     read_order,
     recall_payment,
 )
 from naru.rest.operation import Call, Operation
 
 CUSTOMER_UID_CHARACTERS_MAX = 80
+# Our own codes for a PG that was not asked, for want of a line or of a place.
+NOT_ASKED = (NOT_SENT, "F500")
 
 
 class SubscribeExtra(msgspec.Struct, rename={"naver_use_cfm": "naverUseCfm"}):
@@ -121,7 +125,7 @@ async def pay_once(call: Call, request: PayOnce) -> Answer:
     except BadCard as bad:
         raise card_refused("", bad.sentence) from None
     except PgRefused as refused:
-        raise card_refused(refused.pg_code, refused.sentence) from None
+        return await _declined(call, refused)
     return success(annotated(call, payment))
 
 
@@ -134,16 +138,38 @@ async def pay_again(call: Call, request: PayAgain) -> Answer:
         raise NoBillingKey
     channel = next(each for each in channels if each.id == key.channel_id)
     opening = read_charge(call, request, merchant, channel)
-    payment = await pay_by_billing_key(call.gateway, opening, key, once=call.once)
+    try:
+        payment = await pay_by_billing_key(call.gateway, opening, key, once=call.once)
+    except PgRefused as refused:
+        return await _declined(call, refused)
     return success(annotated(call, payment))
 
 
-async def recall_once(call: Call, request: Charge, imp_uid: str) -> Answer:
-    """What became of the payment that a repeated onetime began."""
+async def recall_charge(call: Call, request: Charge, imp_uid: str) -> Answer:
+    """What became of the payment that a repeated charge began."""
     try:
         return await recall_payment(call, request, imp_uid)
     except PgRefused as refused:
-        raise card_refused(refused.pg_code, refused.sentence) from None
+        return await _declined(call, refused)
+
+
+async def _declined(call: Call, refused: PgRefused) -> Answer:
+    """The answer to a charge that was refused: when the card company judged it, `code` 0 and the failed payment.
+
+    i'mport's sample of `again` reads `code` first ("the card company was reached"), then `status`. With `code` -1 and
+    null is answered a card that was written wrongly, as its clients' tests show, and a PG that was not asked; with
+    `answer_declined` off everything is (unknowns A17).
+    """
+    assert refused.imp_uid is not None, "a charge that was refused leaves a payment behind"
+    payment = await payment_of(call, refused.imp_uid)
+    async with call.gateway.store.direct() as session:
+        channel = await session.channels.get(payment.channel_id)
+    assert channel is not None, "channels are never deleted"
+    if refused.pg_code in call.gateway.connector_of(channel).wrong_card:
+        raise card_refused(refused.pg_code, refused.sentence)
+    if refused.pg_code in NOT_ASKED or not call.gateway.answer_declined:
+        raise refused
+    return success(annotated(call, payment))
 
 
 def read_card(request: PayOnce | NewCustomer) -> CardNumber:
@@ -221,7 +247,7 @@ OPERATIONS = (
         "비인증 결제(카드번호)",
         "subscribe",
         pay_once,
-        recall=recall_once,
+        recall=recall_charge,
         answer=PaymentAnnotation,
         english="Charge a card by its number, and keep it under a customer_uid if one is given",
     ),
@@ -232,7 +258,7 @@ OPERATIONS = (
         "비인증 결제(빌링키)",
         "subscribe",
         pay_again,
-        recall=recall_payment,
+        recall=recall_charge,
         answer=PaymentAnnotation,
         english="Charge a customer's card by its billing key",
     ),
@@ -243,7 +269,7 @@ OPERATIONS = (
         "비인증 결제(해외카드, 이전 경로)",
         "subscribe",
         pay_once,
-        recall=recall_once,
+        recall=recall_charge,
         answer=PaymentAnnotation,
         english="The old path of onetime for cards from abroad",
     ),

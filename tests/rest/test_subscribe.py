@@ -21,12 +21,22 @@ async def keep_card(desk: Desk, customer_uid: str = "gildong", **changes: Any) -
     return await desk.ask("POST", f"/subscribe/customers/{customer_uid}", json={**CARD, **changes})
 
 
-async def once(desk: Desk, merchant_uid: str = "order_1", **changes: Any) -> Answered:
+async def once(
+    desk: Desk,
+    merchant_uid: str = "order_1",
+    headers: dict[str, str] | None = None,
+    **changes: Any,
+) -> Answered:
     fields = {"merchant_uid": merchant_uid, "amount": 1004, "name": "당근 10kg", **CARD, **changes}
-    return await desk.ask("POST", "/subscribe/payments/onetime", json=fields)
+    return await desk.ask("POST", "/subscribe/payments/onetime", json=fields, headers=headers)
 
 
-async def again(desk: Desk, merchant_uid: str = "order_2", **changes: Any) -> Answered:
+async def again(
+    desk: Desk,
+    merchant_uid: str = "order_2",
+    headers: dict[str, str] | None = None,
+    **changes: Any,
+) -> Answered:
     fields = {
         "customer_uid": "gildong",
         "merchant_uid": merchant_uid,
@@ -34,7 +44,7 @@ async def again(desk: Desk, merchant_uid: str = "order_2", **changes: Any) -> An
         "name": "당근 10kg",
         **changes,
     }
-    return await desk.ask("POST", "/subscribe/payments/again", json=fields)
+    return await desk.ask("POST", "/subscribe/payments/again", json=fields, headers=headers)
 
 
 @pytest.mark.operation("POST /subscribe/payments/onetime")
@@ -151,11 +161,9 @@ async def test_php_clients_pay_with_forms_and_trailing_slashes(desk_with_pg: Des
         ({"expiry": "2031-01"}, "[F114]유효기간 오류"),
         ({"cvc": "999"}, "[F115]CVC 오류"),
         ({"pwd_2digit": "99"}, "[F116]비밀번호 오류"),
-        ({"card_number": "4518429000000016"}, "한도초과"),
-        ({"amount": 900_002}, "잔액부족"),
     ],
 )
-async def test_a_card_that_is_refused_pays_nothing(
+async def test_a_card_that_is_written_wrongly_pays_nothing(
     desk_with_pg: Desk, change: dict[str, Any], words: str
 ) -> None:
     desk = desk_with_pg
@@ -165,6 +173,39 @@ async def test_a_card_that_is_refused_pays_nothing(
     # A refused attempt is kept, and told by nobody (unknowns A17); what is no card at all is none.
     assert await tries(desk, "refused") == ([] if words == BAD_NUMBER else ["failed"])
     assert (await desk.ask("GET", "/subscribe/customers/gildong")).verdict == no_customer("gildong")
+
+
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"card_number": "4518429000000016"}, "한도초과"), ({"amount": 900_002}, "잔액부족")],
+)
+async def test_a_charge_that_the_card_company_declines_is_answered_as_the_house_reads_v1(
+    desk_with_pg: Desk, change: dict[str, Any], words: str, answered: bool
+) -> None:
+    """i'mport's sample: `code` 0, and `status` tells; the other reading: `code` -1 and null."""
+    desk = desk_with_pg
+    desk.gateway.answer_declined = answered
+    card = {name: value for name, value in change.items() if name == "card_number"}
+    amount = {name: value for name, value in change.items() if name == "amount"}
+    await keep_card(desk, **card)
+    charges = [
+        (once, "by_number", {"customer_uid": "nobody", **change}),
+        (again, "by_key", amount),
+    ]
+    for charge, order, asked in charges:
+        key = {"Idempotency-Key": order}
+        first = await charge(desk, order, headers=key, **asked)
+        repeated = await charge(desk, order, headers=key, **asked)
+        assert repeated.raw == first.raw
+        if answered:
+            assert first.verdict == (200, 0, None)
+            assert (first.response["status"], first.response["fail_reason"]) == ("failed", words)
+            assert (first.response["paid_at"], first.response["merchant_uid"]) == (0, order)
+        else:
+            assert (first.verdict, first.response) == ((200, -1, words), None)
+        assert await tries(desk, order) == ["failed"]
+    assert (await desk.ask("GET", "/subscribe/customers/nobody")).verdict == no_customer("nobody")
 
 
 @pytest.mark.parametrize("number", ["4092-0230-1234-1234", "1234123412341234", "x"])

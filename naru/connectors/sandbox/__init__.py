@@ -28,6 +28,7 @@ class Sandbox(
     """The sandbox PG. Everything can be looked up and undone, as with the best of PGs."""
 
     can = frozenset(Can)
+    wrong_card = frozenset(["F113", "F114", "F115", "F116"])
     auth_token_seconds = 600
 
 

@@ -105,7 +105,8 @@ def pay_by_card(
 ) -> Call[Payment]:
     """Charge a card by its number, without a window; with `customer_uid` the card is kept, too.
 
-    Raises Refused with the PG's words. After Unavailable with `may_have_happened` look with
+    Judge by the payment's `status`: a card that its company declines is answered, `failed` with its
+    `fail_reason`. Raises Refused with the PG's words for a card that is written wrongly. After Unavailable with `may_have_happened` look with
     `find_payment(merchant_uid)` before asking again: one order is never paid twice, but yours to see.
     """
     own = {

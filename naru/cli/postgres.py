@@ -47,7 +47,10 @@ _SETTINGS = {
     "max_connections": "100",
 }
 _DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
-_FORGETFUL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+_FORGETFUL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"} | {
+    # One server for all houses of a run of tests, several of which stand until its end.
+    "max_connections": "400",
+}
 
 
 class PostgresError(CliError):

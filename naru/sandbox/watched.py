@@ -13,7 +13,23 @@ from pathlib import Path
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_MONEY = ("/v1/approvals", "/v1/cancels", "/v1/virtual-accounts")
+# What moves money, or promises something: each question of these has a number of its member.
+_NUMBERED = (
+    "/v1/approvals",
+    "/v1/barcodes",
+    "/v1/billing-keys",
+    "/v1/cancels",
+    "/v1/cash-receipts",
+    "/v1/certification-codes",
+    "/v1/certifications/",
+    "/v1/charges",
+    "/v1/escrow/",
+    "/v1/mall/acts",
+    "/v1/partner-slips",
+    "/v1/points/payments",
+    "/v1/quick/",
+    "/v1/virtual-accounts",
+)
 
 
 class _Numbers(msgspec.Struct):
@@ -21,13 +37,16 @@ class _Numbers(msgspec.Struct):
 
     order_no: str | None = None
     cancel_no: str | None = None
+    key_no: str | None = None
+    number: str | None = None
 
 
 class RequestLog:
-    """Writes a line of JSON for every question about money, before it is looked at.
+    """Writes a line of JSON for every question that moves money or promises, before it is looked at.
 
-    `at` (UNIX seconds with a fraction), `mid`, `method`, `path`, `order_no`, `cancel_no`. A line
-    is handed to the kernel whole, so it survives this process; signatures are not checked yet.
+    `at` (UNIX seconds with a fraction), `mid`, `method`, `path`, `order_no`, `cancel_no`, and
+    `number`, that of any other question. A line is handed to the kernel whole, so it survives this
+    process; signatures are not checked yet.
     """
 
     def __init__(self, app: ASGIApp, path: Path) -> None:
@@ -38,7 +57,7 @@ class RequestLog:
         if (
             scope["type"] != "http"
             or scope["method"] == "GET"
-            or not scope["path"].startswith(_MONEY)
+            or not scope["path"].startswith(_NUMBERED)
         ):
             await self._app(scope, receive, send)
             return
@@ -68,6 +87,7 @@ class RequestLog:
             "path": scope["path"],
             "order_no": numbers.order_no,
             "cancel_no": numbers.cancel_no,
+            "number": numbers.number or numbers.key_no,
         }
         os.write(self._file, msgspec.json.encode(line) + b"\n")
 

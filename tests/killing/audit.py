@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,22 +10,28 @@ from typing import Any
 
 import asyncpg
 
-from tests.killing.house import House
+from tests.killing.companies import (
+    Companies,
+    Finding,
+    compare_companies,
+    count_companies,
+    read_companies,
+    rows,
+)
+from tests.killing.house import JOURNALS, House
 from tests.killing.load import PAID, Book
 
 # The names of a promise whose breaking is counted in the line of numbers, whatever else is found.
-COUNTED = ("acknowledged and lost", "orphan charges", "double charges", "not in the journal first")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A broken promise: the rule, and about what."""
-
-    rule: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.what}"
+# An order is asked about under the number of one of these.
+ORDERS = ("approve", "issue_account")
+COUNTED = (
+    "acknowledged and lost",
+    "promised and not done",
+    "orphan charges",
+    "double charges",
+    "receipts twice",
+    "not in the journal first",
+)
 
 
 @dataclass
@@ -43,14 +48,17 @@ class Books:
     intents: dict[tuple[str, str], float]  # (kind, number) -> committed at, UNIX seconds
     pg: list[dict[str, Any]]
     pg_deposits: list[dict[str, Any]]
+    pg_notices_of_goods: list[dict[str, Any]]
     requests: list[dict[str, Any]]
+    companies: Companies
 
 
 async def audit(house: House, told: Book) -> tuple[list[Finding], dict[str, int]]:
     """What is wrong, and how much there was to look at."""
-    books = await read(house)
+    books = await read(house, told)
     found = [
         *_money(books),
+        *compare_companies(books.companies),
         *_journal(books),
         *_history(books),
         *_acknowledged(books, told),
@@ -58,9 +66,9 @@ async def audit(house: House, told: Book) -> tuple[list[Finding], dict[str, int]
         *_differences(books, told),
         *(Finding("wrong at once", each) for each in told.wrong),
     ]
-    # The audit refuses guards that are not the house's own, and our spy is one.
+    # The audit refuses guards that are not the house's own, and our spies are some.
     connection = await asyncpg.connect(house.database.url)
-    await connection.execute("DROP TRIGGER IF EXISTS killing_note ON intents")
+    await connection.execute("DROP FUNCTION IF EXISTS killing.note CASCADE")
     await connection.close()
     status, said = await house.naru("audit")
     if status != 0:
@@ -72,13 +80,14 @@ async def audit(house: House, told: Book) -> tuple[list[Finding], dict[str, int]
         "cancels": len(books.cancellations),
         "deposits": len(books.deposits),
         "differences": len(books.differences),
+        **count_companies(books.companies),
         "acknowledged": len(told.told),
         **{rule: rules[rule] for rule in COUNTED},
     }
     return found, counts
 
 
-async def read(house: House) -> Books:
+async def read(house: House, told: Book) -> Books:
     """Read both sides. The PG's book is its file, which it alone writes."""
     connection = await asyncpg.connect(house.database.url)
     try:
@@ -94,10 +103,12 @@ async def read(house: House) -> Books:
             "SELECT kind, number, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at"
             " FROM killing.intents"
         )
+        companies = await read_companies(connection, house.ledger, told.promised)
     finally:
         await connection.close()
-    pg = _rows(house.ledger, "SELECT * FROM book ORDER BY seq")
-    notices = _rows(house.ledger, "SELECT * FROM notices")
+    pg = rows(house.ledger, "SELECT * FROM book ORDER BY seq")
+    # A notice without an amount tells of goods.
+    notices = rows(house.ledger, "SELECT * FROM notices")
     lines = house.requests.read_text().splitlines() if house.requests.exists() else []
     return Books(
         payments={row["pg_order_no"]: row for row in payments},
@@ -109,29 +120,22 @@ async def read(house: House) -> Books:
         differences=list(differences),
         intents={(row["kind"], row["number"]): row["at"] for row in intents},
         pg=pg,
-        pg_deposits=notices,
+        pg_deposits=[row for row in notices if row["amount"]],
+        pg_notices_of_goods=[row for row in notices if not row["amount"]],
         requests=[json.loads(line) for line in lines],
+        companies=companies,
     )
 
 
 def waiting_notices(ledger: Path) -> list[str]:
     """Notices that the PG has still to deliver."""
-    rows = _rows(ledger, "SELECT notice_id FROM notices WHERE state = 'waiting'")
-    return [row["notice_id"] for row in rows]
+    waiting = rows(ledger, "SELECT notice_id FROM notices WHERE state = 'waiting'")
+    return [row["notice_id"] for row in waiting]
 
 
 def cancels_seen(ledger: Path) -> set[str]:
     """The numbers of all cancels that ever reached the PG."""
-    return {row["cancel_no"] for row in _rows(ledger, "SELECT cancel_no FROM cancels")}
-
-
-def _rows(ledger: Path, sql: str) -> list[dict[str, Any]]:
-    file = sqlite3.connect(f"file:{ledger}?mode=ro", uri=True, timeout=20)
-    file.row_factory = sqlite3.Row
-    try:
-        return [dict(row) for row in file.execute(sql)]
-    finally:
-        file.close()
+    return {row["cancel_no"] for row in rows(ledger, "SELECT cancel_no FROM cancels")}
 
 
 def _money(books: Books) -> list[Finding]:
@@ -206,14 +210,15 @@ def _journal(books: Books) -> list[Finding]:
     found = []
     for request in books.requests:
         path = request["path"]
-        if path.endswith("/net-cancel") or request["method"] == "DELETE":
-            # An undoing speaks of an order whose approval was asked for in the journal.
-            number = path.split("/")[3]
-            kinds = ("approve", "issue_account")
-        elif path == "/v1/cancels":
+        if request["cancel_no"]:
             number, kinds = request["cancel_no"], ("cancel",)
+        elif request["number"]:
+            number, kinds = request["number"], (*JOURNALS, *ORDERS)
+        elif request["order_no"]:
+            number, kinds = request["order_no"], ORDERS
         else:
-            number, kinds = request["order_no"], ("approve", "issue_account")
+            # An undoing speaks of an order whose approval was asked for in the journal.
+            number, kinds = _of_path(path), (*JOURNALS, *ORDERS)
         committed = [
             books.intents[kind, number] for kind in kinds if (kind, number) in books.intents
         ]
@@ -223,6 +228,12 @@ def _journal(books: Books) -> list[Finding]:
             late = min(committed) - request["at"]
             found.append(Finding("not in the journal first", f"{path} {number}: {late:.4f} s late"))
     return found
+
+
+def _of_path(path: str) -> str:
+    """The number that stands in an address: the third word, or the one after a second noun."""
+    words = path.split("/")
+    return words[4] if path.startswith("/v1/mall/acts/") else words[3]
 
 
 def _differences(books: Books, told: Book) -> list[Finding]:
@@ -276,8 +287,14 @@ def _webhooks(books: Books, told: Book) -> list[Finding]:
     """P4, L2: what earns a webhook was delivered, first deliveries in order, one id for all of them."""
     found = []
     came: dict[str, list[Any]] = defaultdict(list)
+    of_goods = {webhook.imp_uid for webhook in told.webhooks if webhook.event}
     for webhook in told.webhooks:
-        came[webhook.imp_uid].append(webhook)
+        if not webhook.event:
+            came[webhook.imp_uid].append(webhook)
+    for notice in books.pg_notices_of_goods:
+        payment = books.payments[notice["order_no"]]
+        if payment["imp_uid"] not in of_goods:
+            found.append(Finding("webhook missing", f"{payment['imp_uid']}: of its goods"))
     for imp_uid, events in books.events.items():
         earned = {
             row["version"]

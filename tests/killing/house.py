@@ -41,14 +41,34 @@ AGAIN_SECONDS = 0.2
 START_SECONDS = 90.0
 SETTLE_SECONDS = 2.0
 
-# What the audit of P13 needs and a house does not: in which transaction each intent was written.
+# The tables whose rows are questions to a company, each with the number that the company is asked by.
+JOURNALS = (
+    "intents",
+    "billing_keys",
+    "cash_receipts",
+    "errands",
+    "quick_questions",
+    "order_acts",
+    "certifications",
+)
+# What the audit of P13 needs and a house does not: in which transaction each question was written.
+# The cancel of a receipt is a question of its own, with a number made of the receipt's.
 WATCH_INTENTS = """
 CREATE SCHEMA killing;
 CREATE TABLE killing.intents (kind text, number text);
 CREATE FUNCTION killing.note() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN INSERT INTO killing.intents VALUES (NEW.kind, NEW.number); RETURN NULL; END $$;
-CREATE TRIGGER killing_note AFTER INSERT ON intents FOR EACH ROW EXECUTE FUNCTION killing.note();
-"""
+BEGIN
+    INSERT INTO killing.intents VALUES (
+        CASE TG_TABLE_NAME WHEN 'intents' THEN to_jsonb(NEW) ->> 'kind' ELSE TG_TABLE_NAME END,
+        NEW.number || CASE TG_OP WHEN 'UPDATE' THEN '-' || (to_jsonb(NEW) ->> 'cancels') ELSE '' END);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER killing_revoked AFTER UPDATE ON cash_receipts FOR EACH ROW
+    WHEN (NEW.cancels > OLD.cancels) EXECUTE FUNCTION killing.note();
+""" + "".join(
+    f"CREATE TRIGGER killing_note AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION killing.note();\n"
+    for table in JOURNALS
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ async def _full(home: Path, seed: int, of_log: bool, planted: bool) -> Report:
             report.by["requests refused with 503"] = len(load.book.closed)
             report.storm_seconds = time.monotonic() - began
             report = await finish(house, load, report, time.monotonic(), 300.0)
-            books = await read(house)
+            books = await read(house, load.book)
             for cell, (rows, broken) in witness(books, load.book, full, room).items():
                 print(f"{cell}: {rows}")
                 report.findings += [Finding(cell, each) for each in broken]

@@ -7,6 +7,7 @@ clock twenty minutes behind: a comparison of the books looks at nothing younger 
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -39,6 +40,27 @@ def number_of(ledger: Path, merchant_uid: str) -> str | None:
             (merchant_uid,),
         ).fetchone()
     return None if row is None else str(row["number"])
+
+
+def order_of(ledger: Path, merchant_uid: str) -> str | None:
+    """The PG's order number of a merchant's order, as a page of the PG shows it to the buyer."""
+    with _book(ledger) as (file, _):
+        row = file.execute(
+            "SELECT order_no FROM orders WHERE announced ->> 'merchant_order_no' = ?",
+            (merchant_uid,),
+        ).fetchone()
+    return None if row is None else str(row["order_no"])
+
+
+def code_sent_to(ledger: Path, phone: str) -> str | None:
+    """The six digits that this phone was sent last; None before any came."""
+    with _book(ledger) as (file, _):
+        row = file.execute(
+            "SELECT text FROM inbox WHERE recipient = ? ORDER BY id DESC",
+            (f"{phone[:3]}-****-{phone[-4:]}",),
+        ).fetchone()
+    found = None if row is None else re.search(r"\[(\d{6})\]", row["text"])
+    return None if found is None else found[1]
 
 
 def approve_after_all(ledger: Path, merchant_uid: str) -> str | None:

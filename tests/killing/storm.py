@@ -17,15 +17,28 @@ import asyncpg
 from tests.killing.audit import Finding, audit, cancels_seen, waiting_notices
 from tests.killing.house import LOOK_SECONDS, Death, House, Program, open_house
 from tests.killing.load import GaveUp, Load
+from tests.killing.services import PG_PATHS, FullLoad
 
 # Where the worker passes; the gateway passes everywhere else.
-OF_WORKER = ("reconcile.", "webhook.")
+OF_WORKER = (
+    "reconcile.",
+    "schedule.before_commit",
+    "schedule.after_commit",
+    "schedule.before_fail",
+    "schedule.after_fail",
+    "webhook.",
+)
 # The worker compares books once a day. `naru books compare` is the same deed, asked for now.
 OF_BOOKS = "compare."
 BOOKS_AGAIN_SECONDS = 1.0
 # The sandbox PG's own points: its deed is on the disk, its answer is not sent.
 PG = "pg "
-PG_POINTS = ("pg /v1/approvals", "pg /v1/cancels", "pg /v1/virtual-accounts")
+PG_POINTS = (
+    "pg /v1/approvals",
+    "pg /v1/cancels",
+    "pg /v1/virtual-accounts",
+    *(f"pg {path}" for path in PG_PATHS),
+)
 # A webhook is sent in less; so long after its sender's death it is in nobody's hands.
 SENDING_SECONDS = 1.0
 # Nothing is measured for longer. L4 promises 30 s.
@@ -96,7 +109,7 @@ class Storm:
     """Kills and pauses in one house. `points` are names to die at, each as often as it is named."""
 
     def __init__(
-        self, house: House, load: Load, seed: int, *, kills: int, points: Sequence[str] = ()
+        self, house: House, load: FullLoad, seed: int, *, kills: int, points: Sequence[str] = ()
     ) -> None:
         self.report = Report(seed)
         self._house, self._load = house, load
@@ -298,12 +311,15 @@ async def ride(
 
     `each` is the number of gateways and of workers.
     """
-    load = Load(random.Random(seed + 1))
+    load = FullLoad(random.Random(seed + 1))
     async with (
         load.receive(),
         open_house(load.origin, tree=tree, home=home, gateways=each, workers=each) as house,
     ):
         load.ledger = house.ledger
+        load.channels = {
+            row["pg_code"]: row["channel_key"] for row in await house.look(CHANNELS) or ()
+        }
         storm = Storm(house, load, seed, kills=kills, points=points)
         stop = asyncio.Event()
         buying = asyncio.create_task(load.run(house.public, house.sandbox_url, rate, stop))
@@ -353,6 +369,7 @@ async def finish(
     return report
 
 
+CHANNELS = "SELECT pg_code, channel_key FROM channels"
 HELD = """
 SELECT id, fence FROM webhook_deliveries WHERE state = 'waiting' AND leased_until > now()
 """
@@ -367,7 +384,23 @@ UNION ALL SELECT 'payment', '', step, 'payment ' || imp_uid || ' is approving'
 UNION ALL SELECT 'webhook', '', state,
     'webhook of ' || imp_uid || ' (' || status || ') waits after ' || attempts || ' attempts'
     FROM webhook_deliveries WHERE state = 'waiting'
+UNION ALL SELECT 'key', number, state, 'key ' || number || ' is ' || state
+    FROM billing_keys WHERE state = 'asking' OR (state IN ('replaced', 'deleted') AND forgotten_at IS NULL)
+UNION ALL SELECT 'receipt', number, state, 'receipt ' || number || ' is ' || state
+    FROM cash_receipts WHERE state IN ('asking', 'cancelling')
+UNION ALL SELECT 'errand', number, state, kind || ' ' || number || ' is ' || state
+    FROM errands WHERE state = 'asking'
+UNION ALL SELECT 'schedule', number, state, 'schedule of ' || merchant_uid || ' is ' || state
+    FROM schedules WHERE state = 'scheduled'
+UNION ALL SELECT 'certification', number, stage, 'certification ' || imp_uid || ' is ' || stage
+    FROM certifications WHERE stage IN ('asking', 'waiting') AND promised_at IS NOT NULL
+UNION ALL SELECT 'act', imp_uid || ' ' || subject, state, act || ' of ' || subject || ' is ' || state
+    FROM order_acts WHERE state IN ('planned', 'asking')
+UNION ALL SELECT 'member', ' ' || member_id, state, kind || ' ' || member_id || ' is ' || state
+    FROM quick_questions WHERE state = 'asking'
 """
+# Nobody but its merchant asks about these again.
+OF_MERCHANT = ("act", "member")
 
 
 async def quiet(house: House, load: Load, seconds: float, *, hold: bool) -> tuple[list[str], int]:
@@ -393,6 +426,9 @@ async def quiet(house: House, load: Load, seconds: float, *, hold: bool) -> tupl
             ]
             held = len(unseen)
             found = [row["words"] for row in rows if row not in unseen]
+            for row in rows:
+                if row["kind"] in OF_MERCHANT and isinstance(load, FullLoad):
+                    await load.come_again(row["kind"], *row["number"].split(" ", 1))
             # The PG would try again after minutes; its staff need not wait.
             for notice_id in waiting_notices(house.ledger):
                 found.append(f"the PG has to deliver notice {notice_id}")

@@ -11,6 +11,7 @@ NaruError
  │   ├─ NoBillingKey · KeyInProgress · BadCard · NotSupported
  │   ├─ AlreadyScheduled · NothingScheduled · ScheduleEnded · NotRetryable
  │   ├─ PgBusy            so many calls to this PG wait that not one more is begun
+ │   ├─ TooManyAtOnce     so many calls about the same order or card wait already
  │   └─ PgRefused         the PG's own code and words, passed on unprocessed
  ├─ OutcomeUnknown      the PG was asked and nobody here knows what it did; the worker will find out
  ├─ AnswerMismatch      the PG spoke of something else: stop, keep the evidence, tell staff
@@ -215,6 +216,12 @@ class PgBusy(Refused):
     sentence = "PG사가 응답하지 않아 지금은 결제를 진행할 수 없습니다. 결제되지 않았으니 잠시 후 다시 시도해주세요."
 
 
+class TooManyAtOnce(Refused):
+    """So many calls about the same order or card wait already that one more learns nothing. Nothing moved."""
+
+    sentence = "같은 요청이 너무 많이 처리되고 있습니다. 잠시 후 결제 상태를 조회해주세요."
+
+
 class PgRefused(Refused):
     """The PG said no; its code and words are passed on unprocessed (requirement, last hint)."""
 
@@ -223,6 +230,7 @@ class PgRefused(Refused):
     def __init__(self, pg_code: str, words: str, imp_uid: str | None = None) -> None:
         super().__init__(words)
         self.pg_code = pg_code
+        self.imp_uid = imp_uid  # of the failed payment that the refusal leaves behind, if it does
 
 
 class OutcomeUnknown(NaruError):
@@ -230,7 +238,6 @@ class OutcomeUnknown(NaruError):
 
     sentence = "PG사의 처리 결과를 확인하고 있습니다. 다시 요청하지 마시고 잠시 후 결제 상태를 조회해주세요."
 
-        self.imp_uid = imp_uid  # of the failed payment that the refusal leaves behind, if it does
     def __init__(self, sentence: str | None = None) -> None:
         if sentence is not None:
             self.sentence = sentence

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 
@@ -25,10 +24,8 @@ from naru.payments.claim import Bind, Moment, claim, moment, still_ours
 from naru.payments.gateway import Gateway
 from naru.payments.settle import settle_approval
 from naru.payments.start import Opening, start
+from naru.payments.turns import looks
 
-# As long as another charge of the same order may take; whoever asks twice hears how the first ended.
-WAIT_FOR_OTHERS_SECONDS = 12.0
-LOOK_AGAIN_SECONDS = 0.05
 INSTALLMENTS_FROM_MINOR = 50_000
 INSTALLMENT_MONTHS_MAX = 60
 
@@ -48,11 +45,25 @@ async def charge(
 
     Raises what `start` raises; PgRefused with the PG's words, when a failed payment is left behind;
     Superseded; OutcomeUnknown when the PG did not answer: the worker finds out, and the order takes
-    no second payment meanwhile. `bind` as in `claim`; what it raises is raised, and nothing was asked.
+    no second payment meanwhile; TooManyAtOnce when a hundred ask for this order already. `bind` as in
+    `claim`; what it raises is raised, and nothing was asked.
     """
     if not opening.amount:
         raise BadAmount
-    await _wait_for_others(gateway, opening)
+    async with gateway.turns.take("order", opening.merchant.id, opening.merchant_uid):
+        await _wait_for_others(gateway, opening)
+        return await _charge(gateway, opening, ask, keep_card=keep_card, once=once, bind=bind)
+
+
+async def _charge(
+    gateway: Gateway,
+    opening: Opening,
+    ask: Ask,
+    *,
+    keep_card: bool,
+    once: Once | None,
+    bind: Bind | None,
+) -> Payment:
     payment, _ = await start(gateway, opening)
     before = moment(gateway)
     try:
@@ -138,22 +149,20 @@ def installment_months(opening: Opening) -> int:
 
 
 async def _wait_for_others(gateway: Gateway, opening: Opening) -> None:
-    """Somebody charges this order already: how that ends decides what may be done.
+    """Another process charges this order already: how that ends decides what may be done.
 
     Raises AlreadyPaid, and OutcomeUnknown while nobody knows.
     """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + WAIT_FOR_OTHERS_SECONDS
-    while True:
+    async for _ in looks():
         async with gateway.store.direct() as session:
             taken = await session.payments.taken(opening.merchant.id, opening.merchant_uid)
         if taken is None:
             return
         if taken is not Step.APPROVING:
             raise AlreadyPaid
-        if loop.time() > deadline or await _is_in_doubt(gateway, opening):
-            raise OutcomeUnknown
-        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        if await _is_in_doubt(gateway, opening):
+            break
+    raise OutcomeUnknown
 
 
 async def _is_in_doubt(gateway: Gateway, opening: Opening) -> bool:

@@ -14,6 +14,7 @@ from naru.domain.ids import Ids, RandomIds
 from naru.domain.payment import Payment, Status
 from naru.domain.payment import public_status as _public_status
 from naru.payments.pg_load import PgLoad
+from naru.payments.turns import Turns
 from naru.store import Store
 from naru.wire import Wire
 
@@ -37,10 +38,11 @@ class Gateway:
     partial_cancel_status: Status = Status.CANCELLED
     close_expired_accounts: bool = False
     api_account_webhook: bool = True
-    # Where operators are told of new tasks; its query may hold a secret.
     answer_declined: bool = True
+    # Where operators are told of new tasks; its query may hold a secret.
     alert_url: str | None = field(default=None, repr=False)
     pg_load: PgLoad = field(default_factory=PgLoad)
+    turns: Turns = field(default_factory=Turns)
     _connectors: dict[str, Connector] = field(default_factory=dict, repr=False)
 
     def connector_of(self, channel: Channel) -> Connector:

@@ -6,7 +6,6 @@ is open during the call, and an answer that never came is found out by that numb
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import datetime, timedelta
 
@@ -30,13 +29,11 @@ from naru.domain.points import reach
 from naru.domain.text import is_storable
 from naru.payments.claim import FIRST_LOOK, Moment, moment
 from naru.payments.gateway import Gateway
+from naru.payments.turns import looks
 
 log = logging.getLogger("naru.payments")
 
 UNSUPPORTED = "API 빌링키 발급을 지원하지 않는 PG사입니다."
-# Longer than one call to a PG.
-WAIT_FOR_OTHERS_SECONDS = 12.0
-LOOK_AGAIN_SECONDS = 0.05
 AFTER_A_DOUBT = timedelta(seconds=5)
 
 
@@ -70,10 +67,27 @@ async def issue_billing_key(
     if not gateway.pg_load.has_room(channel.id):
         raise PgBusy
 
-    asked = await _ask_first(gateway, channel, customer_uid, card, customer, customer_id, once)
-    if isinstance(asked, BillingKey):
-        return asked
-    key, before = asked
+    came = gateway.now()
+    async with gateway.turns.take("key", merchant.id, customer_uid):
+        asked = await _ask_first(
+            gateway, channel, customer_uid, card, customer, customer_id, once, came
+        )
+        if isinstance(asked, BillingKey):
+            return asked
+        return await _issue(gateway, merchant, channel, customer_uid, card, customer, *asked)
+
+
+async def _issue(
+    gateway: Gateway,
+    merchant: Merchant,
+    channel: Channel,
+    customer_uid: str,
+    card: CardNumber,
+    customer: Buyer,
+    key: BillingKey,
+    before: Moment,
+) -> BillingKey:
+    connector = gateway.connector_of(channel)
     order = KeyOrder(key.number, customer_uid, merchant.name, customer)
     outcome: KeyOutcome
     if not await _still_ours(gateway, key, before):
@@ -128,13 +142,11 @@ async def _ask_first(
     customer: Buyer,
     customer_id: str | None,
     once: Once | None,
+    came: datetime,
 ) -> tuple[BillingKey, Moment] | BillingKey:
     """Commit the question. While another one is open: wait, and take its answer if it is of this card."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + WAIT_FOR_OTHERS_SECONDS
     merchant_id, number = channel.merchant_id, gateway.ids.pg_order_no()
-    came = gateway.now()
-    while True:
+    async for _ in looks():
         before = moment(gateway)
         try:
             async with gateway.store.begin() as tx:
@@ -155,14 +167,12 @@ async def _ask_first(
             reach("key.after_ask")
             return key, before
         except KeyInProgress:
-            pass
-        if loop.time() > deadline:
-            async with gateway.store.direct() as session:
-                first = await session.billing_keys.asking(merchant_id, customer_uid)
-                if first is not None:
-                    await session.billing_keys.hasten(first.number, gateway.now())
-            raise KeyInProgress
-        await _ended(gateway, merchant_id, customer_uid, deadline)
+            continue
+    async with gateway.store.direct() as session:
+        first = await session.billing_keys.asking(merchant_id, customer_uid)
+        if first is not None:
+            await session.billing_keys.hasten(first.number, gateway.now())
+    raise KeyInProgress
 
 
 def _answers(key: BillingKey, channel: Channel, card: CardNumber, came: datetime) -> bool:
@@ -174,16 +184,6 @@ def _answers(key: BillingKey, channel: Channel, card: CardNumber, came: datetime
         and key.card is not None
         and card.may_be(key.card.number)
     )
-
-
-async def _ended(gateway: Gateway, merchant_id: int, customer_uid: str, deadline: float) -> None:
-    """Wait until no question about this customer is open, or the deadline is over."""
-    loop = asyncio.get_running_loop()
-    while loop.time() <= deadline:
-        async with gateway.store.direct() as session:
-            if await session.billing_keys.asking(merchant_id, customer_uid) is None:
-                return
-        await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
 
 async def _still_ours(gateway: Gateway, key: BillingKey, since: Moment) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +24,7 @@ from naru.domain.money import Money
 from naru.domain.payment import Payment, Step, Surface
 from naru.domain.point_account import PointAccount
 from naru.domain.prepared import Prepared
-from naru.payments import charge
+from naru.payments import turns
 from naru.payments.cancel import cancel
 from naru.payments.compare_books import compare_books
 from naru.payments.delete_billing_key import delete_billing_key
@@ -144,7 +144,7 @@ async def held(charging: Charging, order: str, monkeypatch: pytest.MonkeyPatch) 
     payment = await only_payment(charging.house, order)
     assert payment.step is Step.APPROVING
     with monkeypatch.context() as patch:
-        patch.setattr(charge, "WAIT_FOR_OTHERS_SECONDS", 0.0)
+        patch.setattr(turns, "WAIT_SECONDS", 0.0)
         with pytest.raises(OutcomeUnknown):
             await charging(order)
     with pytest.raises(AlreadyPaid):
@@ -295,9 +295,12 @@ async def test_a_charge_whose_question_or_answer_was_lost(
 
 
 async def charges_at_once(charging: Charging, pg: StandInPg) -> tuple[int, list[object]]:
-    """How often the PG took the money, and what the callers heard."""
+    """How often the PG took the money, and what the callers heard. Half of them ask other processes."""
+    here = charging.house.gateway
+    others = [replace(here, turns=turns.Turns()) for _ in range(AT_ONCE // 2)]
     heard = await asyncio.gather(
-        *(charging("at once") for _ in range(AT_ONCE)), return_exceptions=True
+        *(charging("at once", gateway=each) for each in (*[here] * (AT_ONCE // 2), *others)),
+        return_exceptions=True,
     )
     return sum(row["kind"] == "charge" for row in pg.book), heard
 

@@ -23,7 +23,7 @@ from naru.domain.errors import (
     TestChannelRefused,
 )
 from naru.domain.payment import Buyer
-from naru.payments import issue_billing_key as issuing
+from naru.payments import turns
 from naru.payments.delete_billing_key import delete_billing_key
 from naru.payments.gateway import Gateway
 from naru.payments.issue_billing_key import issue_billing_key
@@ -123,7 +123,7 @@ async def held(house: House, monkeypatch: pytest.MonkeyPatch) -> BillingKey:
     """Nobody knows: there is no key to charge yet, and no second question is put."""
     key = await asked(house)
     with monkeypatch.context() as patch:
-        patch.setattr(issuing, "WAIT_FOR_OTHERS_SECONDS", 0.0)
+        patch.setattr(turns, "WAIT_SECONDS", 0.0)
         with pytest.raises(KeyInProgress):
             await issue(house)
     return key
@@ -258,8 +258,13 @@ async def test_a_key_whose_answer_was_lost_is_found(
 
 
 async def asked_at_once(house: House, pg: StandInPg) -> tuple[int, list[object]]:
-    before = pg.count("billing_keys")
-    heard = await asyncio.gather(*(issue(house) for _ in range(AT_ONCE)), return_exceptions=True)
+    """How often the PG was asked, and what the callers heard. Half of them ask other processes."""
+    before, here = pg.count("billing_keys"), house.gateway
+    others = [replace(here, turns=turns.Turns()) for _ in range(AT_ONCE // 2)]
+    heard = await asyncio.gather(
+        *(issue(house, gateway=each) for each in (*[here] * (AT_ONCE // 2), *others)),
+        return_exceptions=True,
+    )
     return pg.count("billing_keys") - before, heard
 
 

@@ -1355,6 +1355,7 @@ KEPT = (
 
 _CHARGE, _ISSUE = "naru/payments/charge.py", "naru/payments/issue_billing_key.py"
 CHARGE, KEY = "tests/payments/test_faults_charge.py", "tests/payments/test_faults_key.py"
+TURNS = "tests/payments/test_turns.py"
 WINDOW_KEEPS = "tests/payments/test_window_keeps_card.py"
 
 KEYS = (
@@ -1383,6 +1384,14 @@ KEYS = (
         f"{CHARGE}::test_a_charge_whose_question_or_answer_was_lost",
     ),
     Planted(
+        "everybody who charges an order looks for themselves whether it is charged already",
+        "L7",
+        _CHARGE,
+        '    async with gateway.turns.take("order", opening.merchant.id, opening.merchant_uid):\n',
+        "    if True:\n",
+        f"{TURNS}::test_a_flood_about_one_order_waits_without_asking_the_database",
+    ),
+    Planted(
         "a key of another merchant is charged",
         "P10",
         "naru/payments/pay_by_billing_key.py",
@@ -1402,9 +1411,9 @@ KEYS = (
         "the PG is asked for a key before the question is written",
         "P13",
         _ISSUE,
-        "    asked = await _ask_first(",
-        '    await connector.issue_key(channel, KeyOrder("n00000000", customer_uid, ""), card)\n'
-        "    asked = await _ask_first(",
+        "        asked = await _ask_first(",
+        '        await connector.issue_key(channel, KeyOrder("n00000000", customer_uid, ""), card)\n'
+        "        asked = await _ask_first(",
         f"{KEY}::test_a_question_that_was_not_committed_when_we_died_never_was",
     ),
     Planted(

@@ -15,6 +15,7 @@ from naru.connectors.sandbox import Sandbox
 from naru.domain.ids import MerchantUid
 from naru.domain.outcome import Undone
 from naru.domain.payment import Payment, Step
+from naru.payments import charge
 from naru.payments.gateway import Gateway
 from naru.payments.reconcile import reconcile
 from naru.payments.turns import Turns
@@ -133,8 +134,11 @@ async def test_sixty_four_charges_of_one_order_by_its_key_are_one_charge(
 async def test_control_without_the_index_the_key_is_charged_again(
     broken: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # In one process they would wait for each other; here everybody is at it, as 64 processes are.
+    async def impatient(*_: object) -> None:
+        """As 64 processes that look in the same moment."""
+
     monkeypatch.setattr(Turns, "take", lambda *_: nullcontext())
+    monkeypatch.setattr(charge, "_wait_for_others", impatient)
     await broken.rows("DROP INDEX one_approval_per_order")
     charges, heard = await _charges(broken)
     print(f"\none order by its key: 1 charge with the index, {charges} without")

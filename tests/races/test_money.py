@@ -134,8 +134,11 @@ async def test_sixty_four_charges_of_one_order_by_its_key_are_one_charge(
 async def test_control_without_the_index_the_key_is_charged_again(
     broken: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    everybody = asyncio.Barrier(CROWD)
+
     async def impatient(*_: object) -> None:
-        """As 64 processes that look in the same moment."""
+        """As 64 processes that look in the same moment, and nobody charges yet."""
+        await everybody.wait()
 
     monkeypatch.setattr(Turns, "take", lambda *_: nullcontext())
     monkeypatch.setattr(charge, "_wait_for_others", impatient)

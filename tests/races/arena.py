@@ -219,14 +219,19 @@ async def _elsewhere(dsn: str) -> AsyncIterator[tuple[str, str]]:
 
 
 @asynccontextmanager
-async def open_arena(dsn: str, *, processes: bool = False) -> AsyncIterator[Arena]:
-    """Two gateways on this (migrated) database, signed in at; closed at the end."""
+async def open_arena(
+    dsn: str, *, processes: bool = False, pg_url: str | None = None
+) -> AsyncIterator[Arena]:
+    """Two gateways on this (migrated) database, signed in at; closed at the end.
+
+    Their merchant's channel is at the stand-in PG, or at this address.
+    """
     number = next(_NUMBERS)
     key, secret = f"race-key-{number}", f"race-secret-{number}"
     root_key = PROCESS_SECRET.encode() if processes else ROOT_KEY
     async with (
         standing_in() as pg,
-        open_house(dsn, pg.url, secret=SECRET, root_key=root_key) as house,
+        open_house(dsn, pg_url or pg.url, secret=SECRET, root_key=root_key) as house,
         (_elsewhere if processes else _here)(dsn) as addresses,
         # A server may hang up on an idle line in the moment in which a question leaves on it.
         aiohttp.ClientSession(

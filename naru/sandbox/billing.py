@@ -7,7 +7,6 @@ with the same content gets the same answer, with other content CONFLICT.
 from __future__ import annotations
 
 import hmac
-import secrets
 from typing import Annotated, Any
 
 import msgspec
@@ -19,18 +18,7 @@ from naru.sandbox import cards, keys, magic, mpi
 from naru.sandbox import wire as w
 from naru.sandbox.door import Refusal, bad_request
 from naru.sandbox.ledger import Book, Row
-from naru.sandbox.orders import (
-    Amount,
-    Announcement,
-    Buyer,
-    Currency,
-    LongText,
-    Means,
-    Months,
-    OrderNo,
-    ShortText,
-    Word,
-)
+from naru.sandbox.orders import Means, Months, Order, OrderAsk, OrderNo, ShortText
 from naru.sandbox.vault import Vault
 
 Answer = dict[str, Any]
@@ -58,25 +46,16 @@ class KeyAsk(msgspec.Struct, frozen=True):
     test: bool = True
 
 
-class ChargeAsk(msgspec.Struct, frozen=True, kw_only=True):
+class ChargeAsk(OrderAsk, frozen=True, kw_only=True):
     """The body of `POST /v1/charges`: one of `billing_key` and `card`."""
 
-    order_no: OrderNo
-    amount: Amount
-    currency: Currency
     tax_free: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] = 0
-    item_name: LongText
-    merchant_name: LongText
-    merchant_order_no: LongText
-    profile: Word
-    buyer: Buyer | None = None
     installment_months: Months = 0
     interest_free: bool = False
     use_card_point: bool = False
     keep_card: bool = False
     billing_key: Annotated[str, Meta(max_length=200)] | None = None
     card: KeyIn | None = None
-    test: bool = True
 
 
 # What a card is
@@ -202,40 +181,31 @@ def _charge(
     now: int,
 ) -> Answer | magic.Manner:
     """Deed: take the money at once. As with a window's approval, bad manners are an answer first."""
-    if book.tombstone(mid, ask.order_no) is not None:
-        return w.declined(ask.order_no, "NET_CANCELLED", "망취소된 주문입니다.")
     means = _means(book, vault, mid, ask, now)
     brought = keys.scenario_of(means) if isinstance(means, Means) else None
     scenario = magic.scenario_of(brought, ask.amount)
     wanted = magic.manner_at(scenario, "approval")
-    if manner == magic.PLAIN != wanted:
+    if manner == magic.PLAIN != wanted and book.tombstone(mid, ask.order_no) is None:
         return wanted
-    # What was asked holds a card or a key: only who has the pepper can guess at it.
-    content = vault.mac("charge", w.fingerprint(ask)).hex()
-    earlier = book.approval(mid, ask.order_no)
-    if earlier is not None:
-        return w.same_answer(earlier, content)
-    announced = msgspec.json.encode(_announcement(ask, means)).decode()
-    if not book.add_order(mid, ask.order_no, secrets.token_urlsafe(16), announced, now, now):
-        raise Refusal(409, "CONFLICT", "this order number was announced with other content")
-    order = book.order(mid, ask.order_no)
-    assert order is not None
-    if brought is not None:
-        book.choose_scenario(order, brought)
-    refusal = means if isinstance(means, tuple) else magic.refusal_at(scenario, "approval")
-    if refusal is not None:
-        answer = w.declined(ask.order_no, *refusal)
-        book.advance(order, ("registered",), "declined", answer["code"], answer["message"])
-    else:
+
+    def look() -> tuple[str, str] | None:
+        return means if isinstance(means, tuple) else magic.refusal_at(scenario, "approval")
+
+    def take(order: Order) -> Answer:
         assert isinstance(means, Means)
-        book.authenticate(order, means, None, now, now)
-        order = book.order(mid, ask.order_no)
-        assert order is not None
+        order = w.authenticated(book, order, means, now, brought)
         answer = w.take_money(book, address, order, order.amount + manner.amount_off, now)
         w.keep_card(book, vault, order, answer, now)
         book.advance(order, ("authenticated",), "approved", "", "")
-    book.keep_approval(mid, ask.order_no, content, answer, now)
-    return answer
+        return answer
+
+    method = "card"
+    if isinstance(means, Means) and not means.issuer_code:
+        method = means.wallet or "phone"
+    announced = ask.announcement(method, tax_free=ask.tax_free, keep_card=ask.keep_card)
+    # What was asked holds a card or a key: only who has the pepper can guess at it.
+    content = vault.mac("charge", w.fingerprint(ask)).hex()
+    return w.answer_order(book, mid, announced, content, look, take, now)
 
 
 def _means(book: Book, vault: Vault, mid: str, ask: ChargeAsk, now: int) -> Means | tuple[str, str]:
@@ -249,25 +219,6 @@ def _means(book: Book, vault: Vault, mid: str, ask: ChargeAsk, now: int) -> Mean
     if isinstance(card, cards.Card):
         return mpi.means_of(card, ask.installment_months)
     return magic.BAD_NUMBER_CHARGED if card == magic.BAD_NUMBER else card
-
-
-def _announcement(ask: ChargeAsk, means: Means | tuple[str, str]) -> Announcement:
-    return Announcement(
-        order_no=ask.order_no,
-        amount=ask.amount,
-        currency=ask.currency,
-        tax_free=ask.tax_free,
-        item_name=ask.item_name,
-        merchant_name=ask.merchant_name,
-        merchant_order_no=ask.merchant_order_no,
-        pay_method="card"
-        if isinstance(means, tuple) or means.issuer_code
-        else means.wallet or "phone",
-        profile=ask.profile,
-        buyer=ask.buyer,
-        keep_card=ask.keep_card,
-        test=ask.test,
-    )
 
 
 ROUTES = [

@@ -22,19 +22,7 @@ from naru.sandbox import wire as w
 from naru.sandbox.company import Company, company_of
 from naru.sandbox.door import Refusal, json_response, read_page_json, render
 from naru.sandbox.ledger import Book, Row
-from naru.sandbox.orders import (
-    Amount,
-    Announcement,
-    Buyer,
-    Currency,
-    LongText,
-    Means,
-    Order,
-    OrderNo,
-    Time,
-    Url,
-    Word,
-)
+from naru.sandbox.orders import Means, Order, OrderAsk, Time
 
 STORE = "CVS"
 STORE_NAME = "편의점"
@@ -44,22 +32,12 @@ ANSWER_SECONDS_MAX = 12
 Barcode = Annotated[str, Meta(pattern=r"^[0-9]{6,30}\Z")]
 
 
-class BarcodeAsk(msgspec.Struct, frozen=True, kw_only=True):
+class BarcodeAsk(OrderAsk, frozen=True, kw_only=True):
     """The body of `POST /v1/barcodes`. Without a barcode one is made; without `due` ours holds."""
 
-    order_no: OrderNo
-    amount: Amount
-    currency: Currency
     barcode: Barcode | None = None
     due: Time | None = None
     ask_before: bool = False
-    item_name: LongText
-    merchant_name: LongText
-    merchant_order_no: LongText
-    profile: Word
-    notice_url: Url | None = None
-    buyer: Buyer | None = None
-    test: bool = True
 
 
 # The members' side
@@ -71,41 +49,27 @@ async def issue(call: w.Call) -> w.Answer:
 
 
 def _issue(book: Book, mid: str, ask: BarcodeAsk, now: int) -> w.Answer:
-    """Deed: the one answer to this order number; asked again, it is read back."""
-    if book.tombstone(mid, ask.order_no) is not None:
-        return w.declined(ask.order_no, "NET_CANCELLED", "망취소된 주문입니다.")
-    content = w.fingerprint(ask)
-    earlier = book.approval(mid, ask.order_no)
-    if earlier is not None:
-        return w.same_answer(earlier, content)
+    """Deed: the one answer to this order number."""
     due = ask.due or virtual_account.default_due(now)
-    announced = Announcement(
-        order_no=ask.order_no,
-        amount=ask.amount,
-        currency=ask.currency,
-        item_name=ask.item_name,
-        merchant_name=ask.merchant_name,
-        merchant_order_no=ask.merchant_order_no,
-        pay_method="cvs",
-        profile=ask.profile,
-        notice_url=ask.notice_url,
-        buyer=ask.buyer,
-        vbank_due=due,
-        test=ask.test,
-    )
-    text = msgspec.json.encode(announced).decode()
-    if not book.add_order(mid, ask.order_no, secrets.token_urlsafe(16), text, now, now):
-        raise Refusal(409, "CONFLICT", "this order number was announced with other content")
-    order = book.order(mid, ask.order_no)
-    assert order is not None
-    refusal = _why_not_issue(book, ask, due, now)
-    if refusal is not None:
-        answer = w.declined(ask.order_no, *refusal)
-        book.advance(order, ("registered",), "declined", *refusal)
-    else:
-        answer = _open(book, order, ask, due, now)
-    book.keep_approval(mid, ask.order_no, content, answer, now)
-    return answer
+
+    def look() -> tuple[str, str] | None:
+        return _why_not_issue(book, ask, due, now)
+
+    def new_number(_: str) -> str:
+        return ask.barcode or _new_barcode()
+
+    def take(order: Order) -> w.Answer:
+        means = Means(bank_code=STORE, bank_name=STORE_NAME)
+        order = w.authenticated(book, order, means, now)
+        answer = virtual_account.issue(book, order, w.new_tid(now), now, new_number)
+        number = answer["virtual_account"]["number"]
+        book.do(
+            "INSERT INTO barcodes (number, ask_before) VALUES (?, ?)", number, int(ask.ask_before)
+        )
+        return answer
+
+    announced = ask.announcement("cvs", vbank_due=due)
+    return w.answer_order(book, mid, announced, w.fingerprint(ask), look, take, now)
 
 
 def _why_not_issue(book: Book, ask: BarcodeAsk, due: int, now: int) -> tuple[str, str] | None:
@@ -116,33 +80,6 @@ def _why_not_issue(book: Book, ask: BarcodeAsk, due: int, now: int) -> tuple[str
     if ask.barcode is not None and book.account(ask.barcode) is not None:
         return "BARCODE_TAKEN", "이미 등록된 수납번호입니다."
     return None
-
-
-def _open(book: Book, order: Order, ask: BarcodeAsk, due: int, now: int) -> w.Answer:
-    tid = w.new_tid(now)
-    means = Means(bank_code=STORE, bank_name=STORE_NAME)
-    book.authenticate(order, means, None, now, now)
-    book.add_charge(tid, order, 0, "", now)
-    number = ask.barcode or _new_barcode()
-    while not book.open_account(number, order, tid, STORE, "", due, now):
-        number = _new_barcode()
-    book.do("INSERT INTO barcodes (number, ask_before) VALUES (?, ?)", number, int(ask.ask_before))
-    book.advance(order, ("authenticated",), "waiting_deposit", "", "")
-    return {
-        "result": "account_issued",
-        "order_no": order.order_no,
-        "tid": tid,
-        "amount": order.amount,
-        "currency": order.currency,
-        "virtual_account": {
-            "bank_code": STORE,
-            "bank_name": STORE_NAME,
-            "number": number,
-            "holder": None,
-            "due": due,
-            "issued_at": now,
-        },
-    }
 
 
 def _new_barcode() -> str:

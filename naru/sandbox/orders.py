@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -162,6 +162,26 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
             return [direct.months if self._can_be_split else 0]
         most = 60 if rule.max_months is None else rule.max_months
         return [months for months in self.offered_months if months <= most] or [0]
+
+
+class OrderAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """What a member says of an order that needs no window."""
+
+    order_no: OrderNo
+    amount: Amount
+    currency: Currency
+    item_name: LongText
+    merchant_name: LongText
+    merchant_order_no: LongText
+    profile: Word
+    notice_url: Url | None = None
+    buyer: Buyer | None = None
+    test: bool = True
+
+    def announcement(self, pay_method: str, **more: Any) -> Announcement:
+        """The order as the ledger keeps it."""
+        said = {name: getattr(self, name) for name in OrderAsk.__struct_fields__}
+        return Announcement(pay_method=pay_method, **said, **more)
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,6 @@ Without a member code a payment is a test and uses nothing up.
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -20,19 +19,8 @@ from starlette.routing import Route
 
 from naru.sandbox import magic
 from naru.sandbox import wire as w
-from naru.sandbox.door import Refusal
 from naru.sandbox.ledger import Book
-from naru.sandbox.orders import (
-    Amount,
-    Announcement,
-    Buyer,
-    Currency,
-    LongText,
-    Means,
-    OrderNo,
-    ShortText,
-    Word,
-)
+from naru.sandbox.orders import Means, Order, OrderAsk, ShortText
 
 Secret = Annotated[str, Meta(min_length=1, max_length=100)]
 
@@ -64,20 +52,6 @@ PERSONS = {
 MEMBER_CODES = ("1001", "1002")
 
 
-class PurchaseAsk(msgspec.Struct, frozen=True, kw_only=True):
-    """What every payment without a card and without a window says of its order."""
-
-    order_no: OrderNo
-    amount: Amount
-    currency: Currency
-    item_name: LongText
-    merchant_name: LongText
-    merchant_order_no: LongText
-    profile: Word
-    buyer: Buyer | None = None
-    test: bool = True
-
-
 class BalanceAsk(msgspec.Struct, frozen=True):
     """The body of `POST /v1/points/balance`."""
 
@@ -85,7 +59,7 @@ class BalanceAsk(msgspec.Struct, frozen=True):
     password: Secret
 
 
-class PointAsk(PurchaseAsk, frozen=True, kw_only=True):
+class PointAsk(OrderAsk, frozen=True, kw_only=True):
     """The body of `POST /v1/points/payments`."""
 
     user: ShortText
@@ -102,7 +76,7 @@ Look = Callable[[Book], Refused | None]
 
 
 async def purchase(
-    call: w.Call, ask: PurchaseAsk, pay_method: str, look: Look, keep: Callable[[Book], None]
+    call: w.Call, ask: OrderAsk, pay_method: str, look: Look, keep: Callable[[Book], None]
 ) -> w.Answer | Response:
     """Take the money of an order at once; the same order number is answered as it was the first time.
 
@@ -128,53 +102,31 @@ async def purchase(
 def _purchase(
     book: Book,
     call: w.Call,
-    ask: PurchaseAsk,
+    ask: OrderAsk,
     pay_method: str,
     look: Look,
     keep: Callable[[Book], None],
     amount_off: int,
 ) -> w.Answer:
-    mid, now = call.member.mid, call.company.now()
-    if book.tombstone(mid, ask.order_no) is not None:
-        return w.declined(ask.order_no, "NET_CANCELLED", "망취소된 주문입니다.")
-    # What was asked may hold a password: only who has the pepper can guess at it.
-    content = call.company.vault.mac("purchase", pay_method, w.fingerprint(ask)).hex()
-    earlier = book.approval(mid, ask.order_no)
-    if earlier is not None:
-        return w.same_answer(earlier, content)
-    announced = Announcement(
-        order_no=ask.order_no,
-        amount=ask.amount,
-        currency=ask.currency,
-        item_name=ask.item_name,
-        merchant_name=ask.merchant_name,
-        merchant_order_no=ask.merchant_order_no,
-        pay_method=pay_method,
-        profile=ask.profile,
-        buyer=ask.buyer,
-        test=ask.test,
-    )
-    text = msgspec.json.encode(announced).decode()
-    if not book.add_order(mid, ask.order_no, secrets.token_urlsafe(16), text, now, now):
-        raise Refusal(409, "CONFLICT", "this order number was announced with other content")
-    order = book.order(mid, ask.order_no)
-    assert order is not None
+    now = call.company.now()
     scenario = magic.scenario_of(None, ask.amount)
-    refusal = look(book) or magic.refusal_at(scenario, "approval")
-    if ask.currency != "KRW":
-        refusal = "CURRENCY_REFUSED", "원화만 사용할 수 있습니다."
-    if refusal is not None:
-        answer = w.declined(ask.order_no, *refusal)
-        book.advance(order, ("registered",), "declined", *refusal)
-    else:
-        book.authenticate(order, Means(), None, now, now)
-        order = book.order(mid, ask.order_no)
-        assert order is not None
+
+    def why_not() -> Refused | None:
+        if ask.currency != "KRW":
+            return "CURRENCY_REFUSED", "원화만 사용할 수 있습니다."
+        return look(book) or magic.refusal_at(scenario, "approval")
+
+    def take(order: Order) -> w.Answer:
+        order = w.authenticated(book, order, Means(), now)
         answer = w.take_money(book, call.company.address, order, order.amount + amount_off, now)
         keep(book)
         book.advance(order, ("authenticated",), "approved", "", "")
-    book.keep_approval(mid, ask.order_no, content, answer, now)
-    return answer
+        return answer
+
+    # What was asked may hold a password: only who has the pepper can guess at it.
+    content = call.company.vault.mac("purchase", pay_method, w.fingerprint(ask)).hex()
+    announced = ask.announcement(pay_method)
+    return w.answer_order(book, call.member.mid, announced, content, why_not, take, now)
 
 
 def used(book: Book, account: str) -> int:

@@ -21,7 +21,7 @@ from naru.sandbox import wire as w
 from naru.sandbox.company import company_of
 from naru.sandbox.door import Refusal, json_response, read_page_json, render
 from naru.sandbox.ledger import Book, Row
-from naru.sandbox.orders import CancelNo, OrderNo, Word
+from naru.sandbox.orders import CancelNo, OrderAsk, OrderNo, Word
 from naru.sandbox.receipts import answer_once
 
 PIN_SECONDS = 600
@@ -48,7 +48,7 @@ class ReleaseAsk(msgspec.Struct, frozen=True, kw_only=True):
     number: CancelNo
 
 
-class MoneyAsk(points.PurchaseAsk, frozen=True, kw_only=True):
+class MoneyAsk(OrderAsk, frozen=True, kw_only=True):
     """The body of `POST /v1/quick/payments`: `pin_order_no` is the order whose PIN was entered."""
 
     member_id: MemberId

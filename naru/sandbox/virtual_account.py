@@ -8,6 +8,7 @@ to the member is written in the same deed.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -22,16 +23,11 @@ from naru.sandbox.door import Refusal, json_response, read_page_json, render
 from naru.sandbox.ledger import Book, Row
 from naru.sandbox.orders import (
     Amount,
-    Announcement,
-    Buyer,
-    Currency,
-    LongText,
     Means,
     Order,
-    OrderNo,
+    OrderAsk,
     ShortText,
     Time,
-    Url,
     Word,
 )
 
@@ -43,22 +39,12 @@ _KST = timedelta(hours=9)
 Holder = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
 
 
-class AccountAsk(msgspec.Struct, frozen=True, kw_only=True):
+class AccountAsk(OrderAsk, frozen=True, kw_only=True):
     """The body of `POST /v1/virtual-accounts`."""
 
-    order_no: OrderNo
-    amount: Amount
-    currency: Currency
     bank_code: Word
     holder: Holder
     due: Time
-    item_name: LongText
-    merchant_name: LongText
-    merchant_order_no: LongText
-    profile: Word
-    notice_url: Url | None = None
-    buyer: Buyer | None = None
-    test: bool = True
 
 
 class CashReceipt(msgspec.Struct):
@@ -83,23 +69,6 @@ def means_of(bank_code: str, holder: str, cash_receipt: bool = False) -> Means:
     )
 
 
-def announcement_of(ask: AccountAsk) -> Announcement:
-    return Announcement(
-        order_no=ask.order_no,
-        amount=ask.amount,
-        currency=ask.currency,
-        item_name=ask.item_name,
-        merchant_name=ask.merchant_name,
-        merchant_order_no=ask.merchant_order_no,
-        pay_method="vbank",
-        profile=ask.profile,
-        notice_url=ask.notice_url,
-        buyer=ask.buyer,
-        vbank_due=ask.due,
-        test=ask.test,
-    )
-
-
 def why_not(ask: AccountAsk, now: int) -> tuple[str, str] | None:
     """The code and words with which an account is declined."""
     if ask.bank_code not in cards.BANKS:
@@ -119,17 +88,20 @@ def default_due(now: int) -> int:
 # Deeds
 
 
-def issue(book: Book, order: Order, tid: str, now: int) -> dict[str, Any]:
+def issue(
+    book: Book, order: Order, tid: str, now: int, new_number: Callable[[str], str] | None = None
+) -> dict[str, Any]:
     """Deed: open an account for an authenticated order; answers `account_issued`."""
     means = order.means
     assert means is not None
     assert means.bank_code is not None
-    holder = means.holder or ""
+    new_number = new_number or _new_number
     due = order.announced.vbank_due or default_due(now)
     book.add_charge(tid, order, 0, "", now)
-    number = _new_number(means.bank_code)
-    while not book.open_account(number, order, tid, means.bank_code, holder, due, now):
-        number = _new_number(means.bank_code)
+    number = new_number(means.bank_code)
+    while not book.open_account(number, order, tid, means.bank_code, means.holder or "", due, now):
+        number = new_number(means.bank_code)
+    book.advance(order, ("authenticated",), "waiting_deposit", "", "")
     return {
         "result": "account_issued",
         "order_no": order.order_no,
@@ -140,7 +112,7 @@ def issue(book: Book, order: Order, tid: str, now: int) -> dict[str, Any]:
             "bank_code": means.bank_code,
             "bank_name": means.bank_name,
             "number": number,
-            "holder": holder,
+            "holder": means.holder,
             "due": due,
             "issued_at": now,
         },

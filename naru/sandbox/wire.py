@@ -31,6 +31,7 @@ from naru.sandbox.orders import (
     CancelNo,
     Currency,
     LongText,
+    Means,
     Order,
     OrderNo,
     ShortText,
@@ -347,13 +348,57 @@ def _approve(
         book.advance(order, ("registered", "authenticated"), "declined", *refusal)
     elif order.announced.method_kind == "vbank":
         answer = virtual_account.issue(book, order, new_tid(now), now)
-        book.advance(order, ("authenticated",), "waiting_deposit", "", "")
     else:
         answer = take_money(book, address, order, order.amount + manner.amount_off, now)
         keep_card(book, vault, order, answer, now)
         book.advance(order, ("authenticated",), "approved", "", "")
     book.keep_approval(mid, ask.order_no, content, answer, now)
     return answer
+
+
+def answer_order(
+    book: Book,
+    mid: str,
+    announced: Announcement,
+    content: str,
+    look: Callable[[], tuple[str, str] | None],
+    take: Callable[[Order], Answer],
+    now: int,
+) -> Answer:
+    """Deed: the one answer to an order without a window; asked again, it is read back.
+
+    `look` finds the code and words of a refusal, `take` does what is asked; a fresh order alone is
+    given to them.
+    """
+    order_no = announced.order_no
+    if book.tombstone(mid, order_no) is not None:
+        return declined(order_no, "NET_CANCELLED", "망취소된 주문입니다.")
+    earlier = book.approval(mid, order_no)
+    if earlier is not None:
+        return same_answer(earlier, content)
+    text = msgspec.json.encode(announced).decode()
+    if not book.add_order(mid, order_no, secrets.token_urlsafe(16), text, now, now):
+        raise Refusal(409, "CONFLICT", "this order number was announced with other content")
+    order = book.order(mid, order_no)
+    assert order is not None
+    refusal = look()
+    if refusal is not None:
+        answer = declined(order_no, *refusal)
+        book.advance(order, ("registered",), "declined", *refusal)
+    else:
+        answer = take(order)
+    book.keep_approval(mid, order_no, content, answer, now)
+    return answer
+
+
+def authenticated(
+    book: Book, order: Order, means: Means, now: int, scenario: str | None = None
+) -> Order:
+    """Inside a deed: the order, now that these means stand for it."""
+    book.authenticate(order, means, scenario, now, now)
+    found = book.order(order.mid, order.order_no)
+    assert found is not None
+    return found
 
 
 def same_answer(earlier: Row, content: str) -> Answer:
@@ -664,32 +709,16 @@ async def issue_account(call: Call) -> Answer:
 
 
 def _issue_account(book: Book, mid: str, ask: virtual_account.AccountAsk, now: int) -> Answer:
-    if book.tombstone(mid, ask.order_no) is not None:
-        return declined(ask.order_no, "NET_CANCELLED", "망취소된 주문입니다.")
-    content = fingerprint(ask)
-    earlier = book.approval(mid, ask.order_no)
-    if earlier is not None:
-        return same_answer(earlier, content)
-    announced = virtual_account.announcement_of(ask)
-    text = msgspec.json.encode(announced).decode()
-    if not book.add_order(mid, ask.order_no, secrets.token_urlsafe(16), text, now, now):
-        raise Refusal(409, "CONFLICT", "this order number was announced with other content")
-    order = book.order(mid, ask.order_no)
-    assert order is not None
-    refusal = virtual_account.why_not(ask, now)
-    if refusal is not None:
-        answer = declined(ask.order_no, *refusal)
-        book.advance(order, ("registered",), "declined", *refusal)
-    else:
-        book.authenticate(
-            order, virtual_account.means_of(ask.bank_code, ask.holder), None, now, now
-        )
-        order = book.order(mid, ask.order_no)
-        assert order is not None
-        answer = virtual_account.issue(book, order, new_tid(now), now)
-        book.advance(order, ("authenticated",), "waiting_deposit", "", "")
-    book.keep_approval(mid, ask.order_no, content, answer, now)
-    return answer
+    def look() -> tuple[str, str] | None:
+        return virtual_account.why_not(ask, now)
+
+    def take(order: Order) -> Answer:
+        means = virtual_account.means_of(ask.bank_code, ask.holder)
+        order = authenticated(book, order, means, now)
+        return virtual_account.issue(book, order, new_tid(now), now)
+
+    announced = ask.announcement("vbank", vbank_due=ask.due)
+    return answer_order(book, mid, announced, fingerprint(ask), look, take, now)
 
 
 async def close_account(call: Call) -> Answer:

@@ -1,7 +1,7 @@
 """`python -m tests.planted.seeds [NAME]`: does the simulation see its own planted defect NAME?
 
 Ends with 1 at the first seed in which a promise of that defect is broken. Without a name no seed may
-break any promise: the control.
+break any promise, wherever processes fall asleep for a defect: the control.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ CROWDS = (300, 150)
 def main(names: list[str]) -> int:
     planted = {each.name: each for each in CATALOGUE}[names[0]] if names else None
     logging.disable(logging.WARNING)
+    sleeps = [planted.sleeps] if planted else sorted({each.sleeps for each in CATALOGUE})
     with planted.apply() if planted else nullcontext():
-        for seed, buyers in product(range(SEEDS), CROWDS):
-            broken = {each.promise for each in simulate(Plan(seed, tuple(range(buyers)))).broken}
+        for where, seed, buyers in product(sleeps, range(SEEDS), CROWDS):
+            plan = Plan(seed, tuple(range(buyers)), sleeps=where)
+            broken = {each.promise for each in simulate(plan).broken}
             if seen := broken & set(planted.promises) if planted else broken:
                 print(f"FOUND: seed {seed} of the simulation ({', '.join(sorted(seen))})")
                 return 1

@@ -25,7 +25,8 @@ from tests.simulation.sql import Parser, Writer
 class Planted:
     """`where` is `module:function`, `module:Class.method`, `sql:file.statement` or `index:name`.
 
-    `promises` are those of which at least one must be seen broken.
+    `promises` are those of which at least one must be seen broken. `sleeps` is where processes fall
+    asleep (`Plan.sleeps`), for what else meets in one seed of hundreds.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Planted:
     where: str
     old: str = ""
     new: str = ""
+    sleeps: tuple[tuple[str, float], ...] = ()
 
     @contextmanager
     def apply(self) -> Iterator[None]:
@@ -184,6 +186,8 @@ CATALOGUE = (
         f"{SETTLE}:settle_approval",
         'if intent is None or (intent.state == "undoing" and not isinstance(outcome, Undone)):',
         "if intent is None:",
+        # Who was answered sleeps until another began to undo it, who sleeps before the PG is told.
+        sleeps=(("approve.after_pg", 0.3), ("undo.after_decision", 0.9)),
     ),
     Planted(
         "whatever amount the PG answers",

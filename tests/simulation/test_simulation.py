@@ -73,7 +73,7 @@ def test_a_planted_defect_is_found(planted: Planted) -> None:
     found, broken = 0, Counter[str]()
     with planted.apply():
         for seed in range(PLANTED_SEEDS):
-            result = simulate(Plan(seed, tuple(range(PLANTED_BUYERS))))
+            result = simulate(Plan(seed, tuple(range(PLANTED_BUYERS)), sleeps=planted.sleeps))
             names = {each.promise for each in result.broken}
             broken.update(names)
             found += bool(names & set(planted.promises))

@@ -32,13 +32,17 @@ FAULTS = (
 
 @dataclass(frozen=True)
 class Plan:
-    """One run: `buyers` are the numbers of those who take part, `faults` what may go wrong."""
+    """One run: `buyers` are the numbers of those who take part, `faults` what may go wrong.
+
+    `sleeps` names points of the money path, each with how likely who passes there falls asleep.
+    """
 
     seed: int
     buyers: tuple[int, ...]
     faults: tuple[str, ...] = FAULTS
     chaos_seconds: float = 600.0
     noting: bool = False
+    sleeps: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass
@@ -258,7 +262,8 @@ class World:
             self.note("", process.name, f"dies at {point}")
             self.kill(process)
             raise Killed
-        if self.point_pause and self.toss(self.point_pause):
+        pause = dict(self.plan.sleeps).get(point, self.point_pause)
+        if pause and self.toss(pause):
             self.note("", process.name, f"sleeps at {point}")
             self.pause(process, self.rng.uniform(20, 400))
 

@@ -1,4 +1,4 @@
-"""The door of the PG's server: notices of deposits, and the question of a till.
+"""The door of the PG's server: notices of deposits and of escrow, and the question of a till.
 
 A notice is believed for its proof alone, which its connector checks. The PG hears the exact words
 that it waits for only after our commit; until then it hears anything else, and sends again. What it
@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 from naru.connectors import Can, UnknownConnector
 from naru.domain.errors import ForgedReturn, UnreadableNotice
-from naru.payments.confirm_deposit import confirm_deposit
 from naru.payments.gateway import Gateway
+from naru.payments.hear_notice import hear_notice
 from naru.payments.issue_barcode import may_be_paid
 from naru.payments.keep_notice import keep_notice
 from naru.store import StoreUnavailable
@@ -67,16 +67,16 @@ async def _hear(
             scanned = connector.read_scan(channel, headers, body)
             if scanned is not None:
                 return _answer(connector.acknowledge(await may_be_paid(gateway, channel, scanned)))
-        deposited = connector.read_notice(channel, headers, body)
+        told = connector.read_notice(channel, headers, body)
     except UnreadableNotice as unreadable:
         await keep_notice(gateway, channel, headers, body, f"it cannot be read: {unreadable}")
         return _answer(connector.acknowledge(False))
     except ForgedReturn as forged:
         log.warning("a notice for channel %s has no proof: %s", channel_key, forged)
         return _answer(connector.acknowledge(False))
-    if deposited is not None:
+    if told is not None:
         try:
-            meaning = await confirm_deposit(gateway, channel, deposited)
+            meaning = await hear_notice(gateway, channel, told)
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -84,7 +84,7 @@ async def _hear(
             why = f"it cannot be booked: {type(error).__name__}"
             await keep_notice(gateway, channel, headers, body, why)
             raise
-        log.info("notice %r of channel %s: %s", deposited.notice_key, channel_key, meaning)
+        log.info("notice %r of channel %s: %s", told.notice_key, channel_key, meaning)
     return _answer(connector.acknowledge(True))
 
 

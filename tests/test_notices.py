@@ -163,6 +163,18 @@ async def test_an_exact_deposit_pays_and_is_acknowledged_in_the_pgs_words(pg: Pg
     assert await pg.announced() == ["paid"]
 
 
+async def test_news_of_escrow_that_is_not_ours_change_nothing_and_are_acknowledged(pg: Pg) -> None:
+    """Which of them are announced: tests/webhooks/test_announce.py; the whole way: tests/journeys/test_examples.py."""
+    about = {"type": "escrow_changed", "status": "4", "changed_at": int(time.time()), "reason": "x"}
+    for changes in ({"order_no": "n" * 25}, {"tid": "another"}, {}):  # the last: without escrow
+        answer = await pg.post(pg.notice(**about, **changes))
+        assert (answer.status, answer.body) == (200, b"OK")
+    for wrong in ({"mid": "another"}, {"changed_at": "now"}, {"changed_at": -1}, {"tid": ""}):
+        assert (await pg.post(pg.notice(**about | wrong))).body == b"NO"
+    assert await pg.step() is Step.WAITING_DEPOSIT
+    assert await pg.announced() == []
+
+
 @pytest.mark.fault("I2_DU")
 @pytest.mark.promise("P16")
 async def test_the_same_notice_sent_64_times_at_once_is_booked_once(pg: Pg) -> None:

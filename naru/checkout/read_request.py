@@ -294,6 +294,11 @@ def _pay_method(param: dict[str, Any], manners: PgProfile) -> str:
         return manners.methods[0]
     if given not in PAY_METHODS:
         _refuse(f"지원하지 않는 결제수단입니다: {given[:20]}")
+    if not manners.takes(given):
+        _refuse(
+            "결제 창 호출에 실패하였습니다. "
+            f"해당 PG사({manners.pg_code})에서 지원하지 않는 결제수단({given})입니다."
+        )
     return given
 
 

@@ -29,6 +29,8 @@ def callback_object(payment: Payment) -> Result:
     error = error_of(payment)
     if payment.callback_shape == Shape.MINIMAL:
         names: Result = {"imp_uid": payment.imp_uid, "merchant_uid": payment.merchant_uid}
+        if payment.customer_uid and error is None:
+            names["customer_uid"] = payment.customer_uid
         return names if error is None else names | error
     facts = {"success": error is None} | _full(payment)
     return facts if error is None else facts | error

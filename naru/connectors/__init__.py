@@ -36,6 +36,7 @@ from naru.domain.outcome import (
     CancelOutcome,
     Declined,
     Deposited,
+    EscrowChanged,
     Inquired,
     KeyOutcome,
     NotFound,
@@ -186,9 +187,9 @@ class Connector(Protocol):
     can: frozenset[Can]
     # Powers of recovery that end: a net-cancel within the hour, inquiries of today and yesterday.
     lasts: ClassVar[Mapping[Can, Lasting]] = {}
-    auth_token_seconds: int  # after this long an authentication cannot become an approval any more
     # Codes that refuse a card for what was written of it (number, expiry, password), and not its money.
     wrong_card: ClassVar[frozenset[str]] = frozenset()
+    auth_token_seconds: int  # after this long an authentication cannot become an approval any more
 
     async def prepare(self, channel: Channel, order: WindowOrder) -> WindowPlan | Declined:
         """Where the buyer's browser goes. Declined when the PG cannot open a window now."""
@@ -374,7 +375,7 @@ class Connector(Protocol):
 
     def read_notice(
         self, channel: Channel, headers: dict[str, str], body: bytes
-    ) -> Deposited | None:
+    ) -> Deposited | EscrowChanged | None:
         """Read a notice of the PG; None for one that asks nothing of us. Raises ForgedReturn without its proof."""
 
     def acknowledge(self, stored: bool) -> tuple[int, str, bytes]:

@@ -184,6 +184,22 @@ class Deposited:
 
 
 @dataclass(frozen=True, slots=True)
+class EscrowChanged:
+    """A fact from the PG: something became of the goods of an escrow order. No money moves by it.
+
+    `status` is KG Inicis's number: 2 shipped, 3 confirmed, 31 by itself, 32 by force, 4 rejected,
+    8 cancelled, 10 the rejection was confirmed (webhook facts §3). `reason` is why it was rejected.
+    """
+
+    notice_key: str
+    order_no: str
+    pg_tid: str
+    status: str
+    changed_at: datetime
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BarcodeRead:
     """A question from the PG: a till read this barcode; may it be paid?"""
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from naru.domain.pay_method import canonical
+
 
 class Mode(StrEnum):
     """How the payment window is opened."""
@@ -71,6 +73,11 @@ class PgProfile:
     mid: str = "sandbox"  # what a sandbox channel of this code is called
     cancel_words: str = "[결제포기] 사용자가 결제를 취소하셨습니다"
 
+    def takes(self, pay_method: str) -> bool:
+        """Can this PG be paid by that? Of a PG that nobody knows nobody knows it either."""
+        of_pg = {canonical(each) for each in self.methods}
+        return canonical(pay_method) in of_pg or self.pg_code not in PROFILES
+
     def mode(self, *, mobile: bool, popup: bool | None, return_url: bool) -> Mode:
         """How the window opens for this device and the merchant's `popup` parameter."""
         mode = self.mobile if mobile else self.pc
@@ -98,7 +105,9 @@ class PgProfile:
 _DUE = Need("vbank_due", ("vbank",))
 _DIGITAL = Need("digital", ("phone",))
 _WALLETS = ("kakaopay", "naverpay", "payco", "tosspay", "lpay", "ssgpay", "samsung", "applepay")
-_ALL = ("card", "trans", "vbank", "phone", *_WALLETS)
+_FOUR = ("card", "trans", "vbank", "phone")
+_ALL = (*_FOUR, *_WALLETS)
+_GIFTS = ("cultureland", "smartculture", "happymoney", "booknlife")
 
 
 def _new(pg_code: str, **facts: Any) -> PgProfile:
@@ -108,14 +117,14 @@ def _new(pg_code: str, **facts: Any) -> PgProfile:
 _PROFILES = (
     PgProfile(
         "html5_inicis",
-        methods=(*_ALL, "cultureland", "smartculture", "happymoney", "booknlife"),
+        methods=(*_ALL, *_GIFTS),
         quota_rule="up_to_max",
         mid="INIpayTest",
     ),
     PgProfile("inicis", methods=_ALL, quota_rule="up_to_max", mid="INIpayTest"),
     PgProfile(
         "kcp",
-        methods=(*_ALL, "naverpay_bridge", "point", "cultureland", "smartculture", "booknlife"),
+        methods=(*_ALL, *_GIFTS, "naverpay_bridge", "point"),
         quota_rule="up_to_max",
         mid="T0000",
     ),
@@ -155,9 +164,7 @@ _PROFILES = (
         mid="170622040674",
     ),
     PgProfile("smilepay", mobile_by_redirect_url=True, wallet="smilepay", mid="cnstest25m"),
-    PgProfile(
-        "bluewalnut", mobile_by_redirect_url=True, methods=("card", "trans"), mid="bwtest00m"
-    ),
+    PgProfile("bluewalnut", mobile_by_redirect_url=True, methods=_FOUR, mid="bwtest00m"),
     PgProfile("kakaopay", wallet="kakaopay", quota_rule="first", mid="TC0ONETIME"),
     PgProfile("kakao", wallet="kakaopay", mid="kakaotest"),
     PgProfile(
@@ -233,14 +240,27 @@ _PROFILES = (
     ),
     _new(
         "tosspayments",
-        methods=_ALL,
+        methods=(*_ALL, "cultureland", "smartculture", "booknlife"),
         quota_rule="up_to_max",
         direct_is_lump_sum=True,
         mid="iamporttest_3",
     ),
     _new(
         "nice_v2",
-        methods=_ALL,
+        methods=(
+            *_FOUR,
+            *("cultureland", "naverpay_card", "naverpay_point", "kakaopay", "payco", "samsungpay"),
+            *(
+                "skpay",
+                "ssgpay",
+                "ssgpay_bank",
+                "lpay",
+                "applepay",
+                "tosspay_card",
+                "tosspay_money",
+            ),
+            "alipay",
+        ),
         required=("buyer_tel",),
         needs=(
             Need(
@@ -260,7 +280,7 @@ _PROFILES = (
     ),
     _new(
         "smartro_v2",
-        methods=(*_ALL, "pinpay"),
+        methods=(*_FOUR, "lpay", "kakaopay", "naverpay", "payco", "pinpay"),
         required=("buyer_tel",),
         needs=(_DUE,),
         quota_rule="ignored",
@@ -270,10 +290,16 @@ _PROFILES = (
         currency_words="스마트로가 지원하지 않는 화폐입니다",
         mid="t_smartro_v2",
     ),
-    _new("ksnet", methods=_ALL, needs=(_DUE,), currencies=("KRW", "USD"), mid="2999199999"),
+    _new(
+        "ksnet",
+        methods=(*_FOUR, "lpay", "ssgpay", "naverpay", "kakaopay", "payco"),
+        needs=(_DUE,),
+        currencies=("KRW", "USD"),
+        mid="2999199999",
+    ),
     _new(
         "welcome",
-        methods=_ALL,
+        methods=(*_FOUR, "culturegift", "lpay", "kakaopay", "payco", "tosspay", "naverpay"),
         required=("buyer_name",),
         needs=(_DIGITAL,),
         lump_sum_unless_asked=True,
@@ -289,12 +315,18 @@ _PROFILES = (
         quota_rule="first",
         mid="brandpay",
     ),
-    _new("galaxia", methods=_ALL, needs=(_DUE,), quota_rule="exact", mid="M2268384"),
+    _new(
+        "galaxia",
+        methods=(*_ALL, *_GIFTS, "moneytree"),
+        needs=(_DUE,),
+        quota_rule="exact",
+        mid="M2268384",
+    ),
     _new(
         "mobilians_v2",
         pc=Mode.POPUP,
         popup_name="IMP_MOBILIANS_V2",
-        methods=_ALL,
+        methods=(*_ALL, *_GIFTS),
         needs=(_DUE,),
         quota_rule="range",
         minimum=100,
@@ -342,7 +374,18 @@ _PROFILES = (
         mid="settle_acc_test",
     ),
     PgProfile("settle_firm", methods=("trans",), mid="settle_firm_test"),
-    PgProfile("daou", pc=Mode.POPUP, popup_name="IMP_DAOU", popup_size=(480, 720), mid="CTS11027"),
+    PgProfile(
+        "daou",
+        pc=Mode.POPUP,
+        popup_name="IMP_DAOU",
+        popup_size=(480, 720),
+        methods=(
+            *_FOUR,
+            *("kakaopay", "naverpay", "payco", "samsung", "applepay"),
+            *("cultureland", "smartculture", "booknlife"),
+        ),
+        mid="CTS11027",
+    ),
     PgProfile(
         "paymentwall",
         wallet="paymentwall",

@@ -16,8 +16,8 @@ from naru.connectors import UnknownConnector, find
 from naru.domain.channel import Channel
 from naru.domain.errors import ForgedReturn
 from naru.domain.task import TaskKind
-from naru.payments.confirm_deposit import confirm_deposit
 from naru.payments.gateway import Gateway
+from naru.payments.hear_notice import hear_notice
 from naru.store import StoreUnavailable
 from naru.store.notices import Notice
 
@@ -76,10 +76,10 @@ async def _replay(gateway: Gateway, notice: Notice, now: datetime) -> bool:
     try:
         # Its proof was fresh when it came.
         connector = find(channel.connector, gateway.pg_wire, lambda: notice.received_at)
-        deposited = connector.read_notice(channel, dict(notice.headers), notice.body)
+        told = connector.read_notice(channel, dict(notice.headers), notice.body)
         meaning = "nothing is asked"
-        if deposited is not None:
-            meaning = await confirm_deposit(gateway, channel, deposited)
+        if told is not None:
+            meaning = await hear_notice(gateway, channel, told)
     except StoreUnavailable:
         raise
     except Exception as error:

@@ -6,6 +6,7 @@ member whose contract says so (welcome) cannot give the money back by itself.
 
 from __future__ import annotations
 
+import secrets
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -24,6 +25,8 @@ from naru.sandbox.receipts import Tid, answer_once, declined
 from naru.sandbox.wire import Answer, Call, signed
 
 ORDERS_SHOWN = 20
+# The numbers of KG Inicis for what became of the goods.
+ESCROW_STATUS = {"shipped": "2", "confirmed": "3", "rejected": "4"}
 
 
 class Party(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +67,9 @@ async def ship(call: Call) -> Answer | Response:
     ask = call.read(ShipmentAsk)
     means = magic.IDENTIFIERS.get(ask.invoice)
     if means is None or means.stage != "shipment":
-        return await answer_once(call, ask, _ship)
+        answer = await answer_once(call, ask, _ship)
+        call.company.notices_waiting.set()
+        return answer
     if means.code is not None:
         return declined(ask.number, means.code, means.message)
     return await answer_once(call, ask, _ship, manner=means.manner)
@@ -81,6 +86,7 @@ def _ship(book: Book, mid: str, ask: ShipmentAsk, now: int) -> Answer:
         " registered_at = excluded.registered_at",
         *(ask.tid, mid, ask.company, ask.invoice, ask.receiver.name or "", ask.sent_at, now),
     )
+    _tell(book, ask.tid, "shipped", "", now)
     return {
         "result": "registered",
         "number": ask.number,
@@ -161,6 +167,7 @@ async def decide(request: Request) -> Response:
     company = company_of(request)
     ask = await read_page_json(request, Decision)
     await company.ledger.write(_decide, request.path_params["tid"], ask, company.now())
+    company.notices_waiting.set()
     return json_response({"ok": True})
 
 
@@ -173,8 +180,36 @@ def _decide(book: Book, tid: str, ask: Decision, now: int) -> None:
         " WHERE tid = ? AND decision IS NULL",
         *(ask.decision, ask.reason, now, tid),
     )
-    if not changed and known["decision"] != ask.decision:
+    if changed:
+        _tell(book, tid, ask.decision, ask.reason, now)
+    elif known["decision"] != ask.decision:
         raise Refusal(409, "DECIDED", "이미 구매확정 또는 거절한 거래입니다.")
+
+
+def _tell(book: Book, tid: str, event: str, reason: str, now: int) -> None:
+    """Deed: the member is told what became of the goods, when it gave an address."""
+    charge = book.charge(tid)
+    order = None if charge is None else book.order(charge["mid"], charge["order_no"])
+    assert order is not None
+    if order.announced.notice_url is None:
+        return
+    notice_id = f"ntc_{now:010d}_{secrets.token_hex(8)}"
+    body = {
+        "notice_id": notice_id,
+        "type": "escrow_changed",
+        "mid": order.mid,
+        "order_no": order.order_no,
+        "tid": tid,
+        "status": ESCROW_STATUS[event],
+        "changed_at": now,
+        "reason": reason or None,
+    }
+    book.add_notice(
+        notice_id,
+        *(order.mid, order.order_no, order.announced.notice_url),
+        msgspec.json.encode(body).decode(),
+        *(0, now),
+    )
 
 
 # Another amount, another due date of an account that waits

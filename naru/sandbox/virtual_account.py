@@ -239,6 +239,7 @@ def _account_view(account: Row, company: Any, now: int) -> dict[str, Any]:
                 "attempts": notice["tries"],
             }
             for notice in notices
+            if notice["amount"]  # of escrow is told at its own page
         ],
     }
 

@@ -127,7 +127,15 @@ def test_a_hub_wallet_is_named() -> None:
 def test_the_minimal_object_has_no_more_than_its_keys() -> None:
     names = {"imp_uid": "imp_000000000001", "merchant_uid": "주문 1&2"}
     assert callback_object(payment(callback_shape="minimal", **PAID)) == names
-    failed = payment(Step.FAILED, callback_shape="minimal", fail_code="X", fail_reason="y")
+    kept = payment(callback_shape="minimal", customer_uid="gildong", **PAID)
+    assert callback_object(kept) == names | {"customer_uid": "gildong"}
+    failed = payment(
+        Step.FAILED,
+        callback_shape="minimal",
+        fail_code="X",
+        fail_reason="y",
+        customer_uid="gildong",
+    )
     assert callback_object(failed) == names | {"error_code": "X", "error_msg": "y"}
     assert refusal_object(Shape.MINIMAL, "o", "F400", "x") == {
         "imp_uid": None,

@@ -152,6 +152,7 @@ BAD_PARAMS: list[tuple[dict[str, Any], str]] = [
     ({"merchant_uid": {"$ne": 1}}, "merchant_uid"),
     ({"merchant_uid": None}, "merchant_uid"),
     ({"pay_method": "cash"}, "결제수단"),
+    ({"pay_method": "pinpay"}, "PG사(kcp)에서 지원하지 않는 결제수단(pinpay)"),
     ({"pay_method": ["card"]}, "pay_method"),
     ({"pg": {"a": 1}}, "pg"),
     ({"pg": "kcp'; drop table"}, "pg"),

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
+from urllib.parse import parse_qsl
 
 import asyncpg
 import pytest
 
 from naru.domain.money import Money
-from naru.domain.payment import Cancellation, Step
+from naru.domain.outcome import EscrowChanged
+from naru.domain.payment import Cancellation, Status, Step
 from naru.store import Store
 from naru.store.outbox import Delivery
-from naru.webhooks.announce import announce
+from naru.webhooks.announce import announce, announce_escrow
 from tests.support.house import at, make_merchant, make_payment
 
 URL = "https://shop.example/hook"
@@ -114,6 +117,43 @@ async def test_a_change_that_is_rolled_back_is_not_announced(
     assert await laid(store, merchant.id) == []
     assert await connection.fetchval("SELECT count(*) FROM jobs") == jobs_before
     await connection.close()
+
+
+@pytest.mark.parametrize("written", ["json", "form"])
+async def test_what_became_of_escrowed_goods_is_told_once_for_each_notice_of_kg_inicis(
+    store: Store, written: str
+) -> None:
+    merchant = await make_merchant(store, webhook_url=URL, webhook_format=written)
+    payment = at(await make_payment(store, merchant), Step.PAID, 3)
+    inicis = replace(payment, pg_code="html5_inicis")
+    when = datetime.fromtimestamp(112_312_323, UTC)
+    shipped = EscrowChanged("n1", payment.pg_order_no, "tid", "2", when)
+    rejected = EscrowChanged("n2", payment.pg_order_no, "tid", "4", when, "구매 거절 사유")
+    for about, told, laid_then in [
+        (payment, shipped, 0),  # what other PGs are announced as, nobody knows
+        (inicis, shipped, 1),
+        (inicis, shipped, 0),
+        (replace(inicis, version=4), shipped, 0),  # whatever the payment's version is by now
+        (inicis, rejected, 1),
+    ]:
+        async with store.begin() as session:
+            assert (
+                await announce_escrow(session, merchant, about, Status.PAID, told) == laid_then
+            ), told
+    names = {"imp_uid": payment.imp_uid, "merchant_uid": payment.merchant_uid, "status": "paid"}
+    event, extra = {"event": "Inicis.Escrow.Changed"}, {"changed_at": 112_312_323}
+    wanted = [
+        {"escrow_status": "2", **extra},
+        {"escrow_status": "4", **extra, "denied_reason": "구매 거절 사유"},
+    ]
+    found = await laid(store, merchant.id)
+    if written == "json":
+        said = [json.loads(row.body) for row in found]
+        assert said == [event | names | {"extra": each} for each in wanted]
+    else:
+        in_form = [{f"extra[{name}]": str(value) for name, value in e.items()} for e in wanted]
+        forms = [dict(parse_qsl(row.body.decode())) for row in found]
+        assert forms == [event | names | each for each in in_form]
 
 
 async def test_the_merchants_format_and_mode_are_kept_with_the_delivery(store: Store) -> None:

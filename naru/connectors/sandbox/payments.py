@@ -17,8 +17,9 @@ from naru.connectors.sandbox.line import (
     hmac_of,
     money_of,
     name_of,
-    not_taken_up,
+    order_of,
     proven_json,
+    read_no,
     text_of,
     time_of,
     why,
@@ -39,6 +40,7 @@ from naru.domain.outcome import (
     CancelOutcome,
     Declined,
     Deposited,
+    EscrowChanged,
     Inquired,
     NotFound,
     Outcome,
@@ -153,9 +155,7 @@ class Payments(Line):
             "currency": ticket.amount.currency,
         }
         answer = await self.ask(channel, "POST", "/v1/approvals", body)
-        if again and not_taken_up(answer):
-            return Unknown(why(answer))
-        return read_approval(answer, ticket.order_no)
+        return read_approval(answer, ticket.order_no, again=again)
 
     async def repeat(self, channel: Channel, ticket: Ticket) -> Outcome:
         # The number of an order is its key: the PG answers what it answered first.
@@ -189,9 +189,7 @@ class Payments(Line):
                 "memo": goods.memo,
             }
         answer = await self.ask(channel, "POST", "/v1/cancels", body)
-        if again and not_taken_up(answer):
-            return Unknown(why(answer))
-        return _read_cancel(answer, order.amount.currency)
+        return _read_cancel(answer, order, again=again)
 
     async def repeat_cancel(self, channel: Channel, order: CancelOrder) -> CancelOutcome:
         return await self._cancel(channel, order, again=True)
@@ -202,7 +200,7 @@ class Payments(Line):
             case {"result": "error", "code": "NOT_FOUND"}:
                 return None
             case {"result": "cancelled" | "refused"}:
-                return _read_cancel(answer, order.amount.currency)
+                return _read_cancel(answer, order)
             case _:
                 # A question that failed, even one that never left us, says nothing about the cancel.
                 return Unknown(why(answer))
@@ -256,29 +254,14 @@ class Payments(Line):
         self, channel: Channel, order: AccountOrder
     ) -> AccountIssued | Declined | Unknown:
         body = {
-            "order_no": order.order_no,
-            "amount": order.amount.minor,
-            "currency": order.amount.currency,
+            **order_of(channel, order),
             "bank_code": order.bank_code,
             "holder": order.holder or order.merchant_name,
             "due": int(order.due.timestamp()),
-            "item_name": order.name or order.merchant_uid,
-            "merchant_name": order.merchant_name,
-            "merchant_order_no": order.merchant_uid,
-            "profile": channel.pg_code,
             "notice_url": order.notice_url,
-            "buyer": {
-                "name": order.buyer.name,
-                "email": order.buyer.email,
-                "tel": order.buyer.tel,
-            },
-            "test": channel.test,
         }
         answer = await self.ask(channel, "POST", "/v1/virtual-accounts", body)
-        outcome = read_approval(answer, order.order_no)
-        if isinstance(outcome, Approved):
-            return Unknown("an approval in answer to a virtual account")
-        return outcome
+        return read_account(answer, order.order_no)
 
     async def close_account(self, channel: Channel, order_no: str) -> Undone | Declined | Unknown:
         match await self.ask(channel, "DELETE", f"/v1/virtual-accounts/{order_no}"):
@@ -312,7 +295,7 @@ class Payments(Line):
 
     def read_notice(
         self, channel: Channel, headers: dict[str, str], body: bytes
-    ) -> Deposited | None:
+    ) -> Deposited | EscrowChanged | None:
         match proven_json(channel, headers, body, self._now()):
             case {
                 "type": "deposited",
@@ -336,7 +319,28 @@ class Payments(Line):
                     )
                 except Unreadable as error:
                     raise UnreadableNotice(str(error)) from None
-            case {"type": str(other)} if other != "deposited":
+            case {
+                "type": "escrow_changed",
+                "notice_id": str(notice_key),
+                "mid": str(mid),
+                "order_no": str(order_no),
+                "tid": str(tid),
+                "status": str(status),
+                "changed_at": int(changed_at),
+                **rest,
+            } if mid == channel.mid:
+                try:
+                    return EscrowChanged(
+                        notice_key=name_of(notice_key),
+                        order_no=name_of(order_no),
+                        pg_tid=name_of(tid),
+                        status=name_of(status),
+                        changed_at=time_of(changed_at),
+                        reason=text_of(rest.get("reason")),
+                    )
+                except Unreadable as error:
+                    raise UnreadableNotice(str(error)) from None
+            case {"type": str(other)} if other not in ("deposited", "escrow_changed"):
                 return None
             case _:
                 raise UnreadableNotice("unreadable")
@@ -378,15 +382,31 @@ def read_issued_key(answer: Any, asked: str) -> IssuedKey | None:
             raise Unreadable("a billing key that is none")
 
 
-def read_approval(answer: Any, asked: str) -> Outcome:
+def read_approval(answer: Any, asked: str, *, again: bool = False) -> Outcome:
     """What became of the order `asked`. A refusal of another order says nothing about ours."""
     try:
-        return _approval(answer, asked)
+        return _approval(answer, asked, again)
     except Unreadable as error:
         return Unknown(str(error))
 
 
-def _approval(answer: Any, asked: str) -> Outcome:
+def read_charge(answer: Any, asked: str) -> Outcome:
+    """The same, where only money will do."""
+    outcome = read_approval(answer, asked)
+    if isinstance(outcome, AccountIssued):
+        return Unknown("a virtual account in answer to a charge")
+    return outcome
+
+
+def read_account(answer: Any, asked: str) -> AccountIssued | Declined | Unknown:
+    """The same, where only an account will do."""
+    outcome = read_approval(answer, asked)
+    if isinstance(outcome, Approved):
+        return Unknown("an approval in answer to a virtual account")
+    return outcome
+
+
+def _approval(answer: Any, asked: str, again: bool) -> Outcome:
     match answer:
         case {
             "result": "approved",
@@ -442,21 +462,11 @@ def _approval(answer: Any, asked: str) -> Outcome:
                     issued_at=time_of(issued_at),
                 ),
             )
-        case {"result": "error", "code": "CONFLICT"}:
-            # The number was asked before with other content; what became of that is the question.
-            return Unknown(why(answer))
-        case {
-            "result": "declined" | "not_sent" | "error",
-            "code": str(code),
-            "message": str(message),
-            **rest,
-        } if rest.get("order_no", asked) == asked:
-            return Declined(clean(code), clean(message))
         case _:
-            return Unknown(why(answer))
+            return read_no(answer, asked, "order_no", again=again)
 
 
-def _read_cancel(answer: Any, currency: str) -> CancelOutcome:
+def _read_cancel(answer: Any, order: CancelOrder, *, again: bool = False) -> CancelOutcome:
     match answer:
         case {
             "result": "cancelled",
@@ -469,23 +479,15 @@ def _read_cancel(answer: Any, currency: str) -> CancelOutcome:
             try:
                 return Cancelled(
                     cancel_no=name_of(cancel_no),
-                    amount=money_of(amount, currency),
+                    amount=money_of(amount, order.amount.currency),
                     pg_tid=name_of(cancel_tid),
                     cancelled_at=time_of(cancelled_at),
                     receipt_url=text_of(rest.get("receipt_url")),
                 )
             except Unreadable as error:
                 return Unknown(str(error))
-        case {"result": "error", "code": "CONFLICT"}:
-            return Unknown(why(answer))
-        case {
-            "result": "refused" | "not_sent" | "error",
-            "code": str(code),
-            "message": str(message),
-        }:
-            return Declined(clean(code), clean(message))
         case _:
-            return Unknown(why(answer))
+            return read_no(answer, order.cancel_no, "cancel_no", again=again)
 
 
 def _read_book(rows: list[Any], more: bool, after: int) -> BookPage:

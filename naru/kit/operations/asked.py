@@ -8,7 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, TypedDict
 
-from naru.kit.operations.call import money_of, unix_seconds
+from naru.kit.operations.call import Call, money_of, text_of, the_payment, unix_seconds
+from naru.kit.types import Payment
 
 Money = Decimal | int
 
@@ -79,6 +80,15 @@ class Card:
             "cvc": self.cvc,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+
+def begin(
+    path: str, merchant_uid: str, amount: Money, asked: Mapping[str, Any], **own: Any
+) -> Call[Payment]:
+    """A call that begins the payment of an order, and reads it."""
+    order = {"merchant_uid": text_of("merchant_uid", merchant_uid), "amount": money_of(amount)}
+    read = the_payment("merchant_uid", merchant_uid)
+    return Call("POST", path, read, fields=wired(asked, **order, **own))
 
 
 def wired(asked: Mapping[str, Any], **own: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, TypedDict, Unpack
 
-from naru.kit.operations.asked import Money, Order, wired
+from naru.kit.operations.asked import Money, Order, begin, wired
 from naru.kit.operations.call import (
     Call,
     imp_uid_of,
@@ -348,18 +348,17 @@ def pay_by_quick_money(
     notice_url: str | list[str] | None = None,
 ) -> Call[Payment]:
     """Take a member's KCP money; `imp_uid` is that of the PIN check that the member just passed."""
-    fields = wired(
+    return begin(
+        "/kcpquick/payment/money",
+        merchant_uid,
+        amount,
         {},
         member_id=member_id,
-        merchant_uid=text_of("merchant_uid", merchant_uid),
-        amount=money_of(amount),
         name=name,
         imp_uid=imp_uid_of(imp_uid),
         channel_key=channel_key,
         notice_url=notice_url,
     )
-    read = the_payment("merchant_uid", merchant_uid)
-    return Call("POST", "/kcpquick/payment/money", read, fields=fields)
 
 
 def pay_by_quick_key(
@@ -372,17 +371,16 @@ def pay_by_quick_key(
     notice_url: str | list[str] | None = None,
 ) -> Call[Payment]:
     """Charge the key of a quick member."""
-    fields = wired(
+    return begin(
+        "/kcpquick/payment/autopay",
+        merchant_uid,
+        amount,
         {},
         customer_uid=text_of("customer_uid", customer_uid),
-        merchant_uid=text_of("merchant_uid", merchant_uid),
-        amount=money_of(amount),
         name=name,
         buyer_name=buyer_name,
         notice_url=notice_url,
     )
-    read = the_payment("merchant_uid", merchant_uid)
-    return Call("POST", "/kcpquick/payment/autopay", read, fields=fields)
 
 
 def delete_quick_key(customer_uid: str) -> Call[str]:
@@ -410,18 +408,16 @@ def pay_by_benepia_points(
     **order: Unpack[Order],
 ) -> Call[Payment]:
     """Pay by Benepia points. Without `member_code` it is a test."""
-    fields = wired(
+    return begin(
+        "/benepia/payment",
+        merchant_uid,
+        amount,
         order,
         benepia_user=user,
         benepia_password=password,
         benepia_member_code=member_code,
-        merchant_uid=text_of("merchant_uid", merchant_uid),
-        amount=money_of(amount),
         name=name,
         channel_key=channel_key,
-    )
-    return Call(
-        "POST", "/benepia/payment", the_payment("merchant_uid", merchant_uid), fields=fields
     )
 
 
@@ -437,17 +433,17 @@ def issue_barcode(
     **order: Unpack[Order],
 ) -> Call[Payment]:
     """A barcode that is paid at the till of a convenience store; the payment is ready until then."""
-    fields = wired(
+    return begin(
+        "/cvs",
+        merchant_uid,
+        amount,
         order,
-        merchant_uid=text_of("merchant_uid", merchant_uid),
-        amount=money_of(amount),
         channel_key=channel_key,
         barcode=barcode,
         expired_at=expired_at,
         name=name,
         confirm_url=confirm_url,
     )
-    return Call("POST", "/cvs", the_payment("merchant_uid", merchant_uid), fields=fields)
 
 
 def revoke_barcode(imp_uid: str) -> Call[Payment]:

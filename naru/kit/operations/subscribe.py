@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Unpack
 
-from naru.kit.operations.asked import Card, Charge, Customer, Money, wired
+from naru.kit.operations.asked import Card, Charge, Customer, Money, begin, wired
 from naru.kit.operations.call import (
     Call,
     list_of,
@@ -110,8 +110,6 @@ def pay_by_card(
     `find_payment(merchant_uid)` before asking again: one order is never paid twice, but yours to see.
     """
     own = {
-        "merchant_uid": text_of("merchant_uid", merchant_uid),
-        "amount": money_of(amount),
         "name": name,
         "customer_uid": customer_uid,
         "pg": pg,
@@ -121,12 +119,7 @@ def pay_by_card(
         "secure_3d_token": secure_3d_token,
         **card.fields(),
     }
-    return Call(
-        "POST",
-        "/subscribe/payments/onetime",
-        the_payment("merchant_uid", merchant_uid),
-        fields=wired(charge, **own),
-    )
+    return begin("/subscribe/payments/onetime", merchant_uid, amount, charge, **own)
 
 
 def pay_by_billing_key(
@@ -142,21 +135,17 @@ def pay_by_billing_key(
     **charge: Unpack[Charge],
 ) -> Call[Payment]:
     """Charge a kept card again. As `pay_by_card`."""
-    own = {
-        "customer_uid": text_of("customer_uid", customer_uid),
-        "merchant_uid": text_of("merchant_uid", merchant_uid),
-        "amount": money_of(amount),
-        "name": name,
-        "channel_key": channel_key,
-        "product_count": product_count,
-        "cash_receipt_type": cash_receipt_type,
-        "extra": extra,
-    }
-    return Call(
-        "POST",
+    return begin(
         "/subscribe/payments/again",
-        the_payment("merchant_uid", merchant_uid),
-        fields=wired(charge, **own),
+        merchant_uid,
+        amount,
+        charge,
+        customer_uid=text_of("customer_uid", customer_uid),
+        name=name,
+        channel_key=channel_key,
+        product_count=product_count,
+        cash_receipt_type=cash_receipt_type,
+        extra=extra,
     )
 
 

@@ -20,7 +20,7 @@ from naru.domain.payment import Status
 from naru.payments.gateway import Gateway
 from naru.payments.pg_load import PgLoad
 from naru.rest import reference
-from naru.rest.door import Door
+from naru.rest.door import Door, Headers
 from naru.store import Fenced, Guard, Store, StoreUnavailable, WrongRootKey
 from naru.wire import Wire
 
@@ -104,8 +104,6 @@ async def _look_at(store: Store, at_once: bool) -> None:
             log.warning("the database is away: %s", error)
 
 
-Headers = tuple[tuple[bytes, bytes], ...]
-
 # What every answer says that does not say otherwise itself: it is kept nowhere, is read by no other
 # site, and tells nobody where its reader came from.
 DEFAULTS: Headers = (
@@ -144,6 +142,9 @@ class App:
         assert self._rest is not None
         assert self._pages is not None
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        if self._rest.owns(raw_path):
+            await self._rest(scope, receive, send)
+            return
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -154,10 +155,7 @@ class App:
                 message["headers"] = given + [each for each in wanted if each[0] not in names]
             await send(message)
 
-        if self._rest.owns(raw_path):
-            await self._rest(scope, receive, send_safely)
-        else:
-            await self._pages(scope, receive, send_safely)
+        await self._pages(scope, receive, send_safely)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -167,7 +165,11 @@ class App:
         except (ConfigError, WrongRootKey) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        self._rest = Door(gateway, rest.operations())
+        # It knows the headers of its answers itself: they are always the same.
+        headers = tuple(
+            each for each in self._headers_of_no_redirect if each[0] != b"cache-control"
+        )
+        self._rest = Door(gateway, rest.operations(), headers)
         self._pages = _pages(gateway, self._rest)
         try:
             async with self._pages.router.lifespan_context(self._pages):

@@ -29,6 +29,7 @@ from naru.rest.envelope import Answer, HttpRefusal, success
 from naru.rest.operation import Operation
 from naru.rest.read_fields import read_form
 from naru.store import Session
+from naru.store.ask_together import Question
 from naru.store.merchants import ApiKey
 
 TOKEN_LIFE = timedelta(seconds=1800)
@@ -137,14 +138,13 @@ async def who_asks(
     That is the merchant whose living token it carries; with a `Tier` header the tier of that code,
     which must be one of the token's merchant (unknowns A39, D8). This is the one place where tiers
     are told apart: behind it a tier is a merchant as any other.
-    With `imp_uid` also that merchant's payment, for the price of one question to the database.
+    With `imp_uid` also that merchant's payment, for the price of a share in one question to the database.
     """
     token = read_token(headers, query)
     tier_code = headers.get(b"tier", b"").decode("latin-1").strip() or None
     if token is None or (tier_code is not None and not is_tier_code(tier_code)):
         raise HttpRefusal(401, messages.UNAUTHORIZED)
-    async with gateway.store.direct() as session:
-        found = await session.payments.get_by_token(imp_uid, hash_secret(token), now, tier_code)
+    found = await gateway.store.who_asks(Question(imp_uid, hash_secret(token), now, tier_code))
     if found is None:
         raise HttpRefusal(401, messages.UNAUTHORIZED)
     return found

@@ -35,16 +35,25 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
 
+_HEADERS: Headers = (
+    (b"content-type", b"application/json; charset=UTF-8"),
+    (b"cache-control", b"no-store"),
+)
 _log = logging.getLogger("naru.rest")
 
 
 class Door:
     """The ASGI application of the merchant's server."""
 
-    def __init__(self, gateway: Gateway, operations: Iterable[Operation]) -> None:
+    def __init__(
+        self, gateway: Gateway, operations: Iterable[Operation], headers: Headers = ()
+    ) -> None:
+        """`headers` are said with every answer: lower-case names, none of the door's own."""
         self.gateway = gateway
         self.router = Router(operations)
+        self._headers = (*_HEADERS, *headers)
 
     def owns(self, raw_path: bytes) -> bool:
         """Does this path belong here? For whoever wires several doors to one address."""
@@ -65,7 +74,7 @@ class Door:
             reference = secrets.token_hex(6)
             _log.exception("unforeseen, reference %s, %s", reference, scope["method"])
             answer = refusal(messages.internal(reference), code=-1, status=500)
-        await _write(send, answer, with_body=scope["method"] != "HEAD", ended=answer.status != 413)
+        await self._write(send, answer, with_body=scope["method"] != "HEAD")
         if answer.status == 413:
             await _let_finish(receive)
             await send({"type": "http.response.body", "body": b""})
@@ -89,7 +98,7 @@ class Door:
         )
         key = read_key(headers) if operation.recall is not None else None
         request = coerce(operation.request, _fields(query, headers, body, path_fields))
-        acting.set(_acting(operation, read_token(headers, query), client))
+        acting.set(_acting(operation, headers, query, address))
         call = Call(
             gateway=self.gateway,
             merchant_id=merchant_id,
@@ -103,6 +112,19 @@ class Door:
         path = operation.path.format(**path_fields)
         return await answer_once(call, operation, request, path, key)
 
+    async def _write(self, send: Send, answer: Answer, *, with_body: bool) -> None:
+        """One un-chunked write with its length: an old client parses only the first piece it receives."""
+        length = (b"content-length", str(len(answer.body)).encode())
+        await send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": [*self._headers, length, *answer.headers],
+            }
+        )
+        body = answer.body if with_body else b""
+        await send({"type": "http.response.body", "body": body, "more_body": answer.status == 413})
+
 
 def _fields(
     query: bytes, headers: dict[bytes, bytes], body: bytes, path_fields: dict[str, str]
@@ -115,15 +137,14 @@ def _fields(
     return fields
 
 
-def _acting(operation: Operation, token: str | None, client: Any) -> Acting | None:
+def _acting(
+    operation: Operation, headers: dict[bytes, bytes], query: bytes, address: str | None
+) -> Acting | None:
     """Who changes something, for the audit log; nobody does by asking."""
-    if operation.method == "GET" or token is None:
+    if operation.method == "GET" or (token := read_token(headers, query)) is None:
         return None
-    return Acting(
-        f"{operation.method} {operation.path}",
-        token=hash_secret(token).hex(),
-        address=client[0] if client else None,
-    )
+    what = f"{operation.method} {operation.path}"
+    return Acting(what, token=hash_secret(token).hex(), address=address)
 
 
 class _CallerLeft(Exception):
@@ -177,21 +198,3 @@ async def _let_finish(receive: Receive) -> None:
                 left -= len(message.get("body", b""))
                 if message["type"] == "http.disconnect" or not message.get("more_body"):
                     return
-
-
-async def _write(send: Send, answer: Answer, *, with_body: bool, ended: bool) -> None:
-    """One un-chunked write with its length: an old client parses only the first piece it receives."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": answer.status,
-            "headers": [
-                (b"content-type", b"application/json; charset=UTF-8"),
-                (b"content-length", str(len(answer.body)).encode()),
-                (b"cache-control", b"no-store"),
-                *answer.headers,
-            ],
-        }
-    )
-    body = answer.body if with_body else b""
-    await send({"type": "http.response.body", "body": body, "more_body": not ended})

@@ -18,6 +18,7 @@ import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement as _Statement
 
 from naru.domain.acting import acting
+from naru.store.ask_together import AskTogether
 from naru.store.house import Guard
 from naru.store.named import Query, load, with_columns
 from naru.store.seal import (
@@ -210,6 +211,7 @@ class Store:
         self._idle: list[Connection] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed = False
+        self.who_asks = AskTogether(self).ask
 
     @classmethod
     async def open(

@@ -33,6 +33,7 @@ from naru.store.named import load
 from naru.store.seal import PAYMENT_SECRETS, BrokenSeal, Keyring
 
 if TYPE_CHECKING:
+    from naru.store.ask_together import Question
     from naru.store.connection import Connection
 
 Q = load("payments")
@@ -141,23 +142,15 @@ class Payments:
         """One payment of this merchant."""
         return await self._one(Q["get_of_merchant"], imp_uid, merchant_id)
 
-    async def get_by_token(
-        self, imp_uid: str | None, token_hash: bytes, now: datetime, tier_code: str | None = None
-    ) -> tuple[int, Payment | None] | None:
-        """The merchant id that a living token speaks for, and its payment of this id, if any.
+    async def by_tokens(self, questions: Sequence[Question]) -> list[asyncpg.Record | None]:
+        """One row for each question, in their order: who is spoken for, and the payment if there is one.
 
-        With a tier's code that is the tier; None when the token's merchant has no such tier.
+        For `AskTogether`, which reads them.
         """
-        asked = (imp_uid, token_hash, now)
-        if tier_code is None:
-            row = await self._connection.fetchrow(Q["get_by_token"], *asked)
-        else:
-            row = await self._connection.fetchrow(Q["get_by_tier_token"], *asked, tier_code)
-        if row is None:
-            return None
-        if row["imp_uid"] is None:
-            return row["speaks_for"], None
-        return row["speaks_for"], (await self.with_cancellations([row]))[0]
+        found: list[asyncpg.Record | None] = [None] * len(questions)
+        for row in await self._connection.fetch(Q["by_tokens"], *zip(*questions, strict=True)):
+            found[row["place"] - 1] = row
+        return found
 
     async def get_by_window(self, imp_uid: str, window_secret_hash: bytes) -> Payment | None:
         """The payment whose window holds this secret."""

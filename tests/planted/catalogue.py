@@ -485,9 +485,18 @@ STORE = (
         "reading another merchant's payment",
         "P10",
         _QUERIES + "payments.sql",
-        "ON p.imp_uid = $1 AND p.merchant_id = k.merchant_id",
-        "ON p.imp_uid = $1",
+        "ON p.imp_uid = asked.imp_uid AND p.merchant_id = coalesce(t.merchant_id, k.merchant_id)",
+        "ON p.imp_uid = asked.imp_uid",
         f"{FOREIGN}::test_it_is_as_if_it_did_not_exist",
+    ),
+    Planted(
+        "of two who ask at once each hears the other's answer",
+        "P10",
+        "naru/store/payments.py",
+        'found[row["place"] - 1] = row',
+        'found[-row["place"]] = row',
+        "tests/store/test_ask_together.py::"
+        "test_sixty_who_ask_at_once_hear_what_each_would_hear_alone",
     ),
     Planted(
         "searching in another merchant's orders",
@@ -501,8 +510,8 @@ STORE = (
         "a dead token still speaks",
         "P22",
         _QUERIES + "payments.sql",
-        "AND k.token_expires_at > $3;\n\n-- get_by_tier_token --",
-        "AND $3::timestamptz IS NOT NULL;\n\n-- get_by_tier_token --",
+        "AND k.token_expires_at > asked.at",
+        "AND asked.at IS NOT NULL",
         f"{TOKENS}::test_after_its_end_a_token_is_dead_and_there_is_a_new_one",
     ),
     Planted(

@@ -20,7 +20,7 @@ from naru.domain.errors import NaruError
 from naru.domain.payment import Payment
 from naru.rest import Operation, operations
 from naru.rest.door import BODY_BYTES_MAX
-from naru.store import StoreUnavailable
+from naru.store import Store, StoreUnavailable
 from tests.contract.examples import right_request
 from tests.contract.fuzz import flat
 from tests.rest.conftest import Answered, Desk
@@ -329,11 +329,8 @@ async def test_what_nobody_foresaw_is_logged_under_the_reference_that_is_answere
 async def test_a_lost_database_is_a_503_that_says_try_again(desk: Desk) -> None:
     assert issubclass(StoreUnavailable, NaruError)
 
-    class Gone:
-        def direct(self) -> None:
-            raise StoreUnavailable("gone")
-
-    desk.gateway.store = Gone()  # type: ignore[assignment]
+    # Nobody listens there.
+    desk.gateway.store = Store("postgresql://naru@127.0.0.1:1/naru")
 
     answer = await desk.ask("GET", "/users/pg")
 

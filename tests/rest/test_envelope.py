@@ -36,6 +36,8 @@ def test_php_json_says_the_same_and_is_ascii(value: object) -> None:
         ("https://naru.example/x", b'"https:\\/\\/naru.example\\/x"'),
         ("존재", b'"\\uc874\\uc7ac"'),
         ("😀", b'"\\ud83d\\ude00"'),
+        ("café 커피", b'"caf\\u00e9 \\ucee4\\ud53c"'),
+        ("\x7f\x80߿\uffff", b'"\x7f\\u0080\\u07ff\\uffff"'),
         ('"\\/', b'"\\"\\\\\\/"'),
         ([1004, 12.5, True], b"[1004,12.5,true]"),
     ],

@@ -49,21 +49,19 @@ SELECT p.*, s.sealed,
   LEFT JOIN payment_secrets s ON s.imp_uid = p.imp_uid
  WHERE p.imp_uid = $1 AND ($2::bytea IS NULL OR p.window_secret_hash = $2);
 
--- get_by_token --
--- The merchant that a living token speaks for, and its payment of this id, if there is one: two
--- answers for one round trip, on the busiest path of all. No row: nobody's token.
-SELECT k.merchant_id AS speaks_for, p.*, s.sealed
-  FROM api_keys k LEFT JOIN payments p ON p.imp_uid = $1 AND p.merchant_id = k.merchant_id
+-- by_tokens --
+-- For each question: the merchant that a living token speaks for, which with a tier's code is that
+-- tier of it, and its payment of this id, if there is one. The busiest statement of all, for everybody
+-- who asks at the same moment. No row: nobody's token, or no tier of theirs.
+SELECT asked.place, coalesce(t.merchant_id, k.merchant_id) AS speaks_for, p.*, s.sealed
+  FROM unnest($1::text[], $2::bytea[], $3::timestamptz[], $4::text[])
+       WITH ORDINALITY AS asked (imp_uid, token_hash, at, tier_code, place)
+  JOIN api_keys k ON k.token_hash = asked.token_hash AND k.token_expires_at > asked.at
+  LEFT JOIN tiers t ON t.agency_id = k.merchant_id AND t.tier_code = asked.tier_code
+  LEFT JOIN payments p
+    ON p.imp_uid = asked.imp_uid AND p.merchant_id = coalesce(t.merchant_id, k.merchant_id)
   LEFT JOIN payment_secrets s ON s.imp_uid = p.imp_uid
- WHERE k.token_hash = $2 AND k.token_expires_at > $3;
-
--- get_by_tier_token --
--- The same for an agency's token that acts for its tier $4: it speaks for the tier alone.
-SELECT t.merchant_id AS speaks_for, p.*, s.sealed
-  FROM api_keys k JOIN tiers t ON t.agency_id = k.merchant_id AND t.tier_code = $4
-  LEFT JOIN payments p ON p.imp_uid = $1 AND p.merchant_id = t.merchant_id
-  LEFT JOIN payment_secrets s ON s.imp_uid = p.imp_uid
- WHERE k.token_hash = $2 AND k.token_expires_at > $3;
+ WHERE asked.tier_code IS NULL OR t.merchant_id IS NOT NULL;
 
 -- get_by_window --
 -- The payment whose window holds this secret.

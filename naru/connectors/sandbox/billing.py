@@ -5,20 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from naru.connectors import ChargeOrder, KeyOrder
-from naru.connectors.sandbox.line import Line, Unreadable, why
-from naru.connectors.sandbox.payments import read_approval, read_issued_key
+from naru.connectors.sandbox.line import Line, Unreadable, order_of, read_no, why
+from naru.connectors.sandbox.payments import read_charge, read_issued_key
 from naru.domain.billing_key import CardNumber
 from naru.domain.channel import Channel
 from naru.domain.outcome import (
-    AccountIssued,
-    Declined,
     KeyOutcome,
     NotFound,
     Outcome,
     Undone,
     Unknown,
 )
-from naru.domain.text import clean
 
 
 class Billing(Line):
@@ -61,32 +58,16 @@ class Billing(Line):
 
     async def _charge(self, channel: Channel, order: ChargeOrder, means: dict[str, Any]) -> Outcome:
         body = {
-            "order_no": order.order_no,
-            "amount": order.amount.minor,
-            "currency": order.amount.currency,
+            **order_of(channel, order),
             "tax_free": order.tax_free.minor,
-            "item_name": order.name or order.merchant_uid,
-            "merchant_name": order.merchant_name,
-            "merchant_order_no": order.merchant_uid,
-            "profile": channel.pg_code,
-            "buyer": {
-                "name": order.buyer.name,
-                "email": order.buyer.email,
-                "tel": order.buyer.tel,
-            },
             "installment_months": order.installment_months,
             "interest_free": order.interest_free,
             "use_card_point": order.use_card_point,
             "keep_card": order.customer_uid is not None,
-            "test": channel.test,
             **means,
         }
-        outcome = read_approval(
-            await self.ask(channel, "POST", "/v1/charges", body), order.order_no
-        )
-        if isinstance(outcome, AccountIssued):
-            return Unknown("a virtual account in answer to a charge")
-        return outcome
+        answer = await self.ask(channel, "POST", "/v1/charges", body)
+        return read_charge(answer, order.order_no)
 
 
 def _card(card: CardNumber) -> dict[str, str | None]:
@@ -108,14 +89,5 @@ def _read_key(answer: Any, asked: str) -> KeyOutcome:
             except Unreadable as error:
                 return Unknown(str(error))
             return issued or Unknown("unreadable answer")
-        case {"result": "error", "code": "CONFLICT"}:
-            return Unknown(why(answer))
-        case {
-            "result": "declined" | "not_sent" | "error",
-            "code": str(code),
-            "message": str(message),
-            **rest,
-        } if rest.get("key_no", asked) == asked:
-            return Declined(clean(code), clean(message))
         case _:
-            return Unknown(why(answer))
+            return read_no(answer, asked, "key_no")

@@ -8,12 +8,13 @@ from naru.connectors.sandbox.line import (
     Unreadable,
     money_of,
     name_of,
+    order_of,
     proven_json,
 )
-from naru.connectors.sandbox.payments import read_approval
+from naru.connectors.sandbox.payments import read_account
 from naru.domain.channel import Channel
 from naru.domain.errors import ForgedReturn
-from naru.domain.outcome import AccountIssued, Approved, BarcodeRead, Declined, Unknown
+from naru.domain.outcome import AccountIssued, BarcodeRead, Declined, Unknown
 
 
 class Cvs(Line):
@@ -23,30 +24,14 @@ class Cvs(Line):
         self, channel: Channel, order: BarcodeOrder
     ) -> AccountIssued | Declined | Unknown:
         body = {
-            "order_no": order.order_no,
-            "amount": order.amount.minor,
-            "currency": order.amount.currency,
+            **order_of(channel, order),
             "barcode": order.barcode,
             "due": None if order.due is None else int(order.due.timestamp()),
             "ask_before": order.ask_before,
-            "item_name": order.name or order.merchant_uid,
-            "merchant_name": order.merchant_name,
-            "merchant_order_no": order.merchant_uid,
-            "profile": channel.pg_code,
             "notice_url": order.notice_url,
-            "buyer": {
-                "name": order.buyer.name,
-                "email": order.buyer.email,
-                "tel": order.buyer.tel,
-            },
-            "test": channel.test,
         }
-        outcome = read_approval(
-            await self.ask(channel, "POST", "/v1/barcodes", body), order.order_no
-        )
-        if isinstance(outcome, Approved):
-            return Unknown("an approval in answer to a barcode")
-        return outcome
+        answer = await self.ask(channel, "POST", "/v1/barcodes", body)
+        return read_account(answer, order.order_no)
 
     def read_scan(
         self, channel: Channel, headers: dict[str, str], body: bytes

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from naru.connectors.sandbox.line import Line, Unreadable, text_of, time_of
-from naru.connectors.sandbox.receipts import read_no
+from naru.connectors.sandbox.line import Line, Unreadable, read_no, text_of, time_of
 from naru.domain.channel import Channel
 from naru.domain.outcome import Declined, Unknown
 from naru.domain.shipping import Errand, ErrandDone

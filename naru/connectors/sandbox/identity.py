@@ -11,6 +11,7 @@ from naru.connectors.sandbox.line import (
     Unreadable,
     hmac_of,
     name_of,
+    read_no,
     seconds_of,
     text_of,
     time_of,
@@ -121,16 +122,8 @@ class Identity(Line):
                     return CodeSent(time_of(until))
                 except Unreadable as error:
                     return Unknown(str(error))
-            case {"result": "error", "code": "CONFLICT"}:
-                return Unknown(why(answer))
-            case {
-                "result": "declined" | "not_sent" | "error",
-                "code": str(code),
-                "message": str(message),
-            }:
-                return Declined(clean(code), clean(message))
             case _:
-                return Unknown(why(answer))
+                return read_no(answer, order.number)
 
     async def confirm_code(
         self, channel: Channel, number: str, code: str | None

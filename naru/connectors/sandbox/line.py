@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from naru.connectors import AccountOrder, BarcodeOrder, ChargeOrder
 from naru.domain.channel import Channel
 from naru.domain.errors import ForgedReturn, NoAnswer, NotSent
 from naru.domain.money import MINOR_DIGITS, MINOR_MAX, Money
-from naru.domain.outcome import Unknown
+from naru.domain.outcome import Declined, Unknown
 from naru.domain.text import clean
 from naru.wire import Answer, Timeouts, Wire
 
@@ -71,6 +72,22 @@ class Line:
 def not_sent(why: str) -> dict[str, str]:
     """An answer that never was: nothing left us, so nothing happened over there."""
     return {"result": "not_sent", "code": "NOT_SENT", "message": SILENT, "why": why}
+
+
+def order_of(channel: Channel, order: ChargeOrder | BarcodeOrder | AccountOrder) -> dict[str, Any]:
+    """What every question for an order without a window says of it."""
+    buyer = order.buyer
+    return {
+        "order_no": order.order_no,
+        "amount": order.amount.minor,
+        "currency": order.amount.currency,
+        "item_name": order.name or order.merchant_uid,
+        "merchant_name": order.merchant_name,
+        "merchant_order_no": order.merchant_uid,
+        "profile": channel.pg_code,
+        "buyer": {"name": buyer.name, "email": buyer.email, "tel": buyer.tel},
+        "test": channel.test,
+    }
 
 
 class Unreadable(ValueError):
@@ -151,9 +168,29 @@ def signed_json(channel: Channel, answer: Answer) -> Any:
     return read
 
 
-def not_taken_up(answer: Any) -> bool:
-    """Of a repetition: it never left, or was refused at the door. Of the first question it says nothing."""
-    return isinstance(answer, dict) and answer.get("result") in ("not_sent", "error")
+def read_no(
+    answer: Any, asked: str | None = None, name: str = "number", *, again: bool = False
+) -> Declined | Unknown:
+    """A refusal of the question `asked`, where it is one; anything else is doubt.
+
+    `name` is what its number is called. `again`: it is a repetition, and when that never left, or was
+    refused at the door, nothing is said of the first question.
+    """
+    match answer:
+        case {"result": "not_sent" | "error"} if again:
+            return Unknown(why(answer))
+        case {"result": "error", "code": "CONFLICT"}:
+            # The number was asked before with other content; what became of that is the question.
+            return Unknown(why(answer))
+        case {
+            "result": "declined" | "refused" | "not_sent" | "error",
+            "code": str(code),
+            "message": str(message),
+            **rest,
+        } if rest.get(name, asked) == asked:
+            return Declined(clean(code), clean(message))
+        case _:
+            return Unknown(why(answer))
 
 
 def why(answer: Any) -> str:

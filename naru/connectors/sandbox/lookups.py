@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 from urllib.parse import quote
 
-from naru.connectors.sandbox.line import Line, Unreadable, time_of, why
+from naru.connectors.sandbox.line import Line, Unreadable, read_no, time_of
 from naru.domain.channel import Channel
 from naru.domain.outcome import Declined, NotFound, Unknown
 from naru.domain.text import clean
@@ -27,10 +27,8 @@ class Lookups(Line):
                 return clean(holder)
             case {"result": "error", "code": "NOT_FOUND"}:
                 return NotFound()
-            case {"result": "not_sent" | "error", "code": str(code), "message": str(message)}:
-                return Declined(clean(code), clean(message))
             case answer:
-                return Unknown(why(answer))
+                return read_no(answer)
 
     async def wallet_orders(
         self, channel: Channel, wallet: str, day: date, page: int
@@ -42,10 +40,8 @@ class Lookups(Line):
                     return tuple(_order(row) for row in rows)
                 except Unreadable as error:
                     return Unknown(str(error))
-            case {"result": "not_sent" | "error", "code": str(code), "message": str(message)}:
-                return Declined(clean(code), clean(message))
             case answer:
-                return Unknown(why(answer))
+                return read_no(answer)
 
 
 def _order(row: Any) -> WalletOrder:

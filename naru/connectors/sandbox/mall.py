@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from naru.connectors.sandbox.line import Line, Unreadable, name_of, text_of, time_of, why
+from naru.connectors.sandbox.line import Line, Unreadable, name_of, read_no, text_of, time_of, why
 from naru.domain.channel import Channel
 from naru.domain.mall import (
     Acted,
@@ -131,18 +131,8 @@ def _read_act(answer: Any, number: str) -> Acted | Declined | Unknown:
     match answer:
         case {"result": "acted", "number": str(theirs)} if theirs == number:
             return Acted(number)
-        case {
-            "result": "refused",
-            "number": str(theirs),
-            "code": str(code),
-            "message": str(message),
-        } if theirs == number:
-            return Declined(clean(code), clean(message))
-        case {"result": "not_sent" | "error", "code": str(code), "message": str(message)}:
-            # It never left us, or was not understood at the door: nothing was done.
-            return Declined(clean(code), clean(message))
         case _:
-            return Unknown(why(answer))
+            return read_no(answer, number)
 
 
 def _read_product_order(row: Any) -> ProductOrder:

@@ -6,12 +6,11 @@ from typing import Any
 from urllib.parse import quote
 
 from naru.connectors import ChargeOrder
-from naru.connectors.sandbox.line import Line, Unreadable, not_taken_up, time_of, why
-from naru.connectors.sandbox.points import purchase_of, read_purchase
+from naru.connectors.sandbox.line import Line, Unreadable, order_of, read_no, time_of
+from naru.connectors.sandbox.payments import read_charge
 from naru.domain.channel import Channel
 from naru.domain.outcome import Declined, Outcome, Unknown
 from naru.domain.quick import QuickMember, QuickQuestion
-from naru.domain.text import clean
 
 
 class Quick(Line):
@@ -31,23 +30,23 @@ class Quick(Line):
             }
         deed = "delete" if done == "deleted" else "fido/release"
         answer = await self.ask(channel, "POST", f"{path}/{deed}", body)
-        if again and not_taken_up(answer):
-            return Unknown(why(answer))
-        return _read(answer, question, done)
+        return _read(answer, question, done, again)
 
     async def approve_by_money(
         self, channel: Channel, order: ChargeOrder, member_id: str, pin_order_no: str
     ) -> Outcome:
         body = {
-            **purchase_of(channel, order),
+            **order_of(channel, order),
             "member_id": member_id,
             "pin_order_no": pin_order_no,
         }
         answer = await self.ask(channel, "POST", "/v1/quick/payments", body)
-        return read_purchase(answer, order.order_no)
+        return read_charge(answer, order.order_no)
 
 
-def _read(answer: Any, asked: QuickQuestion, done: str) -> QuickMember | Declined | Unknown:
+def _read(
+    answer: Any, asked: QuickQuestion, done: str, again: bool
+) -> QuickMember | Declined | Unknown:
     """What became of the question `asked`; a word about another number says nothing of ours."""
     match answer:
         case {
@@ -61,14 +60,5 @@ def _read(answer: Any, asked: QuickQuestion, done: str) -> QuickMember | Decline
                 return QuickMember(asked.member_id, time_of(inserted), time_of(updated))
             except Unreadable as error:
                 return Unknown(str(error))
-        case {"result": "error", "code": "CONFLICT"}:
-            return Unknown(why(answer))
-        case {
-            "result": "declined" | "not_sent" | "error",
-            "code": str(code),
-            "message": str(message),
-            **rest,
-        } if rest.get("number", asked.number) == asked.number:
-            return Declined(clean(code), clean(message))
         case _:
-            return Unknown(why(answer))
+            return read_no(answer, asked.number, again=again)

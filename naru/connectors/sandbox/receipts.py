@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from naru.connectors.sandbox.line import (
     Line,
     Unreadable,
     money_of,
     name_of,
-    not_taken_up,
+    read_no,
     text_of,
     time_of,
-    why,
 )
 from naru.domain.cash_receipt import CashReceipt, ReceiptIssued, ReceiptOrder, ReceiptRevoked
 from naru.domain.channel import Channel
 from naru.domain.outcome import Declined, Unknown
-from naru.domain.text import clean
 
 
 class Receipts(Line):
@@ -85,22 +81,3 @@ class Receipts(Line):
                     return Unknown(str(error))
             case _:
                 return read_no(answer, receipt.cancel_number, again=again)
-
-
-def read_no(answer: Any, asked: str, *, again: bool) -> Declined | Unknown:
-    """A refusal of the question `asked`, where it is one; anything else is doubt."""
-    if again and not_taken_up(answer):
-        return Unknown(why(answer))
-    match answer:
-        case {"result": "error", "code": "CONFLICT"}:
-            # The number was asked before with other content; what became of that is the question.
-            return Unknown(why(answer))
-        case {
-            "result": "declined" | "not_sent" | "error",
-            "code": str(code),
-            "message": str(message),
-            **rest,
-        } if rest.get("number", asked) == asked:
-            return Declined(clean(code), clean(message))
-        case _:
-            return Unknown(why(answer))

@@ -14,8 +14,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from naru.domain.points import POINTS
-from tests.killing.storm import PG_POINTS, Report, ride, spread
+from tests.killing.deaths import ALL_POINTS, add_deaths
+from tests.killing.storm import Report, ride, spread
 
 
 def main() -> int:
@@ -32,9 +32,10 @@ def main() -> int:
     parser.add_argument("--pause", type=float, default=3.0, help="seconds of the longest SIGSTOP")
     parser.add_argument("--hold", action="store_true", help="cancels the PG never saw need not end")
     parser.add_argument("--table", type=Path, help="keep a line of every storm here, and add up")
+    parser.add_argument("--write", action="store_true", help="keep the deaths in deaths.tsv")
     given = parser.parse_args()
     left, seed, broken = given.kills, given.seed, 0
-    names = [name for name in (*POINTS, *PG_POINTS) if name.startswith(given.only)]
+    names = [name for name in ALL_POINTS if name.startswith(given.only)]
     points = Counter(dict.fromkeys(names, given.points))
     while left > 0 or points.total() > 0:
         report = asyncio.run(
@@ -52,6 +53,8 @@ def main() -> int:
         print(report.line() if report.clean else report.story(), flush=True)
         if given.table:
             _keep(given.table, report)
+        if given.write and report.clean:
+            add_deaths(report.points)
         broken += not report.clean
         left, seed = left - report.kills, seed + 1
         points -= report.points

@@ -38,7 +38,7 @@ THEIRS = {
     "questions": "SELECT number, answer FROM questions",
     "acts": "SELECT number, act, result FROM mall_acts",
     "shipments": "SELECT * FROM shipments",
-    "accounts": "SELECT order_no, number, amount FROM accounts",
+    "accounts": "SELECT order_no, number, amount, state FROM accounts JOIN orders USING (mid, order_no)",
     "people": "SELECT number, state FROM identity_requests",
     "members": "SELECT member_id FROM quick_members",
 }
@@ -176,12 +176,14 @@ def _errands(books: Companies) -> Iterator[Finding]:
 
 
 def _accounts(books: Companies) -> Iterator[Finding]:
-    """An account waits for what we say it waits for."""
+    """An account waits for what we say it waits for, and only as long as we say so."""
     payments = {row["pg_order_no"]: row for row in books.ours["payments"]}
     for row in books.theirs["accounts"]:
         payment = payments.get(row["order_no"])
         if payment is None:
             yield Finding("accounts differ", f"{row['order_no']} is no payment of ours")
+        elif payment["step"] == "failed" and row["state"] == "waiting_deposit":
+            yield Finding("accounts differ", f"{payment['imp_uid']}: it still waits there")
         elif payment["step"] != "failed" and payment["amount"] != row["amount"]:
             yield Finding(
                 "accounts differ",
@@ -220,9 +222,16 @@ def _people(books: Companies) -> Iterator[Finding]:
 
 
 def _schedules(books: Companies) -> Iterator[Finding]:
-    """What is executed has its payment, and no schedule has more than one attempt that took money."""
+    """What is executed has its payment, and an order that was paid was paid by its schedule."""
     payments = {row["imp_uid"]: row for row in books.ours["payments"]}
+    paid = {
+        row["merchant_uid"]: row["imp_uid"]
+        for row in books.ours["payments"]
+        if row["step"] in ("paid", "cancelled")
+    }
     for row in books.ours["schedules"]:
+        if paid.get(row["merchant_uid"], row["imp_uid"]) != row["imp_uid"]:
+            yield Finding("schedules differ", f"{row['merchant_uid']} was paid, and not by it")
         payment = payments.get(row["imp_uid"])
         if (row["state"] == "executed") != (payment is not None):
             yield Finding("schedules differ", f"{row['merchant_uid']}: no payment of it")

@@ -48,6 +48,17 @@ CARD = {"card_number": "4518-4212-3456-7811", "expiry": "2049-12", "birth": "880
 CARD_FATES = ("00", "00", "94", "95", "99")
 DOUBTFUL_CANCEL = (900_035, 900_036)
 PAID = ("paid", "cancelled")
+# Every payment passes at these; whoever is to die at another one is led there.
+BY_PAYING = {
+    "start",
+    "window",
+    "return",
+    "claim",
+    "approve",
+    "settle",
+    "webhook",
+    "pg /v1/approvals",
+}
 OUR_MISTAKE = messages.internal("").partition("(")[0]
 
 

@@ -11,11 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.killing.house import ROOT
+from tests.killing.storm import Report, ride
+
+# Points between the two commits of an approval.
+OF_AN_APPROVAL = (
+    "claim.before_commit",
+    "claim.after_commit",
+    "settle.before_commit",
+    "settle.after_commit",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """One defect: its name, the promise it breaks, the rules of the audit that must find it."""
+    """One defect: its name, the promise it breaks, the rules of the audit that must find it.
+
+    Its storm lasts until there were `kills` of them, among which are deaths at each of `points`;
+    half of the load leads to these and to `leads`.
+    """
 
     name: str
     promise: str
@@ -23,6 +36,9 @@ class Plant:
     healthy: str
     ill: str
     found_by: frozenset[str]
+    kills: int = 0
+    points: tuple[str, ...] = ()
+    leads: tuple[str, ...] = ()
 
 
 PLANTS = (
@@ -58,6 +74,7 @@ PLANTS = (
         "        globals().setdefault('_KEPT', set()).add(task)\n"
         "    return 0\n",
         frozenset({"webhook missing"}),
+        points=("settle.after_commit",) * 4,
     ),
     Plant(
         "a crash between two commits is never looked at again",
@@ -66,6 +83,8 @@ PLANTS = (
         "        return await session.intents.due(gateway.now(), most)",
         "        await session.intents.due(gateway.now(), most)\n        return []",
         frozenset({"L1"}),
+        kills=25,
+        points=OF_AN_APPROVAL * 6,
     ),
     Plant(
         "silence of the PG is a refusal",
@@ -76,6 +95,126 @@ PLANTS = (
         ' "code": "SILENT", "message": str(error)}\n'
         "        return signed_json(channel, answer)",
         frozenset({"orphan charges", "P3"}),
+        leads=("reconcile",),
+    ),
+    Plant(
+        "a key that was replaced stays at the PG",
+        "L1",
+        "naru/payments/reconcile_key.py",
+        "    told = await gateway.connector_of(channel).forget_key(channel, key.number)\n",
+        "    told: Undone | Unknown = Undone()\n",
+        frozenset({"keys differ"}),
+        leads=("key",),
+    ),
+    Plant(
+        "a schedule stays planned though it was charged",
+        "P15",
+        "naru/payments/run_schedule.py",
+        "        await tx.schedules.execute(held, opened.imp_uid, now)\n"
+        "        await tx.idempotency.bind(once, opened.imp_uid)\n",
+        "        await tx.idempotency.bind(once, opened.imp_uid)\n",
+        frozenset({"schedules differ"}),
+        leads=("schedule",),
+    ),
+    Plant(
+        "silence about a cash receipt is a refusal",
+        "P12",
+        "naru/payments/issue_cash_receipt.py",
+        "    now = gateway.now()\n    if isinstance(outcome, ReceiptIssued) and",
+        "    now = gateway.now()\n"
+        "    if isinstance(outcome, Unknown):\n"
+        '        outcome = Declined("SILENT", outcome.why)\n'
+        "    if isinstance(outcome, ReceiptIssued) and",
+        frozenset({"receipts differ"}),
+        points=("pg /v1/cash-receipts",) * 3,
+    ),
+    Plant(
+        "silence about a barcode is a refusal",
+        "P12",
+        "naru/payments/issue_barcode.py",
+        "        return await connector.issue_barcode(channel, order)\n",
+        "        outcome = await connector.issue_barcode(channel, order)\n"
+        '        return Declined("SILENT", "") if isinstance(outcome, Unknown) else outcome\n',
+        frozenset({"accounts differ"}),
+        points=("pg /v1/barcodes",) * 3,
+    ),
+    Plant(
+        "silence about points is a refusal",
+        "P12",
+        "naru/payments/pay_by_points.py",
+        "        return await connector.approve_by_points(channel, order, account)\n",
+        "        outcome = await connector.approve_by_points(channel, order, account)\n"
+        '        return Declined("SILENT", "") if isinstance(outcome, Unknown) else outcome\n',
+        frozenset({"orphan charges", "P3"}),
+        points=("pg /v1/points/payments",) * 3,
+    ),
+    Plant(
+        "silence about a wallet is a refusal",
+        "P12",
+        "naru/payments/quick_pay.py",
+        "        return await connector.approve_by_money(channel, order, member_id, pin_order_no)\n",
+        "        outcome = await connector.approve_by_money(channel, order, member_id, pin_order_no)\n"
+        '        return Declined("SILENT", "") if isinstance(outcome, Unknown) else outcome\n',
+        frozenset({"orphan charges", "P3"}),
+        points=("pg /v1/quick/payments",) * 3,
+    ),
+    Plant(
+        "the PG is asked about a member before that is written down",
+        "P13",
+        "naru/payments/quick_pay.py",
+        "    async with gateway.store.begin() as tx:\n        question = await tx.quick.ask(",
+        "    await connector.ask_about_member(channel, fresh, again=False)\n"
+        "    async with gateway.store.begin() as tx:\n        question = await tx.quick.ask(",
+        frozenset({"not in the journal first"}),
+        leads=("member",),
+    ),
+    Plant(
+        "silence about an act of the mall is a refusal",
+        "P12",
+        "naru/payments/act_on_order.py",
+        "    if isinstance(outcome, Unknown):\n"
+        '        log.warning("%s: %s not answered: %s", act.imp_uid, act.act, outcome.why)\n'
+        "        return act\n",
+        '    if isinstance(outcome, Unknown):\n        outcome = Declined("SILENT", "silence")\n',
+        frozenset({"acts differ"}),
+        points=("pg /v1/mall/acts",) * 3,
+    ),
+    Plant(
+        "a changed account keeps its old amount here",
+        "P3",
+        "naru/payments/run_errand.py",
+        '                if settled is not None and errand.kind == "change_account":\n',
+        '                if settled is not None and errand.kind == "nothing":\n',
+        frozenset({"accounts differ", "promised and not done"}),
+        leads=("pg /v1/virtual-accounts/changes",),
+    ),
+    Plant(
+        "silence about a parcel is a refusal",
+        "P12",
+        "naru/payments/run_errand.py",
+        "    now = gateway.now()\n"
+        "    async with gateway.store.begin() as tx:\n"
+        "        settled: Errand | None = None\n",
+        "    now = gateway.now()\n"
+        "    if isinstance(outcome, Unknown):\n"
+        '        outcome = Declined("SILENT", outcome.why)\n'
+        "    async with gateway.store.begin() as tx:\n"
+        "        settled: Errand | None = None\n",
+        frozenset({"errands differ"}),
+        points=("pg /v1/escrow/shipments",) * 3,
+    ),
+    Plant(
+        "silence about a person's code is a refusal",
+        "P12",
+        "naru/payments/certify_by_code.py",
+        "        case Unknown():\n"
+        "            raise OutcomeUnknown(DOUBT)\n"
+        "    if settled.stage is not Stage.CERTIFIED:\n",
+        "        case Unknown():\n"
+        '            settled = await give_up(gateway, tried, "SILENT", "silence")\n'
+        "    if settled.stage is not Stage.CERTIFIED:\n",
+        frozenset({"people differ"}),
+        points=("pg /v1/certifications",) * 3,
     ),
 )
 
@@ -89,6 +228,21 @@ NO_ROOM_IS_OUR_MISTAKE = Plant(
     "",
     frozenset({"wrong at once"}),
 )
+
+
+# The control of all of them: nothing planted, killed as much as any, and nothing may be found.
+HEALTHY = Plant(
+    "",
+    "",
+    "",
+    "",
+    "",
+    frozenset(),
+    25,
+    (*OF_AN_APPROVAL, *(each.points[0] for each in PLANTS if each.points)),
+)
+# A storm without a death is over when its defect has had the time to show itself.
+CALM_SECONDS = 12.0
 
 
 def ill(defect: Plant) -> str:
@@ -106,3 +260,19 @@ def plant(defect: Plant, folder: Path) -> Path:
     )
     (tree / defect.file).write_text(ill(defect), "utf-8")
     return tree
+
+
+async def look_for(defect: Plant | None, tree: Path | None, *, seconds: float = 100.0) -> Report:
+    """The storm of a defect, over the house in `tree`; without one, that which a healthy house rides."""
+    storm = defect or HEALTHY
+    return await ride(
+        1,
+        kills=storm.kills,
+        points=storm.points,
+        seconds=seconds if storm.kills or storm.points else CALM_SECONDS,
+        rate=6.0,
+        tree=tree,
+        quiet_seconds=60.0,
+        hold=True,
+        leads=storm.leads,
+    )

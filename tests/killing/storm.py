@@ -106,10 +106,20 @@ def spread(times: Iterable[float]) -> str:
 
 
 class Storm:
-    """Kills and pauses in one house. `points` are names to die at, each as often as it is named."""
+    """Kills and pauses in one house. `points` are names to die at, each as often as it is named.
+
+    `leads` are points that the load leads to though nobody dies there.
+    """
 
     def __init__(
-        self, house: House, load: FullLoad, seed: int, *, kills: int, points: Sequence[str] = ()
+        self,
+        house: House,
+        load: FullLoad,
+        seed: int,
+        *,
+        kills: int,
+        points: Sequence[str] = (),
+        leads: Sequence[str] = (),
     ) -> None:
         self.report = Report(seed)
         self._house, self._load = house, load
@@ -117,6 +127,7 @@ class Storm:
         self._kills_wanted = kills
         self._pending = list(points)
         self._chance.shuffle(self._pending)
+        self._leads = list(leads)
         self._over = False
         self._measures: set[asyncio.Task[None]] = set()
 
@@ -128,7 +139,7 @@ class Storm:
         house, chance = self._house, self._chance
         for program in house.programs:
             program.arm, program.on_death = self._arm, self._mourn
-        self._load.wanted = lambda: self.armed + self._books_wanted
+        self._load.wanted = lambda: self.armed + self._books_wanted + self._leads
         began = time.monotonic()
         pauses: set[asyncio.Task[None]] = set()
         clerk = asyncio.create_task(self._compare())
@@ -306,6 +317,7 @@ async def ride(
     quiet_seconds: float = QUIET_SECONDS,
     hold: bool = False,
     each: int = 2,
+    leads: Sequence[str] = (),
 ) -> Report:
     """One storm from the first process to the audit. `tree` holds a naru with a planted defect.
 
@@ -320,7 +332,7 @@ async def ride(
         load.channels = {
             row["pg_code"]: row["channel_key"] for row in await house.look(CHANNELS) or ()
         }
-        storm = Storm(house, load, seed, kills=kills, points=points)
+        storm = Storm(house, load, seed, kills=kills, points=points, leads=leads)
         stop = asyncio.Event()
         buying = asyncio.create_task(load.run(house.public, house.sandbox_url, rate, stop))
         try:

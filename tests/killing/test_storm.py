@@ -16,6 +16,10 @@ import pytest
 
 from naru.domain.points import POINTS
 from tests.killing.audit import COUNTED
+from tests.killing.deaths import ALL_POINTS, read_deaths
+from tests.killing.house import ROOT
+from tests.killing.load import BY_PAYING
+from tests.killing.services import FullLoad
 from tests.killing.storm import PG_POINTS, Report, ride
 from tests.support.scale import often
 
@@ -76,10 +80,9 @@ SEED = todays_seed()
 
 def chosen_points(seed: int) -> list[str]:
     """Every point by night; by day the slice of the table that this seed has come to."""
-    names = list(POINTS)
     if often(0, 1):
-        return [*names, *PG_POINTS]
-    names = [name for name in names if not name.startswith(RARE)]
+        return list(ALL_POINTS)
+    names = [name for name in POINTS if not name.startswith(RARE)]
     first = seed * POINTS_BY_DAY
     return [PG_POINTS[seed % len(PG_POINTS)]] + [
         names[(first + step) % len(names)] for step in range(POINTS_BY_DAY)
@@ -156,3 +159,17 @@ def test_a_process_died_at_the_point_and_nothing_came_of_it(
 
 def test_every_cell_names_a_point() -> None:
     assert set(CELLS) <= set(POINTS)
+
+
+def test_every_point_is_in_the_house_and_somebody_leads_to_it() -> None:
+    code = "".join(file.read_text("utf-8") for file in (ROOT / "naru").rglob("*.py"))
+    assert [name for name in POINTS if f'reach("{name}")' not in code] == []
+    load = FullLoad(random.Random(1))
+    load.ledger = ROOT
+    led = BY_PAYING | load._leads().keys()
+    assert [name for name in ALL_POINTS if not {name, name.partition(".")[0]} & led] == []
+
+
+def test_a_process_has_died_at_every_point() -> None:
+    """For one that is missing: `python -m tests.killing --kills 0 --points 1 --only POINT --write`."""
+    assert set(read_deaths()) == set(ALL_POINTS)

@@ -25,7 +25,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace, TracebackType
 from typing import Any
-from urllib.parse import urlencode
 
 import aiohttp
 import yarl
@@ -310,25 +309,6 @@ class Wire:
             url,
             body=body,
             headers={"Content-Type": "application/json", **(headers or {})},
-            timeouts=timeouts,
-            max_body=max_body,
-        )
-
-    async def post_form(
-        self,
-        url: str,
-        fields: Mapping[str, str],
-        *,
-        headers: Mapping[str, str] | None = None,
-        timeouts: Timeouts | None = None,
-        max_body: int = BODY_BYTES_MAX,
-    ) -> Answer:
-        """Post `application/x-www-form-urlencoded`, UTF-8. Raises NotSent, NoAnswer."""
-        return await self.request(
-            "POST",
-            url,
-            body=urlencode(fields).encode(),
-            headers={"Content-Type": "application/x-www-form-urlencoded", **(headers or {})},
             timeouts=timeouts,
             max_body=max_body,
         )

@@ -105,14 +105,6 @@ async def test_it_sends_the_exact_bytes_and_brings_the_answer_back(wire: Wire) -
     assert body == '{"이름":"나루"}'.encode()
 
 
-async def test_a_form_is_sent_as_a_form(wire: Wire) -> None:
-    async with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as (url, raw):
-        await wire.post_form(url, {"imp_uid": "imp_1", "merchant_uid": "가&나"})
-    head, body = raw.requests[0].split(b"\r\n\r\n")
-    assert b"Content-Type: application/x-www-form-urlencoded\r\n" in head + b"\r\n"
-    assert body == b"imp_uid=imp_1&merchant_uid=%EA%B0%80%26%EB%82%98"
-
-
 async def test_a_refused_connection_was_not_sent(wire: Wire) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -176,12 +176,6 @@ def v1_operations() -> list[tuple[str, str, str]]:
     return [(tag, method, path) for tag, method, path in rows]
 
 
-def missing_operations() -> list[tuple[str, str, str]]:
-    """The operations of V1 that the door does not serve."""
-    served = {(each.method, each.path) for each in operations()}
-    return [row for row in v1_operations() if row[1:] not in served]
-
-
 def rest_limits() -> str:
     """The limits of the transport, from the constants that hold them."""
     rows = [

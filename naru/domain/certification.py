@@ -170,7 +170,6 @@ CERTIFIERS: dict[str, Certifier] = {
         Certifier("kcp_v2", "KCPCERT", code=True),
     )
 }
-POPUP_NAME, POPUP_SIZE = "IMP_CERTIFICATION", (480, 760)
 
 
 def certifier(pg_code: str) -> Certifier:

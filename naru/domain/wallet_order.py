@@ -16,6 +16,5 @@ class WalletOrder:
     merchant_order_no: str
     item_name: str
     amount_minor: int
-    taken_minor: int
     returned_minor: int
     created_at: datetime

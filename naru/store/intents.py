@@ -176,11 +176,6 @@ class Intents:
         """Questions whose answer nobody here knows, oldest first."""
         return [_intent(row) for row in await self._connection.fetch(Q["doubts"], now, most)]
 
-    async def oldest_unknown(self) -> datetime | None:
-        """Since when the oldest doubt is one; None when there is none."""
-        found: datetime | None = await self._connection.fetchval(Q["oldest_unknown"])
-        return found
-
     async def all_of_payment(self, imp_uid: str) -> list[Intent]:
         """Everything that a PG was ever asked about this payment, oldest first."""
         rows = await self._connection.fetch(Q["all_of_payment"], imp_uid)

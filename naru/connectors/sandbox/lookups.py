@@ -65,7 +65,6 @@ def _order(row: Any) -> WalletOrder:
                 merchant_order_no=clean(merchant_order_no),
                 item_name=clean(item_name),
                 amount_minor=amount,
-                taken_minor=taken,
                 returned_minor=returned,
                 created_at=time_of(created_at),
             )

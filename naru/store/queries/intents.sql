@@ -114,10 +114,6 @@ SELECT * FROM intents
  WHERE state IN ('unknown', 'undoing') OR (state = 'open' AND next_try_at <= $1)
  ORDER BY opened_at, id LIMIT $2;
 
--- oldest_unknown --
--- Since when the oldest doubt is one.
-SELECT min(opened_at) FROM intents WHERE state IN ('unknown', 'undoing');
-
 -- tried --
 -- One line in the history of a doubt: what was asked, or what came back and when the next try is.
 INSERT INTO intent_tries (intent_id, number, at, what, sentence, next_try_at)

@@ -17,7 +17,7 @@ export class WrongPassword extends Error {
   }
 }
 
-export const toBase64 = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer)));
+const toBase64 = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer)));
 export const fromBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
 /** False on plain http to another machine: browsers keep WebCrypto for secure contexts. */

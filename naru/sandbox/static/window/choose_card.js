@@ -43,7 +43,7 @@ export function showFirstCardStep(page) {
   return authenticate(page, only, only.auth[0]);
 }
 
-export function showCardChoice(page) {
+function showCardChoice(page) {
   const companies = page.context.card_companies;
   if (!companies.length) {
     showRefusal(page, { code: "NO_CARD_OFFERED" }, {});

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from naru.checkout import certifications, wishes
+from naru.checkout import certifications, pg_pages
 from naru.checkout.routes import USUAL_PACE, Pace
 from naru.checkout.routes import routes as payment_routes
 from naru.payments.gateway import Gateway
@@ -15,7 +15,7 @@ def routes(gateway: Gateway, pace: Pace = USUAL_PACE) -> list[Route]:
     return [
         *payment_routes(gateway, pace),
         *certifications.routes(gateway, pace),
-        *wishes.routes(gateway, pace),
+        *pg_pages.routes(gateway, pace),
     ]
 
 

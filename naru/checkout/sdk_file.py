@@ -27,6 +27,7 @@ PARTS = (
     "certification.js",
     "ui.js",
     "wishes.js",
+    "brandpay.js",
     "imp.js",
 )
 _FOLDER = Path(__file__).parent / "sdk"

@@ -54,7 +54,7 @@ from naru.domain.shipping import Errand, ErrandDone
 from naru.domain.wallet_order import WalletOrder
 from naru.domain.window import Redirect, WindowPlan
 from naru.domain.window_rules import WindowRules
-from naru.domain.wish import Wish
+from naru.domain.wish import WalletVisit, Wish
 from naru.wire import Wire
 
 KST = timezone(timedelta(hours=9))
@@ -87,6 +87,7 @@ class Can(Enum):
     SHIP_ESCROW = auto()  # take a shipment, so that the buyer may confirm it
     SPLIT_SLIP = auto()  # put sub-shops on a sales slip
     KEEP_WISHES = auto()  # show a page on which a person keeps a shop's products in mind
+    SHOW_WALLET = auto()  # show a page on which a shop's customer looks after cards and password
     MALL = auto()  # product orders with lives of their own, and what is told about orders
     CERTIFY_CODE = auto()  # the same without a window: a code, or a question in an app
 
@@ -372,6 +373,9 @@ class Connector(Protocol):
 
     async def open_wishes(self, channel: Channel, wishes: tuple[Wish, ...]) -> Redirect | Declined:
         """Where a person may wish for these products. Only with Can.KEEP_WISHES."""
+
+    async def open_wallet(self, channel: Channel, visit: WalletVisit) -> Redirect | Declined:
+        """Where a customer looks after their wallet. Only with Can.SHOW_WALLET."""
 
     def read_notice(
         self, channel: Channel, headers: dict[str, str], body: bytes

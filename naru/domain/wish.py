@@ -1,4 +1,4 @@
-"""A wish list (네이버페이 찜): products of a page that a person wants to find again. No money, no order."""
+"""What a person does at a PG without paying: a wish list (네이버페이 찜), a look after a wallet (BrandPay)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from naru.domain.errors import BadRequest
+from naru.domain.merchant import NULL_ORIGIN
 from naru.domain.text import clean
 
 PRODUCTS_MAX = 50
@@ -32,6 +33,29 @@ def read_wishes(given: Any) -> tuple[Wish, ...]:
             raise BadRequest("naverProducts 의 각 상품에는 id 와 name 이 필요합니다.")
         wishes.append(Wish(product, name))
     return tuple(wishes)
+
+
+WALLET_ACTS = ("setupPassword", "getPaymentMethods", "openSettings")
+
+
+@dataclass(frozen=True, slots=True)
+class WalletVisit:
+    """What a shop's customer does at their wallet. `page_origin` is the page that hears how it ended,
+    `request_id` the name by which it knows this visit.
+    """
+
+    customer_key: str
+    act: str
+    page_origin: str
+    request_id: str
+
+
+def read_wallet_visit(param: dict[str, Any], page_origin: str) -> WalletVisit:
+    """Read what a function of `IMP.loadModule("toss-brandpay")` asks for. Raises BadRequest."""
+    key, act, request_id = (_line(param.get(name)) for name in ("customerKey", "act", "request_id"))
+    if not key or act not in WALLET_ACTS or not request_id or page_origin == NULL_ORIGIN:
+        raise BadRequest("브랜드페이 고객(customerKey)과 요청을 확인할 수 없습니다.")
+    return WalletVisit(key, act, page_origin, request_id)
 
 
 def _line(given: Any) -> str:

@@ -39,6 +39,7 @@ from naru.sandbox import (
     receipts,
     simple_pay,
     virtual_account,
+    wallets,
     window,
     wishes,
 )
@@ -97,6 +98,7 @@ ROUTES = [
     *identity.ROUTES,
     *cvs.ROUTES,
     *mall.ROUTES,
+    *wallets.ROUTES,
     *wishes.ROUTES,
     *points.ROUTES,
     *lookups.ROUTES,

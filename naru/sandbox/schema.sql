@@ -427,3 +427,33 @@ CREATE TABLE IF NOT EXISTS mall_wishes (
     wished_at INTEGER NOT NULL,
     PRIMARY KEY (mid, product_id)
 ) STRICT, WITHOUT ROWID;
+
+-- Wallets of one shop each (BrandPay)
+
+CREATE TABLE IF NOT EXISTS wallets (
+    mid TEXT NOT NULL REFERENCES members,
+    customer_key TEXT NOT NULL,
+    mac BLOB, -- of the password, once there is one
+    tries INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (mid, customer_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS wallet_cards (
+    mid TEXT NOT NULL,
+    customer_key TEXT NOT NULL,
+    card_id TEXT NOT NULL,
+    added_at INTEGER NOT NULL,
+    PRIMARY KEY (mid, customer_key, card_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS wallet_pages (
+    -- One visit; whoever holds the id may make it.
+    id TEXT PRIMARY KEY,
+    mid TEXT NOT NULL,
+    customer_key TEXT NOT NULL,
+    act TEXT NOT NULL,
+    page_origin TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('closed', 'open', 'done')),
+    opened_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

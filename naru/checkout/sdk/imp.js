@@ -618,6 +618,11 @@ var IMP = {
     return undefined;
   },
 
+  /** @param {any} moduleType @param {any} whose @param {any} [options] @returns {any} */
+  loadModule: function (moduleType, whose, options) {
+    return loadModule(moduleType, whose, options);
+  },
+
   /** @param {any} data */
   communicate: function (data) {
     var frame = current && current.dialog && current.dialog.frame;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +22,7 @@ from naru.domain.money import MINOR_MAX
 from naru.domain.outcome import Declined, NotFound, Unknown
 from naru.domain.text import clean
 from naru.domain.window import Redirect
-from naru.domain.wish import Wish
+from naru.domain.wish import WalletVisit, Wish
 
 
 class Mall(Line):
@@ -57,6 +58,16 @@ class Mall(Line):
             case _:
                 # Nothing was asked for that could have an effect: a page that does not open.
                 return Declined("WINDOW_FAILED", "찜하기 화면을 열지 못하였습니다.")
+
+    async def open_wallet(self, channel: Channel, visit: WalletVisit) -> Redirect | Declined:
+        body = {"profile": channel.pg_code, **asdict(visit)}
+        match await self.ask(channel, "POST", "/v1/wallets", body):
+            case {"result": "wallet_opened", "url": str(url)}:
+                return Redirect(url)
+            case {"code": str(code), "message": str(message)}:
+                return Declined(clean(code), clean(message))
+            case _:
+                return Declined("WINDOW_FAILED", "브랜드페이 화면을 열지 못하였습니다.")
 
     async def product_orders(
         self, channel: Channel, order_no: str

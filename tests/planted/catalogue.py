@@ -1006,8 +1006,8 @@ HANDS = (
     Planted(
         "a refusal of another order is ours",
         "P12",
-        _SANDBOX,
-        '} if rest.get("order_no", asked) == asked:',
+        _LINE,
+        "} if rest.get(name, asked) == asked:",
         "} if rest is not None:",
         f"{APPROVE}::test_an_answer_that_cannot_be_read_is_not_a_failure",
     ),

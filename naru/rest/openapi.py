@@ -190,7 +190,7 @@ def _responses(
     stated = [*refusals]
     if operation.verb is not None:
         stated.append(Refusal(401, -1, messages.UNAUTHORIZED))
-    for status in sorted({each.status for each in stated} - {200, 409}):
+    for status in sorted({each.status for each in stated} - {int(each) for each in found}):
         found[str(status)] = _answer(
             _STATUS_WORDS.get(status, "거절 · Refused"),
             REFUSED,
@@ -206,6 +206,7 @@ _STATUS_WORDS = {
     401: "인증 실패 · No token, or none that lives",
     404: "없음 · There is no such thing of this merchant",
     405: "허용되지 않음 · This thing cannot be asked so",
+    409: "지금은 불가 · Not as things stand",
     429: "너무 많은 시도 · Too many failures",
     501: "지원하지 않음 · This PG cannot do it",
 }

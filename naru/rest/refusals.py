@@ -96,6 +96,8 @@ def _stated(function: ast.AST, names: dict[str, Any]) -> Iterator[Refusal]:
                 status = node.args[0]
                 if isinstance(status, ast.Constant) and len(words) > 1:
                     yield Refusal(int(str(status.value)), -1, words[1] or SAID_THEN)
+            case "paid_by" if len(words) > 3 and words[3]:
+                yield Refusal(_number(node, "status", 404), -1, words[3])
             case "malformed" if node.args and isinstance(node.args[0], ast.Constant):
                 yield Refusal(400, -1, messages.malformed(str(node.args[0].value)))
             case "refusal" if words and words[0]:

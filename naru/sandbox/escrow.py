@@ -6,7 +6,6 @@ member whose contract says so (welcome) cannot give the money back by itself.
 
 from __future__ import annotations
 
-import secrets
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,7 +18,7 @@ from naru.sandbox import magic
 from naru.sandbox.company import company_of
 from naru.sandbox.door import Refusal, json_response, read_page_json, render
 from naru.sandbox.held import shipment
-from naru.sandbox.ledger import Book, Row
+from naru.sandbox.ledger import Book, Row, new_notice_id
 from naru.sandbox.orders import Amount, CancelNo, LongText, Order, OrderNo, ShortText, Time, Word
 from naru.sandbox.receipts import Tid, answer_once, declined
 from naru.sandbox.wire import Answer, Call, signed
@@ -191,24 +190,15 @@ def _tell(book: Book, tid: str, event: str, reason: str, now: int) -> None:
     charge = book.charge(tid)
     order = None if charge is None else book.order(charge["mid"], charge["order_no"])
     assert order is not None
-    if order.announced.notice_url is None:
-        return
-    notice_id = f"ntc_{now:010d}_{secrets.token_hex(8)}"
-    body = {
-        "notice_id": notice_id,
-        "type": "escrow_changed",
-        "mid": order.mid,
-        "order_no": order.order_no,
-        "tid": tid,
-        "status": ESCROW_STATUS[event],
-        "changed_at": now,
-        "reason": reason or None,
-    }
     book.add_notice(
-        notice_id,
-        *(order.mid, order.order_no, order.announced.notice_url),
-        msgspec.json.encode(body).decode(),
-        *(0, now),
+        order,
+        new_notice_id(now),
+        "escrow_changed",
+        now,
+        tid=tid,
+        status=ESCROW_STATUS[event],
+        changed_at=now,
+        reason=reason or None,
     )
 
 

@@ -14,6 +14,7 @@ import contextlib
 import logging
 import os
 import queue
+import secrets
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -44,6 +45,11 @@ _read_means = msgspec.json.Decoder(Means).decode
 
 class LedgerClosed(Exception):
     """The ledger cannot take a deed: it is not open, or its disk refused the commit."""
+
+
+def new_notice_id(now: int) -> str:
+    """A notice's number; those of later seconds sort behind."""
+    return f"ntc_{now:010d}_{secrets.token_hex(8)}"
 
 
 class Book:
@@ -309,12 +315,19 @@ class Book:
     # Notices
 
     def add_notice(
-        self, notice_id: str, mid: str, order_no: str, url: str, body: str, amount: int, now: int
-    ) -> None:
+        self, order: Order, notice_id: str, kind: str, now: int, **told: Any
+    ) -> str | None:
+        """Tell the member of an order, and answer the notice's number; None where it gave no address."""
+        url = order.announced.notice_url
+        if url is None:
+            return None
+        about = {"notice_id": notice_id, "type": kind, "mid": order.mid, "order_no": order.order_no}
+        body = msgspec.json.encode(about | told).decode()
         self.do(
             "INSERT INTO notices VALUES (?, ?, ?, ?, ?, ?, 'waiting', 0, ?)",
-            *(notice_id, mid, order_no, url, body, amount, now),
+            *(notice_id, order.mid, order.order_no, url, body, told.get("amount", 0), now),
         )
+        return notice_id
 
     def due_notices(self, now: int, limit: int) -> list[Row]:
         return self.all(

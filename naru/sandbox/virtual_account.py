@@ -20,7 +20,7 @@ from starlette.responses import Response
 from naru.sandbox import cards, window
 from naru.sandbox.company import company_of
 from naru.sandbox.door import Refusal, json_response, read_page_json, render
-from naru.sandbox.ledger import Book, Row
+from naru.sandbox.ledger import Book, Row, new_notice_id
 from naru.sandbox.orders import (
     Amount,
     Means,
@@ -271,31 +271,22 @@ def take_in(book: Book, ask: DepositAsk, now: int) -> str | None:
     order = book.order(account["mid"], account["order_no"])
     assert order is not None
     at = now if ask.deposited_at is None else ask.deposited_at
-    notice_id = f"ntc_{now:010d}_{secrets.token_hex(8)}"
+    notice_id = new_notice_id(now)
     total = book.deposit(account, notice_id, ask.amount, ask.depositor, at, now)
     if total >= account["amount"]:
         book.advance(order, ("waiting_deposit",), "deposited", "", "")
-    if order.announced.notice_url is None:
-        return None
-    body = {
-        "notice_id": notice_id,
-        "type": "deposited",
-        "mid": order.mid,
-        "order_no": order.order_no,
-        "tid": account["tid"],
-        "amount": ask.amount,
-        "total": total,
-        "currency": order.currency,
-        "depositor": ask.depositor,
-        "deposited_at": at,
-    }
-    book.add_notice(
+    return book.add_notice(
+        order,
         notice_id,
-        *(order.mid, order.order_no, order.announced.notice_url),
-        msgspec.json.encode(body).decode(),
-        *(ask.amount, now),
+        "deposited",
+        now,
+        tid=account["tid"],
+        amount=ask.amount,
+        total=total,
+        currency=order.currency,
+        depositor=ask.depositor,
+        deposited_at=at,
     )
-    return notice_id
 
 
 async def send_notice_again(request: Request) -> Response:

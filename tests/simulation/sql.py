@@ -671,6 +671,9 @@ def cast(value: Any, kind: str) -> Any:
     if value is None:
         return None
     if kind == "interval" and isinstance(value, str):
+        if ":" in value:
+            hours, minutes, seconds = (float(part) for part in value.split(":"))
+            return timedelta(hours=hours, minutes=minutes, seconds=seconds)
         number, _, unit = value.partition(" ")
         return timedelta(seconds=float(number) * _UNITS[unit.rstrip("s") or "second"])
     if value == "{}" and kind.endswith("[]"):

@@ -12,6 +12,7 @@ from datetime import timedelta
 from naru.domain.hands import chance as machine_chance
 from naru.jobs.check_promises import check_promises
 from naru.jobs.tell import tell_operators
+from naru.payments.act_on_order import due_acts, end_open_act
 from naru.payments.certify import end_certifications
 from naru.payments.check_card import due_checks, give_back_check
 from naru.payments.compare_books import compare_due
@@ -113,6 +114,10 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
             async with gateway.store.direct() as session:
                 await session.queue.ask(RUN_ERRAND, number, once=f"errand {number}")
 
+    async def end_open_acts() -> None:
+        for number in await due_acts(gateway):
+            await end_open_act(gateway, number)
+
     async def watch_undone() -> None:
         for imp_uid in await due_watches(gateway):
             await watch(gateway, imp_uid)
@@ -167,6 +172,7 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
         Round("cash receipts whose end is not known", 5.0, settle_receipts),
         Round("errands that no PG has heard of", 5.0, run_errands),
         Round("billing keys whose end is not known", 5.0, settle_keys),
+        Round("acts about goods that were left open", 30.0, end_open_acts),
         # Every due schedule begins within a minute of its time (L5).
         Round("schedules whose time has come", 3.0, run_schedules),
         Round("cards that were charged to check them", 30.0, give_back_checks),

@@ -2,7 +2,8 @@
 
 Written down and committed first, under a number of ours, with no transaction open while the PG is
 told. Of an answer that never came the PG is asked by that number: it was done, or it never will be.
-What even then nobody knows stays open and is asked about by whoever comes next to the same product.
+What even then nobody knows stays open and is asked about by the worker, and by whoever comes next to
+the same product.
 
 An act that gives money back is a cancel of the payment (`cancel.py`) with the same number: the PG ends
 the product order and returns the money in one deed, and the money has one book only. Such an act is
@@ -18,6 +19,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from naru.connectors import Can
 from naru.domain.cancellation import CancelRequest
@@ -29,8 +31,12 @@ from naru.domain.once import Once
 from naru.domain.outcome import Declined, Goods, Unknown
 from naru.domain.payment import Payment
 from naru.domain.points import reach
+from naru.domain.task import TaskKind
 from naru.payments.cancel import cancel
+from naru.payments.claim import FIRST_LOOK
 from naru.payments.gateway import Gateway
+from naru.payments.run_errand import TELL_AFTER
+from naru.store import Session
 from naru.store.order_acts import KeptAct
 
 log = logging.getLogger("naru.payments")
@@ -128,7 +134,7 @@ async def what_became(
     """Find out about an open act; one that was only planned is written off."""
     if act.state == "planned":
         async with gateway.store.begin() as tx:
-            act = await tx.order_acts.end(act, "refused", gateway.now(), *NEVER_ASKED)
+            act = await _end(gateway, tx, act, "refused", *NEVER_ASKED)
     if act.state != "asking":
         return act
     if act.act.gives_money_back:
@@ -140,6 +146,34 @@ async def what_became(
     except PgBusy:
         return act  # Not even asked about.
     return await _settle(gateway, act, outcome)
+
+
+async def due_acts(gateway: Gateway, most: int = 100) -> list[str]:
+    """Numbers of acts that whoever began them left open, oldest first."""
+    async with gateway.store.direct() as session:
+        return await session.order_acts.due(gateway.now() - FIRST_LOOK, most)
+
+
+async def end_open_act(gateway: Gateway, number: str) -> None:
+    """Find out about an act that nobody may come back to; a person is told when that lasts. For the worker."""
+    async with gateway.store.direct() as session:
+        act = await session.order_acts.of_number(number)
+        assert act is not None, "rows of acts stay"
+        payment = await session.payments.get(act.imp_uid)
+        assert payment is not None, "payments are never deleted"
+        channel = await session.channels.get(payment.channel_id)
+    assert channel is not None, "a payment's channel is never deleted"
+    act = await what_became(gateway, payment, channel, act)
+    now = gateway.now()
+    if act.state == "asking" and act.opened_at is not None and now - act.opened_at > TELL_AFTER:
+        async with gateway.store.begin() as tx:
+            await tx.tasks.open(
+                TaskKind.ERRAND_UNKNOWN,
+                act.number,
+                f"{act.act} of {act.subject} since {act.opened_at:%Y-%m-%d %H:%M:%S}Z",
+                now,
+                imp_uid=act.imp_uid,
+            )
 
 
 async def _carry_out(
@@ -168,10 +202,8 @@ async def _settle(gateway: Gateway, act: KeptAct, outcome: Acted | Declined | Un
         return act
     async with gateway.store.begin() as tx:
         if isinstance(outcome, Declined):
-            return await tx.order_acts.end(
-                act, "refused", gateway.now(), outcome.code, outcome.message
-            )
-        return await tx.order_acts.end(act, "done", gateway.now())
+            return await _end(gateway, tx, act, "refused", outcome.code, outcome.message)
+        return await _end(gateway, tx, act, "done")
 
 
 async def _give_back(gateway: Gateway, payment: Payment, act: KeptAct, wanted: Wanted) -> KeptAct:
@@ -194,7 +226,7 @@ async def _give_back(gateway: Gateway, payment: Payment, act: KeptAct, wanted: W
         log.info("%s: %s of %s: %s", act.imp_uid, act.act, act.subject, type(doubt).__name__)
     async with gateway.store.begin() as tx:
         # Refused before it was reserved: then it is planned still, and is written off.
-        standing = await tx.order_acts.end(act, "refused", gateway.now(), *said)
+        standing = await _end(gateway, tx, act, "refused", *said)
     if standing.state != "asking":
         return standing
     return await _as_its_cancel_ended(gateway, standing, said)
@@ -208,11 +240,29 @@ async def _as_its_cancel_ended(
         intent = await tx.intents.of_number("cancel", act.number)
         assert intent is not None, "an act is taken up together with its cancel's intent"
         if intent.state == "done":
-            return await tx.order_acts.end(act, "done", gateway.now())
+            return await _end(gateway, tx, act, "done")
         if intent.state == "refused":
             code, message = said or (intent.outcome or "PG", "PG사에서 취소를 거절하였습니다.")
-            return await tx.order_acts.end(act, "refused", gateway.now(), code, message)
+            return await _end(gateway, tx, act, "refused", code, message)
     return act
+
+
+async def _end(
+    gateway: Gateway,
+    tx: Session,
+    act: KeptAct,
+    state: Literal["done", "refused"],
+    code: str | None = None,
+    message: str | None = None,
+) -> KeptAct:
+    """Write the end down; what people were asked about it is closed in the house's name."""
+    now = gateway.now()
+    ended = await tx.order_acts.end(act, state, now, code, message)
+    if act.opened_at is not None and now - act.opened_at > TELL_AFTER:
+        await tx.tasks.end_by_itself(
+            [TaskKind.ERRAND_UNKNOWN], act.number, f"ended by itself: {ended.state}", now
+        )
+    return ended
 
 
 def _refused(act: KeptAct, code: str, message: str) -> KeptAct:

@@ -30,6 +30,7 @@ class KeptAct:
     state: Literal["planned", "asking", "done", "refused"]
     code: str | None = None
     message: str | None = None
+    opened_at: datetime | None = None
 
 
 class OrderActs:
@@ -68,6 +69,11 @@ class OrderActs:
             _read(row) for row in await self._connection.fetch(Q["of_round"], imp_uid, round_no)
         ]
 
+    async def due(self, before: datetime, most: int) -> list[str]:
+        """Numbers of open acts that were begun before then, oldest first."""
+        rows = await self._connection.fetch(Q["due"], before, most)
+        return [row["number"] for row in rows]
+
     async def take(self, number: str) -> bool:
         """Its cancel is being reserved. False: it was written off, nobody may ask it any more."""
         return await self._connection.fetchval(Q["take"], number) is not None
@@ -104,4 +110,5 @@ def _read(row: Any) -> KeptAct:
         state=row["state"],
         code=row["code"],
         message=row["message"],
+        opened_at=row["opened_at"],
     )

@@ -6,24 +6,27 @@ import asyncpg
 import pytest
 
 from naru.domain.cancellation import CancelRequest
-from naru.domain.mall import AskedBefore, MallAct
+from naru.domain.mall import Acted, AskedBefore, MallAct, OrderAct
 from naru.domain.money import Money
 from naru.domain.outcome import Goods
 from naru.domain.payment import Payment
-from naru.payments.act_on_order import what_became
+from naru.domain.task import TaskKind
+from naru.payments.act_on_order import due_acts, end_open_act, what_became
 from naru.payments.cancel import cancel
 from naru.store.order_acts import KeptAct
 from tests.rest.conftest import Desk
 from tests.rest.test_naver import act, buy, channel_of, orders, stored, told_about
 
 
-def planned(payment: Payment, subject: str, state: str = "planned") -> KeptAct:
+def planned(
+    payment: Payment, subject: str, state: str = "planned", act: MallAct = MallAct.CANCEL
+) -> KeptAct:
     return KeptAct(
         imp_uid=payment.imp_uid,
         round="c" * 25,
         number=f"{payment.imp_uid}-{subject}",
         subject=subject,
-        act=MallAct.CANCEL,
+        act=act,
         fingerprint=b"f" * 32,
         state=state,  # type: ignore[arg-type]
     )
@@ -73,6 +76,62 @@ async def test_a_dead_plan_blocks_nobody(desk_with_pg: Desk) -> None:
         ("place", "done", None),
     ]
     assert (await stored(desk, payment)).cancelled == Money(0)
+
+
+async def worker_looks(desk: Desk) -> None:
+    """The worker's round over acts that somebody left open."""
+    for number in await due_acts(desk.gateway):
+        await end_open_act(desk.gateway, number)
+
+
+@pytest.mark.promise("L1")
+@pytest.mark.parametrize(
+    ("state", "act", "heard", "ending"),
+    [
+        ("planned", MallAct.CANCEL, False, ("refused", "NOT_SENT")),
+        ("asking", MallAct.PLACE, False, ("refused", "NEVER_ARRIVED")),
+        ("asking", MallAct.PLACE, True, ("done", None)),
+    ],
+    ids=["planned only", "the PG never heard it", "the PG did it"],
+)
+async def test_an_act_whose_process_died_is_ended_by_the_worker(
+    desk_with_pg: Desk, state: str, act: MallAct, heard: bool, ending: tuple[str, str | None]
+) -> None:
+    """Nobody need come to the same goods again."""
+    desk = desk_with_pg
+    channel = await channel_of(desk, "naverco")
+    payment = await buy(desk, channel)
+    goods = (await orders(desk, payment))[0]["product_order_id"]
+    kept = planned(payment, goods, state, act)
+    async with desk.gateway.store.direct() as session:
+        await session.order_acts.open(kept, desk.clock())
+    if heard:
+        told = OrderAct(kept.number, payment.pg_order_no, goods, act, {})
+        connector = desk.gateway.connector_of(channel)
+        assert isinstance(await connector.act_on_order(channel, told), Acted)
+    await worker_looks(desk)
+    assert await told_about(desk, payment) == [
+        (act.value, state, None)
+    ]  # Its own process may live.
+
+    desk.clock.advance(21)
+    await worker_looks(desk)
+
+    [(_, *ended)] = await told_about(desk, payment)
+    assert tuple(ended) == ending
+
+
+async def test_a_mall_that_stays_silent_about_an_act_is_told_to_a_person(desk: Desk) -> None:
+    payment = await desk.pay()
+    kept = planned(payment, "goods", "asking", MallAct.PLACE)
+    async with desk.gateway.store.direct() as session:
+        await session.order_acts.open(kept, desk.clock())
+    for minutes, told in ((30, []), (31, [(TaskKind.ERRAND_UNKNOWN, kept.number)])):
+        desk.clock.advance(minutes * 60)
+        await worker_looks(desk)
+        async with desk.gateway.store.direct() as session:
+            tasks = await session.tasks.of_payment(payment.imp_uid)
+        assert [(each.kind, each.subject) for each in tasks] == told
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,11 @@ UPDATE order_acts SET state = $3, ended_at = $4, code = $5, message = $6
  WHERE number = $1 AND state = $2
 RETURNING *;
 
+-- due --
+-- Acts that were begun before `$1` and have no end, oldest first.
+SELECT number FROM order_acts WHERE state IN ('planned', 'asking') AND opened_at < $1
+ ORDER BY opened_at LIMIT $2;
+
 -- of_number --
 -- One act by its number.
 SELECT * FROM order_acts WHERE number = $1;

@@ -180,6 +180,15 @@ PLANTS = (
         points=("pg /v1/mall/acts",) * 3,
     ),
     Plant(
+        "an act whose process died is looked at by nobody",
+        "L1",
+        "naru/payments/act_on_order.py",
+        "        return await session.order_acts.due(gateway.now() - FIRST_LOOK, most)\n",
+        "        await session.order_acts.due(gateway.now() - FIRST_LOOK, most)\n        return []\n",
+        frozenset({"L1"}),
+        points=("act.after_commit", "act.after_pg") * 2,
+    ),
+    Plant(
         "a changed account keeps its old amount here",
         "P3",
         "naru/payments/run_errand.py",

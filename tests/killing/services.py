@@ -267,19 +267,12 @@ class FullLoad(Load):
 
     # What is still open when the storm is over, and nobody but its merchant asks about.
 
-    async def come_again(self, kind: str, imp_uid: str, subject: str) -> None:
-        """Ask once more for an act about goods, or about a member."""
-        with contextlib.suppress(GaveUp):
-            if kind == "member":
-                mid = PROFILES[QUICK].mid
-                named = f"?site_code={mid}&partner_type=IX99&partner_subtype=99IX"
-                await self._rest("DELETE", f"/kcpquick/members/{subject}{named}", tries=1)
-                body = {"channel_key": self.channels[QUICK]}
-                where = f"/kcpquick/members/{subject}/fido/release"
-                await self._rest("POST", where, body, tries=1)
-            else:
-                where = f"/payments/{imp_uid}/naver/place"
-                await self._rest("POST", where, {"product_order_id": [subject]}, tries=1)
+    async def come_again(self, member: str) -> None:
+        """Ask once more what was asked about a member."""
+        named = f"?site_code={PROFILES[QUICK].mid}&partner_type=IX99&partner_subtype=99IX"
+        await self._try("DELETE", f"/kcpquick/members/{member}{named}")
+        key = {"channel_key": self.channels[QUICK]}
+        await self._try("POST", f"/kcpquick/members/{member}/fido/release", key)
 
     # Steps.
 

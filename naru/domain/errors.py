@@ -6,9 +6,9 @@ NaruError
  │   ├─ NotCancellable · AlreadyCancelled · BalanceChanged · ExceedsBalance
  │   ├─ PartialCancelUnsupported · CancelInProgress · RefundAccountNeeded
  │   ├─ AmountTooFine · BadAmount · UnknownCurrency
- │   ├─ NoChannel · TestChannelRefused · BadRequest
+ │   ├─ NoChannel · TestChannelRefused · BadRequest · BadCustomerUid
  │   ├─ AlreadyPrepared · NotPrepared · PreparedDiffers · Superseded
- │   ├─ NoBillingKey · KeyInProgress · BadCard · NotSupported
+ │   ├─ NoBillingKey · KeyInProgress · BeingChecked · BadCard · NotSupported
  │   ├─ AlreadyScheduled · NothingScheduled · ScheduleEnded · NotRetryable
  │   ├─ PgBusy            so many calls to this PG wait that not one more is begun
  │   ├─ TooManyAtOnce     so many calls about the same order or card wait already
@@ -140,6 +140,12 @@ class BadRequest(Refused):
     code = -1
 
 
+class BadCustomerUid(BadRequest):
+    """Not the name of a customer: blank, too long, or with characters that nobody sees."""
+
+    sentence = "customer_uid 는 눈에 보이는 1~80자의 문자열이어야 합니다. (앞뒤 공백, 보이지 않는 문자 제외)"
+
+
 class ScheduleEnded(BadRequest):
     """The schedule is past the point where this could be done to it."""
 
@@ -185,6 +191,12 @@ class KeyInProgress(Refused):
     """Another key is being issued for this customer_uid, and nobody knows yet how that ended."""
 
     sentence = "이 customer_uid 에 대한 빌링키 발급이 진행 중입니다. 잠시 후 다시 시도해주세요."
+
+
+class BeingChecked(Refused):
+    """This key's card is being charged already, to see whether it can be."""
+
+    sentence = "이 빌링키의 카드 확인이 진행 중입니다. 잠시 후 다시 시도해주세요."
 
 
 class AlreadyScheduled(Refused):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import unicodedata
 from typing import NewType, Protocol
 
 ImpUid = NewType("ImpUid", str)
@@ -16,12 +17,32 @@ MerchantUid = NewType("MerchantUid", str)
 UserCode = NewType("UserCode", str)
 ChannelKey = NewType("ChannelKey", str)
 
+CUSTOMER_UID_CHARACTERS_MAX = 80
 _MERCHANT_UID = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,40}")
 
 
 def is_merchant_uid(text: str) -> bool:
     """An order number: 1-40 characters, none of them a control character or a line separator (compared byte by byte)."""
     return _MERCHANT_UID.fullmatch(text) is not None
+
+
+# Letters by their class, and nothing to see: Hangul and Khmer fillers, the blank of Braille.
+_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+
+def is_customer_uid(text: str) -> bool:
+    """A customer's name: 1-80 characters that can be seen, and blanks between them only.
+
+    It names a card that is charged without its holder, so two that look alike must be the same.
+    """
+    return (
+        0 < len(text) <= CUSTOMER_UID_CHARACTERS_MAX
+        and text.isprintable()
+        and text == text.strip()
+        and _FILLERS.isdisjoint(text)
+        # Marks alone (accents, variation selectors) are drawn on a letter, and there is none.
+        and not unicodedata.category(text[0]).startswith("M")
+    )
 
 
 def hash_secret(secret: str) -> bytes:

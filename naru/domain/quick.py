@@ -29,6 +29,9 @@ class QuickQuestion:
     partner_subtype: str = ""
     fail_code: str | None = None
     fail_reason: str | None = None
+    asked_at: datetime | None = None
+    tries: int = 0
+    fence: int = 0
     member: QuickMember | None = None
 
 

@@ -46,7 +46,10 @@ class TaskKind(StrEnum):
     RECEIPT_UNKNOWN = "receipt_unknown"
     RECEIPT_AMOUNT = "receipt_amount"
     RECEIPT_STANDS = "receipt_stands"
+    RECEIPT_TOO_LARGE = "receipt_too_large"
     ERRAND_UNKNOWN = "errand_unknown"
+    KEY_UNKNOWN = "key_unknown"
+    MEMBER_UNKNOWN = "member_unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +265,27 @@ SAID: dict[TaskKind, Said] = {
         "Cancel the cash receipt in the PG's console, or at the tax office.",
         "전액 취소된 결제의 현금영수증을 PG사가 취소하지 않았습니다.",
         "PG사 관리자나 국세청에서 현금영수증을 취소하세요.",
+    ),
+    TaskKind.RECEIPT_TOO_LARGE: Said(
+        "A part of a payment was given back, and its cash receipt still tells the tax office the whole.",
+        "Take the receipt back (DELETE /receipts/IMP_UID) and issue it anew of what is left: POST"
+        " /receipts/IMP_UID with the buyer's number, which is not kept here.",
+        "부분취소된 결제의 현금영수증이 취소 전 금액으로 남아 있습니다.",
+        "현금영수증을 취소(DELETE /receipts/IMP_UID)한 뒤, 구매자의 식별번호로 남은 금액을 다시"
+        " 발급(POST /receipts/IMP_UID)하세요. 식별번호는 여기에 저장되지 않습니다.",
+    ),
+    TaskKind.KEY_UNKNOWN: Said(
+        "Nobody here knows whether the PG keeps a card under a billing key.",
+        "Look the key's number up in the PG's console. It is asked again until the PG answers, and the"
+        " customer is not charged by it before.",
+        "빌링키 발급 여부를 확인할 수 없습니다.",
+        "PG사 관리자에서 빌링키 요청번호를 확인하세요. PG사가 응답할 때까지 계속 다시 묻고, 그 전에는 결제에 사용되지 않습니다.",
+    ),
+    TaskKind.MEMBER_UNKNOWN: Said(
+        "Nobody here knows whether the PG forgot a member of quick pay, or switched their FIDO off.",
+        "Look the member up in the PG's console. It is asked again by its number until the PG answers.",
+        "퀵페이 회원 삭제(생체인증 해제) 여부를 확인할 수 없습니다.",
+        "PG사 관리자에서 회원을 확인하세요. PG사가 응답할 때까지 같은 번호로 계속 다시 묻습니다.",
     ),
     TaskKind.ERRAND_UNKNOWN: Said(
         "Nobody here knows whether the PG heard of a shipment, or of the sub-shops on a slip.",

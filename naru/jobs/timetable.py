@@ -19,6 +19,7 @@ from naru.payments.compare_books import compare_due
 from naru.payments.expire_virtual_account import due_accounts, expire_virtual_account
 from naru.payments.gateway import Gateway
 from naru.payments.keep_notice import replay_notices
+from naru.payments.quick_pay import ask_again, due_members
 from naru.payments.reconcile import due as due_questions
 from naru.payments.reconcile import probe
 from naru.payments.reconcile_key import due_keys
@@ -114,6 +115,10 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
             async with gateway.store.direct() as session:
                 await session.queue.ask(RUN_ERRAND, number, once=f"errand {number}")
 
+    async def ask_about_members() -> None:
+        for number in await due_members(gateway):
+            await ask_again(gateway, number)
+
     async def end_open_acts() -> None:
         for number in await due_acts(gateway):
             await end_open_act(gateway, number)
@@ -172,6 +177,7 @@ def timetable(gateway: Gateway) -> tuple[Round, ...]:
         Round("cash receipts whose end is not known", 5.0, settle_receipts),
         Round("errands that no PG has heard of", 5.0, run_errands),
         Round("billing keys whose end is not known", 5.0, settle_keys),
+        Round("questions about members", 30.0, ask_about_members),
         Round("acts about goods that were left open", 30.0, end_open_acts),
         # Every due schedule begins within a minute of its time (L5).
         Round("schedules whose time has come", 3.0, run_schedules),

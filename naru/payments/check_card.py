@@ -7,16 +7,18 @@ the two, or is not answered, leaves it to the worker, which gives back whatever 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
 
 from naru.domain.billing_key import BillingKey
 from naru.domain.cancellation import CancelRequest
-from naru.domain.errors import NaruError
+from naru.domain.errors import BeingChecked, NaruError, OutcomeUnknown, PgRefused
 from naru.domain.payment import Payment, Step
 from naru.payments.cancel import cancel
 from naru.payments.gateway import Gateway
 from naru.payments.pay_by_billing_key import pay_by_billing_key
 from naru.payments.start import Opening
+from naru.payments.turns import looks
 from naru.store import Session
 
 log = logging.getLogger("naru.payments")
@@ -30,15 +32,29 @@ LOOK_AGAIN = timedelta(minutes=1)
 async def check_card(gateway: Gateway, opening: Opening, key: BillingKey) -> None:
     """Charge this key and give the money back. Raises what `pay_by_billing_key` raises.
 
-    When the cancel is refused or not answered nothing is raised: the card can be charged, and the
-    worker gives the money back.
+    Of many who check one key at once, one charges it, and all hear what that found. When the cancel is
+    refused or not answered nothing is raised: the card can be charged, and the worker gives the money
+    back.
     """
+    came = gateway.now()
 
     async def bind(tx: Session, imp_uid: str) -> None:
-        await tx.schedules.keep_check(imp_uid, gateway.now() + FIRST_LOOK)
+        await tx.schedules.keep_check(imp_uid, key.number, gateway.now() + FIRST_LOOK)
 
-    payment = await pay_by_billing_key(gateway, opening, key, bind=bind)
-    await give_back_check(gateway, payment.imp_uid)
+    async with gateway.turns.take("check", key.number):
+        async for _ in looks():
+            async with gateway.store.direct() as session:
+                others = await session.schedules.last_check(key.number, came)
+            if others is not None and others.step is Step.FAILED:
+                raise PgRefused(others.fail_code, others.fail_reason)
+            if others is not None and others.step is not Step.APPROVING:
+                return
+            if others is None:
+                with suppress(BeingChecked):  # Another process was faster by a moment.
+                    payment = await pay_by_billing_key(gateway, opening, key, bind=bind)
+                    await give_back_check(gateway, payment.imp_uid)
+                    return
+    raise OutcomeUnknown
 
 
 async def due_checks(gateway: Gateway, most: int = 100) -> list[str]:

@@ -13,6 +13,7 @@ from naru.connectors import Can, KeyOrder
 from naru.domain.billing_key import WINDOW_ONLY, BillingKey, CardNumber, IssuedKey
 from naru.domain.channel import Channel
 from naru.domain.errors import (
+    BadCustomerUid,
     BadRequest,
     KeyInProgress,
     NotSupported,
@@ -21,6 +22,7 @@ from naru.domain.errors import (
     PgRefused,
     TestChannelRefused,
 )
+from naru.domain.ids import is_customer_uid
 from naru.domain.merchant import Merchant
 from naru.domain.once import Once
 from naru.domain.outcome import Declined, KeyOutcome, Unknown
@@ -61,8 +63,10 @@ async def issue_billing_key(
         raise NotSupported(UNSUPPORTED)
     if channel.test and not merchant.allow_test_channels:
         raise TestChannelRefused
+    if not is_customer_uid(customer_uid):
+        raise BadCustomerUid
     said = (customer.name, customer.tel, customer.email, customer.addr, customer.postcode)
-    if not all(map(is_storable, (customer_uid, customer_id, *said))):
+    if not all(map(is_storable, (customer_id, *said))):
         raise BadRequest("사용할 수 없는 문자가 있습니다.")
     if not gateway.pg_load.has_room(channel.id):
         raise PgBusy

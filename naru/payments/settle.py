@@ -93,9 +93,11 @@ async def _late(
     if Can.NET_CANCEL not in connector.can:
         return await book_late(gateway, tx, payment, approved.approved_at, approved.pg_tid)
     log.error("%s: approved after it was undone; it is undone again", payment.imp_uid)
+    now = gateway.now()
     await tx.watches.open(
         payment.imp_uid,
-        gateway.now(),
+        now,
+        now,
         late_pg_tid=approved.pg_tid,
         late_approved_at=approved.approved_at,
     )
@@ -265,7 +267,7 @@ async def _not_undone(
 async def _watch(tx: Session, connector: Connector, payment: Payment, now: datetime) -> None:
     """Undone, or never found. PGs have been wrong: somebody looks again for two days (rule 6)."""
     if Can.INQUIRE_ORDER in connector.can:
-        await tx.watches.open(payment.imp_uid, now + FIRST_WATCH)
+        await tx.watches.open(payment.imp_uid, now + FIRST_WATCH, now)
 
 
 async def write_approval(

@@ -13,12 +13,13 @@ from naru.domain.errors import (
     AlreadyClaimed,
     AlreadyPaid,
     BadAmount,
+    BadCustomerUid,
     BadRequest,
     PgBusy,
     PgRefused,
     TestChannelRefused,
 )
-from naru.domain.ids import ImpUid, MerchantUid, hash_secret
+from naru.domain.ids import ImpUid, MerchantUid, hash_secret, is_customer_uid
 from naru.domain.merchant import Merchant
 from naru.domain.money import Money
 from naru.domain.outcome import Declined
@@ -130,6 +131,8 @@ def check_opening(opening: Opening) -> None:
     for name, value in _said(opening):
         if not is_storable(value):
             raise BadRequest(f"{name} 에 사용할 수 없는 문자가 있습니다.")
+    if opening.customer_uid is not None and not is_customer_uid(opening.customer_uid):
+        raise BadCustomerUid
     manners = profile(channel.pg_code)
     if opening.amount.currency in manners.refuses_currency:
         raise BadRequest(

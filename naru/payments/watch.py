@@ -89,9 +89,10 @@ async def watch(gateway: Gateway, imp_uid: str) -> None:
 async def _looked(
     gateway: Gateway, taken: Watch, wait: timedelta | None, *, counts: bool = True
 ) -> None:
-    next_look_at = None if wait is None else gateway.now() + wait
+    now = gateway.now()
+    next_look_at = None if wait is None else now + wait
     async with gateway.store.direct() as session:
         if counts:
-            await session.watches.looked(taken, next_look_at)
+            await session.watches.looked(taken, next_look_at, now)
         elif next_look_at is not None:
-            await session.watches.postpone(taken, next_look_at)
+            await session.watches.postpone(taken, next_look_at, now)

@@ -48,6 +48,17 @@ class Channels:
             lambda: [read_channel(row, keyring, among_others=True) for row in rows]
         )
 
+    async def sharing(self, channel: Channel) -> list[Channel]:
+        """The channels of this one's contract, whoever's: same MID, same address and keys. Oldest first."""
+        rows = await self._connection.fetch(
+            Q["sharing"], channel.connector, channel.pg_code, channel.mid
+        )
+        keyring = self._connection.keyring
+        found = await self._connection.opened(
+            lambda: [read_channel(row, keyring, among_others=True) for row in rows]
+        )
+        return [each for each in found if each.settings == channel.settings]
+
     async def get(self, channel_id: int) -> Channel | None:
         """One channel."""
         return await self._one(Q["get"], channel_id)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import msgspec
 
+from naru.domain.channel import Channel
 from naru.domain.outcome import Declined
 from naru.domain.quick import QuickMember, QuickPrepared, QuickQuestion
 from naru.store.named import Query, load
@@ -63,7 +65,9 @@ class Quick:
         )
         return QuickPrepared(row["merchant_uid"], row["btid"], **msgspec.structs.asdict(private))
 
-    async def ask(self, question: QuickQuestion, now: datetime) -> QuickQuestion:
+    async def ask(
+        self, question: QuickQuestion, now: datetime, next_try_at: datetime
+    ) -> QuickQuestion:
         """Write the question down; the one that waits for its answer already, if there is one."""
         while True:
             row = await self._connection.fetchrow(
@@ -76,11 +80,35 @@ class Quick:
                 question.partner_type,
                 question.partner_subtype,
                 now,
+                next_try_at,
             ) or await self._connection.fetchrow(
                 Q["asking"], question.channel_id, question.kind, question.member_id
             )
             if row is not None:
                 return _read(row)
+
+    async def due(self, now: datetime, most: int) -> list[str]:
+        """Numbers of questions to ask again now, oldest first."""
+        return [row["number"] for row in await self._connection.fetch(Q["due"], now, most)]
+
+    async def lease(self, number: str, until: datetime, now: datetime) -> QuickQuestion | None:
+        """Take a due question for one try; None when it is not due."""
+        row = await self._connection.fetchrow(Q["lease"], number, until, now)
+        return None if row is None else _read(row)
+
+    async def later(self, question: QuickQuestion, at: datetime) -> None:
+        """Ask again then, unless another one holds the lease by now."""
+        await self._connection.fetchval(Q["later"], question.number, question.fence, at)
+
+    async def remember(self, imp_uid: str, member_id: str) -> None:
+        """This payment is of this member."""
+        await self._connection.fetchval(Q["remember"], imp_uid, member_id)
+
+    async def first_paid(self, channels: Sequence[Channel], member_id: str) -> int | None:
+        """Whom this member paid first by these channels: a merchant's id."""
+        ids = [channel.id for channel in channels]
+        found: int | None = await self._connection.fetchval(Q["first_paid"], ids, member_id)
+        return found
 
     async def of_number(self, number: str) -> QuickQuestion | None:
         """The question of this number."""
@@ -130,6 +158,9 @@ def _read(row: asyncpg.Record) -> QuickQuestion:
         kind=row["kind"],
         member_id=row["member_id"],
         state=row["state"],
+        asked_at=row["asked_at"],
+        tries=row["tries"],
+        fence=row["fence"],
         partner_type=row["partner_type"],
         partner_subtype=row["partner_subtype"],
         fail_code=row["fail_code"],

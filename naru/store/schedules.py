@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
-from naru.domain.errors import AlreadyScheduled
+from naru.domain.errors import AlreadyScheduled, BeingChecked
 from naru.domain.ids import ImpUid, MerchantUid
 from naru.domain.money import Money
 from naru.domain.payment import Buyer, Step
@@ -47,6 +47,15 @@ class Glance:
     executed_at: datetime | None
     imp_uid: str | None
     step: Step | None
+
+
+@dataclass(frozen=True, slots=True)
+class CardCheck:
+    """How the payment stands that is a check of a card."""
+
+    step: Step
+    fail_code: str
+    fail_reason: str
 
 
 class Private(msgspec.Struct, omit_defaults=True):
@@ -201,9 +210,24 @@ class Schedules:
             for row in await self._connection.fetch(Q["overview"], what, now, most)
         ]
 
-    async def keep_check(self, imp_uid: str, look_at: datetime) -> None:
-        """This payment is only a check of its card: its money is given back."""
-        await self._connection.fetchval(Q["keep_check"], imp_uid, look_at)
+    async def keep_check(self, imp_uid: str, key_number: str, look_at: datetime) -> None:
+        """This payment is only a check of this key's card: its money is given back.
+
+        Raises BeingChecked while another check of it has not ended.
+        """
+        try:
+            await self._connection.fetchval(Q["keep_check"], imp_uid, look_at, key_number)
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name == "one_check_of_key":
+                raise BeingChecked from None
+            raise
+
+    async def last_check(self, key_number: str, since: datetime) -> CardCheck | None:
+        """What the newest check of this key found that had not ended by then."""
+        row = await self._connection.fetchrow(Q["last_check"], key_number, since)
+        if row is None:
+            return None
+        return CardCheck(Step(row["step"]), row["fail_code"] or "", row["fail_reason"] or "")
 
     async def due_checks(self, now: datetime, most: int) -> list[str]:
         """imp_uids of checks that are not known to be given back."""

@@ -36,12 +36,15 @@ class Watches:
         self,
         imp_uid: str,
         look_at: datetime,
+        now: datetime,
         *,
         late_pg_tid: str | None = None,
         late_approved_at: datetime | None = None,
     ) -> None:
         """Look from `look_at` on, sooner if it was to be later."""
-        await self._connection.fetchval(Q["open"], imp_uid, look_at, late_pg_tid, late_approved_at)
+        await self._connection.fetchval(
+            Q["open"], imp_uid, look_at, late_pg_tid, late_approved_at, now
+        )
 
     async def due(self, now: datetime, most: int) -> list[str]:
         """imp_uids to look at now, oldest first."""
@@ -54,10 +57,12 @@ class Watches:
             return None
         return Watch(row["imp_uid"], row["looks"], row["late_pg_tid"], row["late_approved_at"])
 
-    async def looked(self, watch: Watch, next_look_at: datetime | None) -> None:
+    async def looked(self, watch: Watch, next_look_at: datetime | None, now: datetime) -> None:
         """Nothing was there, or is there any more. None: that was the last look."""
-        await self._connection.fetchval(Q["looked"], watch.imp_uid, watch.looks, next_look_at)
+        await self._connection.fetchval(Q["looked"], watch.imp_uid, watch.looks, next_look_at, now)
 
-    async def postpone(self, watch: Watch, next_look_at: datetime) -> None:
+    async def postpone(self, watch: Watch, next_look_at: datetime, now: datetime) -> None:
         """The PG did not answer: this look is still to be done."""
-        await self._connection.fetchval(Q["postpone"], watch.imp_uid, watch.looks, next_look_at)
+        await self._connection.fetchval(
+            Q["postpone"], watch.imp_uid, watch.looks, next_look_at, now
+        )

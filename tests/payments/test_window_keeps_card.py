@@ -15,6 +15,7 @@ from naru.domain.cancellation import CancelRequest
 from naru.domain.errors import (
     AlreadyPaid,
     BadAmount,
+    BadCustomerUid,
     BadRequest,
     NotCancellable,
     NotSupported,
@@ -128,6 +129,12 @@ async def test_a_card_is_kept_for_nothing_and_charged_later(house: House) -> Non
     with pytest.raises(NotCancellable):
         await cancel(house.gateway, house.merchant.id, kept.imp_uid, CancelRequest())
     await all_is_well(house)
+
+
+async def test_a_page_names_no_customer_whom_nobody_sees(house: House) -> None:
+    for name in (" ", "gildong\u200b", "\u3164"):
+        with pytest.raises(BadCustomerUid, match="customer_uid"):
+            await house.open(0, customer_uid=name, customer_uid_usage="issue")
 
 
 async def test_a_card_may_be_charged_and_kept_in_one_window(house: House) -> None:

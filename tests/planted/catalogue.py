@@ -1364,7 +1364,8 @@ KEPT = (
 
 _CHARGE, _ISSUE = "naru/payments/charge.py", "naru/payments/issue_billing_key.py"
 CHARGE, KEY = "tests/payments/test_faults_charge.py", "tests/payments/test_faults_key.py"
-TURNS = "tests/payments/test_turns.py"
+TURNS, CHECK = "tests/payments/test_turns.py", "tests/payments/test_check_card.py"
+QUICK = "tests/rest/test_kcpquick.py"
 WINDOW_KEEPS = "tests/payments/test_window_keeps_card.py"
 
 KEYS = (
@@ -1399,6 +1400,46 @@ KEYS = (
         '    async with gateway.turns.take("order", opening.merchant.id, opening.merchant_uid):\n',
         "    if True:\n",
         f"{TURNS}::test_a_flood_about_one_order_waits_without_asking_the_database",
+    ),
+    Planted(
+        "everybody checks a card for themselves",
+        "P12",
+        "naru/payments/check_card.py",
+        "others = await session.schedules.last_check(key.number, came)",
+        "others = None",
+        f"{CHECK}::test_twenty_who_check_a_card_at_once_charge_it_once",
+    ),
+    Planted(
+        "a card is checked by two processes at once",
+        "P14",
+        f"{_MIGRATIONS}0024_mended.sql",
+        "CREATE UNIQUE INDEX one_check_of_key",
+        "CREATE INDEX one_check_of_key",
+        f"{CHECK}::test_the_database_takes_one_check_of_a_key_at_a_time",
+    ),
+    Planted(
+        "a card is kept under a name that nobody sees",
+        "P10",
+        _ISSUE,
+        "if not is_customer_uid(customer_uid):",
+        "if False:",
+        "tests/rest/test_subscribe.py::test_a_name_that_nobody_sees_names_no_customer",
+    ),
+    Planted(
+        "a member of another merchant under the same MID is forgotten",
+        "P10",
+        "naru/payments/quick_pay.py",
+        "if not await _is_their_member(gateway, channel, member_id):",
+        "if False:",
+        f"{QUICK}::test_a_member_of_another_merchant_under_the_same_mid_stays",
+    ),
+    Planted(
+        "a question about a member is left lying",
+        "L1",
+        f"{_QUERIES}quick.sql",
+        "SELECT number FROM quick_questions WHERE next_try_at <= $1",
+        "SELECT number FROM quick_questions WHERE next_try_at <= $1 AND fence > 9",
+        f"{QUICK}::test_a_question_that_nobody_repeats_is_ended_by_the_worker",
     ),
     Planted(
         "a key of another merchant is charged",

@@ -13,6 +13,8 @@ from naru.domain.channel import Channel
 from naru.domain.ids import MerchantUid
 from naru.domain.money import Money
 from naru.domain.payment import Payment, Surface
+from naru.domain.quick import QuickQuestion
+from naru.payments.quick_pay import ask_again, due_members
 from naru.payments.start import Opening, enter_window, start
 from tests.rest.conftest import NUMBERS, Answered, Desk
 
@@ -188,6 +190,48 @@ async def test_a_member_is_forgotten_once(quick: Desk) -> None:
     assert (await quick.ask("DELETE", f"/kcpquick/members/{member}")).status == 400
 
 
+async def test_a_member_of_another_merchant_under_the_same_mid_stays(quick: Desk) -> None:
+    """Two merchants sell under one MID. Whom a member paid, that one may have them forgotten."""
+    channel, stranger = await channel_of(quick), quick.stranger
+    async with quick.gateway.store.begin() as tx:
+        await tx.channels.add(
+            stranger.merchant.id,
+            f"shared-{channel.channel_key}",
+            "kcp_quick",
+            channel.mid,
+            "sandbox",
+            test=True,
+            settings=channel.settings,
+        )
+    key = {"channel_key": f"shared-{channel.channel_key}"}
+    theirs = Desk(**{**vars(quick), "shop": stranger, "stranger": quick.shop})
+
+    async def forget(desk: Desk, member: str) -> tuple[int, int, str | None]:
+        path = (
+            f"/kcpquick/members/{member}?site_code={channel.mid}&partner_type=a&partner_subtype=b"
+        )
+        release = await desk.ask(
+            "POST",
+            f"/kcpquick/members/{member}/fido/release",
+            json=key if desk is theirs else {"channel_key": channel.channel_key},
+        )
+        answer = await desk.ask("DELETE", path)
+        assert (release.body["code"] == 0) == (answer.status == 200)
+        return answer.verdict
+
+    unpaid, ours, both = await join(quick), await join(quick), await join(quick)
+    # Who has paid nobody yet is of the merchant who had the MID first.
+    assert await forget(theirs, unpaid) == NO_MEMBER
+    pin, _ = await check_pin(quick, ours)
+    assert (await pay_money(quick, ours, pin.imp_uid)).verdict == (200, 0, None)
+    assert await forget(theirs, ours) == NO_MEMBER
+    pin, _ = await check_pin(theirs, both)
+    assert (await pay_money(theirs, both, pin.imp_uid)).verdict == (200, 0, None)
+    assert await forget(quick, both) == NO_MEMBER
+    for desk, member in ((quick, unpaid), (quick, ours), (theirs, both)):
+        assert (await forget(desk, member))[0] == 200
+
+
 @pytest.mark.operation("POST /kcpquick/members/{member_id}/fido/release")
 async def test_fido_is_switched_off_and_kcps_own_words_are_told(quick: Desk) -> None:
     member = await join(quick)
@@ -224,7 +268,7 @@ async def test_a_question_that_was_not_answered_is_asked_again_by_its_number(
         await raw.execute("ALTER TABLE quick_questions DISABLE TRIGGER quick_question_rules")
         await raw.execute(
             "UPDATE quick_questions SET state = 'asking', ended_at = NULL, inserted_at = NULL,"
-            " updated_at = NULL WHERE member_id = $1",
+            " updated_at = NULL, next_try_at = now() WHERE member_id = $1",
             member,
         )
         await raw.execute("ALTER TABLE quick_questions ENABLE TRIGGER quick_question_rules")
@@ -233,6 +277,49 @@ async def test_a_question_that_was_not_answered_is_asked_again_by_its_number(
 
     assert (again.status, again.response) == (200, answer.response)
     assert (await quick.ask("DELETE", path)).verdict == NO_MEMBER
+
+
+async def test_a_question_that_nobody_repeats_is_ended_by_the_worker(quick: Desk) -> None:
+    """The PG is out of reach for hours, and a person is told; then it is asked by the same number."""
+    member, gateway = await join(quick), quick.gateway
+    channel = await channel_of(quick)
+    away = {**channel.settings, "url": "http://127.0.0.1:9"}
+    question = QuickQuestion(
+        "c" + member * 3, channel.merchant_id, channel.id, "delete_member", member
+    )
+    async with gateway.store.begin() as tx:
+        await tx.channels.change_settings(channel.id, away)
+        await tx.quick.ask(question, quick.clock(), quick.clock())
+
+    async def due() -> bool:
+        return question.number in await due_members(gateway)
+
+    async def tasks() -> list[str]:
+        async with gateway.store.direct() as session:
+            return [
+                each.kind
+                for each in await session.tasks.list_open()
+                if each.subject == question.number
+            ]
+
+    for hours in (0, 2):
+        quick.clock.advance(hours * 3600)
+        assert await due()
+        await ask_again(gateway, question.number)
+        assert not await due(), "the next try has its time"
+        assert await tasks() == (["member_unknown"] if hours else [])
+    async with gateway.store.begin() as tx:
+        await tx.channels.change_settings(channel.id, channel.settings)
+    quick.clock.advance(3600)
+    await ask_again(gateway, question.number)
+    async with gateway.store.direct() as session:
+        ended = await session.quick.of_number(question.number)
+    assert ended is not None
+    assert ended.state in ("done", "refused")
+    assert await tasks() == []
+    assert not await due()
+    _, said = await check_pin(quick, member)
+    assert said["code"] == "MEMBER_NOT_FOUND"
 
 
 @pytest.mark.operation("POST /kcpquick/payment/autopay")

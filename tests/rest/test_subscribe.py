@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -245,6 +246,27 @@ async def test_what_cannot_be_is_refused_before_anything_is_written(
     assert answer.body["code"] == (-1 if status == 400 else 1)
     assert answer.response is None
     assert await tries(desk, "never") == []
+
+
+@pytest.mark.parametrize("name", [" ", "gildong ", "\u200b", "\u3164"])
+async def test_a_name_that_nobody_sees_names_no_customer(desk_with_pg: Desk, name: str) -> None:
+    desk, quoted = desk_with_pg, quote(name)
+    planned = {"merchant_uid": "month", "schedule_at": int(desk.clock().timestamp()) + 86_400}
+    answers = (
+        await once(desk, "never", customer_uid=name),
+        await keep_card(desk, quoted),
+        await desk.ask(
+            "POST",
+            "/subscribe/payments/schedule",
+            json={**CARD, "customer_uid": name, "schedules": [{**planned, "amount": 100}]},
+        ),
+    )
+    assert [(each.status, each.body["code"], each.response) for each in answers] == [
+        (400, -1, None)
+    ] * 3
+    assert all("customer_uid" in each.body["message"] for each in answers)
+    assert await tries(desk, "never") == []
+    assert (await desk.ask("GET", f"/subscribe/customers/{quoted}")).response is None
 
 
 async def test_a_paid_order_is_charged_no_second_time(desk_with_pg: Desk) -> None:

@@ -114,6 +114,7 @@ ATTACKS: list[tuple[str, str, str, str]] = [
     ("f", f"DELETE FROM undone_watches {WHO}", "never deleted", ""),
     ("f", "TRUNCATE undone_watches", "rows of undone_watches are never changed", ""),
     ("f", f"UPDATE undone_watches SET next_look_at = NULL {WHO}", "ends too soon", ""),
+    ("f", f"UPDATE undone_watches SET next_look_at = looked_at + interval '26 hours' {WHO}", "undone_watches_pace", "undone_watches_pace"),
     ("f", f"UPDATE undone_watches SET looks = 4, next_look_at = NULL {WHO}", "look by look", ""),
     ("f", f"UPDATE undone_watches SET late_pg_tid = NULL, late_approved_at = NULL {WHO}", "look by look", ""),
     ("o", "DELETE FROM witnesses WHERE beat = 7", "a witness never goes back", ""),
@@ -147,7 +148,7 @@ async def victims(store: Store) -> dict[str, str]:
         )  # fmt: skip
         stray = Deposited("k0", "n-nobody", "t", Money(5), None, NOW)
         await tx.deposits.book(o.channel_id, stray, None, "unknown_order", NOW)
-        await tx.watches.open(f.imp_uid, NOW, late_pg_tid="t", late_approved_at=NOW)
+        await tx.watches.open(f.imp_uid, NOW, NOW, late_pg_tid="t", late_approved_at=NOW)
         await tx.house.beat(Memory("", str(uuid.uuid4()), 7))
         notice = Notice(o.channel_id, {}, b"{", NOW)
         await tx.tasks.open(TaskKind.NOTICE_UNREADABLE, notice.subject, "s", NOW)
@@ -218,7 +219,7 @@ async def test_without_the_guards_every_attack_does_harm(
             if name.startswith("one_"):
                 await sql.execute(f"DROP INDEX {name}")
             else:
-                table = name.split("_")[0]
+                table = "undone_watches" if name.startswith("undone") else name.split("_")[0]
                 await sql.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
         await sql.execute("SET LOCAL session_replication_role = replica")
         if attack.startswith("TRUNCATE"):

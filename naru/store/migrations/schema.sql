@@ -911,6 +911,7 @@ CREATE TABLE billing_keys (
     CONSTRAINT billing_keys_ended CHECK (((state = ANY (ARRAY['refused'::text, 'replaced'::text, 'deleted'::text])) = (ended_at IS NOT NULL))),
     CONSTRAINT billing_keys_looked_at CHECK (((state <> 'asking'::text) OR (next_try_at IS NOT NULL))),
     CONSTRAINT billing_keys_sealed CHECK (((sealed IS NULL) = (data_key IS NULL))),
+    CONSTRAINT billing_keys_seen CHECK ((customer_uid ~ '^[^ ](.*[^ ])?$'::text)),
     CONSTRAINT billing_keys_state_check CHECK ((state = ANY (ARRAY['asking'::text, 'live'::text, 'refused'::text, 'replaced'::text, 'deleted'::text]))),
     CONSTRAINT billing_keys_usable CHECK (((state <> ALL (ARRAY['asking'::text, 'live'::text])) OR (sealed IS NOT NULL)))
 );
@@ -978,6 +979,7 @@ CREATE TABLE card_checks (
     imp_uid text NOT NULL COLLATE pg_catalog."C",
     next_look_at timestamp with time zone,
     ended_at timestamp with time zone,
+    key_number text COLLATE pg_catalog."C",
     CONSTRAINT card_checks_looked_at CHECK (((next_look_at IS NULL) = (ended_at IS NOT NULL)))
 );
 
@@ -1499,6 +1501,11 @@ CREATE TABLE prepared (
     CONSTRAINT prepared_amount_check CHECK (((amount >= 0) AND (amount <= '1000000000000'::bigint)))
 );
 
+CREATE TABLE quick_payments (
+    imp_uid text NOT NULL COLLATE pg_catalog."C",
+    member_id text NOT NULL COLLATE pg_catalog."C"
+);
+
 CREATE TABLE quick_prepared (
     merchant_id bigint NOT NULL,
     merchant_uid text NOT NULL COLLATE pg_catalog."C",
@@ -1524,8 +1531,12 @@ CREATE TABLE quick_questions (
     updated_at timestamp with time zone,
     asked_at timestamp with time zone NOT NULL,
     ended_at timestamp with time zone,
+    next_try_at timestamp with time zone,
+    tries integer DEFAULT 0 NOT NULL,
+    fence integer DEFAULT 0 NOT NULL,
     CONSTRAINT quick_questions_ended CHECK ((((state = 'asking'::text) = (ended_at IS NULL)) AND ((state = 'refused'::text) = (fail_code IS NOT NULL)) AND ((state = 'done'::text) = (inserted_at IS NOT NULL)))),
     CONSTRAINT quick_questions_kind_check CHECK ((kind = ANY (ARRAY['delete_member'::text, 'release_fido'::text]))),
+    CONSTRAINT quick_questions_looked_at CHECK (((state = 'asking'::text) = (next_try_at IS NOT NULL))),
     CONSTRAINT quick_questions_state_check CHECK ((state = ANY (ARRAY['asking'::text, 'done'::text, 'refused'::text])))
 );
 
@@ -1600,7 +1611,9 @@ CREATE TABLE undone_watches (
     next_look_at timestamp with time zone,
     late_pg_tid text,
     late_approved_at timestamp with time zone,
-    CONSTRAINT undone_watches_check CHECK (((late_pg_tid IS NULL) = (late_approved_at IS NULL)))
+    looked_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT undone_watches_check CHECK (((late_pg_tid IS NULL) = (late_approved_at IS NULL))),
+    CONSTRAINT undone_watches_pace CHECK ((next_look_at <= (looked_at + '25:00:00'::interval)))
 );
 
 CREATE TABLE user_codes (
@@ -1801,6 +1814,9 @@ ALTER TABLE ONLY payments
 ALTER TABLE ONLY prepared
     ADD CONSTRAINT prepared_pkey PRIMARY KEY (merchant_id, merchant_uid);
 
+ALTER TABLE ONLY quick_payments
+    ADD CONSTRAINT quick_payments_pkey PRIMARY KEY (imp_uid);
+
 ALTER TABLE ONLY quick_prepared
     ADD CONSTRAINT quick_prepared_pkey PRIMARY KEY (merchant_id, merchant_uid);
 
@@ -1853,6 +1869,8 @@ CREATE INDEX certifications_of_key ON certifications USING btree (data_key);
 
 CREATE INDEX certifications_unfinished ON certifications USING btree (COALESCE(next_look_at, opened_at)) WHERE (stage = ANY (ARRAY['opened'::text, 'asking'::text, 'waiting'::text]));
 
+CREATE INDEX checks_of_key ON card_checks USING btree (key_number);
+
 CREATE INDEX deposits_of_payment ON deposits USING btree (imp_uid);
 
 CREATE INDEX entries_by_time ON entries USING brin (at) WITH (autosummarize='on');
@@ -1884,6 +1902,8 @@ CREATE INDEX notices_of_task ON notices USING btree (task_id);
 CREATE UNIQUE INDEX one_approval_per_order ON payments USING btree (merchant_id, merchant_uid) WHERE ((step = ANY (ARRAY['approving'::text, 'paid'::text, 'cancelled'::text])) AND (NOT flagged) AND (amount > 0));
 
 CREATE UNIQUE INDEX one_asked_key ON billing_keys USING btree (merchant_id, customer_uid) WHERE (state = 'asking'::text);
+
+CREATE UNIQUE INDEX one_check_of_key ON card_checks USING btree (key_number) WHERE (ended_at IS NULL);
 
 CREATE UNIQUE INDEX one_default_channel ON channels USING btree (merchant_id, kind) WHERE is_default;
 
@@ -1921,9 +1941,13 @@ CREATE INDEX payments_by_paid ON payments USING btree (merchant_id, paid_at DESC
 
 CREATE INDEX payments_by_start ON payments USING btree (merchant_id, started_at DESC);
 
+CREATE INDEX payments_of_member ON quick_payments USING btree (member_id);
+
 CREATE INDEX payments_waiting ON payments USING btree (vbank_due) WHERE (step = 'waiting_deposit'::text);
 
 CREATE INDEX quick_prepared_of_key ON quick_prepared USING btree (data_key);
+
+CREATE INDEX quick_questions_due ON quick_questions USING btree (next_try_at) WHERE (next_try_at IS NOT NULL);
 
 CREATE INDEX receipts_due ON cash_receipts USING btree (next_try_at) WHERE (next_try_at IS NOT NULL);
 
@@ -1985,6 +2009,8 @@ CREATE TRIGGER append_only BEFORE DELETE ON order_acts FOR EACH ROW EXECUTE FUNC
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON payment_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON quick_payments FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON returned_deposits FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON tiers FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -2027,7 +2053,7 @@ CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON prepared D
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON quick_prepared DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('merchant_uid');
 
-CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE ON quick_questions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('number');
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE OF state ON quick_questions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('number');
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT ON returned_deposits DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('notice_key');
 
@@ -2159,6 +2185,8 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON payments FOR EACH STATEMENT EXEC
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON prepared FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON quick_payments FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON quick_prepared FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON quick_questions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -2240,6 +2268,9 @@ ALTER TABLE ONLY cancellations
 
 ALTER TABLE ONLY card_checks
     ADD CONSTRAINT card_checks_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
+
+ALTER TABLE ONLY card_checks
+    ADD CONSTRAINT card_checks_key_number_fkey FOREIGN KEY (key_number) REFERENCES billing_keys(number);
 
 ALTER TABLE ONLY cash_receipts
     ADD CONSTRAINT cash_receipts_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channels(id);
@@ -2339,6 +2370,9 @@ ALTER TABLE ONLY payments
 
 ALTER TABLE ONLY prepared
     ADD CONSTRAINT prepared_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES merchants(id);
+
+ALTER TABLE ONLY quick_payments
+    ADD CONSTRAINT quick_payments_imp_uid_fkey FOREIGN KEY (imp_uid) REFERENCES payments(imp_uid);
 
 ALTER TABLE ONLY quick_prepared
     ADD CONSTRAINT quick_prepared_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);

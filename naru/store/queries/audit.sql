@@ -302,7 +302,9 @@ SELECT i.imp_uid || ' ' || i.id AS id, i.kind || ' is not tried before ' || i.ne
    AND i.next_try_at > least(greatest($2, i.tried_at, i.opened_at), $2 + interval '2 days') + interval '25 hours'
 UNION ALL
 SELECT w.imp_uid, 'is not looked for before ' || w.next_look_at
-  FROM undone_watches w WHERE w.next_look_at > $2 + interval '2 days 25 hours'
+  FROM undone_watches w
+ WHERE w.next_look_at > least(greatest($2, w.looked_at), $2 + interval '2 days')
+                        + CASE w.looks WHEN 0 THEN interval '1 hour' WHEN 1 THEN interval '2 hours' ELSE interval '25 hours' END
 UNION ALL
 SELECT w.imp_uid, 'is not looked for any more, after ' || w.looks || ' looks'
   FROM undone_watches w JOIN payments p USING (imp_uid)
@@ -352,7 +354,7 @@ SELECT p.imp_uid, 'was charged by no schedule'
 -- Then: Start `naru worker`, and see in `naru schedules` what is late.
 SELECT s.number AS id, 'due since ' || s.schedule_at AS why
   FROM schedules s
- WHERE $1::text[] IS NULL AND s.next_try_at < $2 - interval '10 minutes';
+ WHERE s.next_try_at < $2 - interval '10 minutes';
 
 -- checks_given_back --
 -- L1: What a card was charged to see whether it can be is given back within the hour, or a person was told.

@@ -6,6 +6,10 @@ SELECT * FROM channels WHERE merchant_id = $1 ORDER BY is_default DESC, id;
 -- The channels of all merchants, oldest first.
 SELECT * FROM channels ORDER BY id;
 
+-- sharing --
+-- Every channel of this PG code and MID at the same connector, whoever's, oldest first.
+SELECT * FROM channels WHERE connector = $1 AND pg_code = $2 AND mid = $3 ORDER BY id;
+
 -- get --
 -- One channel.
 SELECT * FROM channels WHERE id = $1;

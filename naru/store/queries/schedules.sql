@@ -82,8 +82,14 @@ SELECT s.merchant_id, s.merchant_uid, s.customer_uid, s.number, s.state, s.attem
  ORDER BY s.schedule_at, s.id LIMIT $3;
 
 -- keep_check --
--- A card is about to be charged to see whether it can be.
-INSERT INTO card_checks (imp_uid, next_look_at) VALUES ($1, $2) RETURNING imp_uid;
+-- A card is about to be charged to see whether it can be; refused by index while its key is checked.
+INSERT INTO card_checks (imp_uid, next_look_at, key_number) VALUES ($1, $2, $3) RETURNING imp_uid;
+
+-- last_check --
+-- The newest check of a key that had not ended at $2: which payment it is.
+SELECT p.step, p.fail_code, p.fail_reason FROM card_checks c JOIN payments p USING (imp_uid)
+ WHERE c.key_number = $1 AND (c.ended_at IS NULL OR c.ended_at > $2)
+ ORDER BY p.started_at DESC, p.imp_uid LIMIT 1;
 
 -- due_checks --
 -- Checks whose money may not have been given back, oldest first.

@@ -45,6 +45,9 @@ WINDOW_KEEPS: dict[str, str] = {
     **dict.fromkeys(("kakaopay", "danal_tpay", "settle_acc"), _TAKEN_IF_ANY),
 }
 
+# Its cards are kept by API alone (rest.md §11.5).
+NICE_V2_KEEPS = ("kakaopay", "naverpay", "naverpay_card", "naverpay_point")
+
 
 def amount_of_keeping(pg_code: str, pay_method: str, amount: Money) -> Money:
     """What is really taken when a window of this PG keeps a card: this amount, or nothing (unknowns D6).
@@ -52,6 +55,8 @@ def amount_of_keeping(pg_code: str, pay_method: str, amount: Money) -> Money:
     Raises NotSupported where windows keep none, BadAmount where an amount is needed.
     """
     how = WINDOW_KEEPS.get(pg_code)
+    if pg_code == "nice_v2" and pay_method not in NICE_V2_KEEPS:
+        how = None
     if how is None:
         raise NotSupported(f"{pg_code} 은(는) 결제창 빌링키 발급을 지원하지 않습니다.")
     if how == _SHOWN and pay_method == "phone" and pg_code in ("welcome", "galaxia"):

@@ -128,6 +128,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     keep_card: bool = False  # under a billing key, which the approval answers
     vbank_due: Time | None = None
     mall: Annotated[tuple[MallLine, ...], Meta(max_length=50)] = ()
+    bypass: dict[str, Any] | None = None  # the merchant's own words to this PG, untouched
     test: bool = True
 
     @property

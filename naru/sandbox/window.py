@@ -46,7 +46,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Literal, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -104,6 +104,7 @@ class OrderView(TypedDict):
     vbank_due: int | None
     keep_card: bool  # the card is kept for later payments; an amount of 0: and nothing is taken now
     rules: RulesView
+    bypass: dict[str, Any] | None  # what the merchant told this PG, for the eyes of who tests
 
 
 class CardCompany(TypedDict):
@@ -479,6 +480,7 @@ def context_of(company: Company, order: Order) -> WindowContext:
             "vbank_due": announced.vbank_due,
             "keep_card": announced.keep_card,
             "rules": _rules_view(announced.rules),
+            "bypass": announced.bypass if announced.test else None,
         },
         "state": state,
         "return_form": return_form(company, order),

@@ -61,6 +61,18 @@ async def test_only_the_cards_and_months_that_the_page_left_are_offered(
     assert (result["status"], result["card_quota"]) == ("paid", 3)
 
 
+async def test_what_is_passed_by_reaches_the_pg_untouched(buyer: Buyer, parties: Parties) -> None:
+    page, passed = buyer.page, {"acceptmethod": "noeasypay:SKIN(<b>#C1272C</b>)", "P": [1, None]}
+    await enter(page, parties, "html5_inicis", bypass=passed)
+    await page.locator("#bypass summary").click()
+    shown = await page.locator("#bypass pre").text_content()
+    assert json.loads(shown or "") == passed
+    for nothing in ({}, {"bypass": "text"}):
+        await enter(page, parties, "html5_inicis", **nothing)
+        await expect(page.locator("input[name=company]").first).to_be_visible()
+        await expect(page.locator("#bypass")).to_be_hidden()
+
+
 async def test_a_window_can_begin_at_one_card_company(buyer: Buyer, parties: Parties) -> None:
     page = buyer.page
     direct = {"code": "367", "quota": 6}

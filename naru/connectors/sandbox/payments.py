@@ -65,6 +65,7 @@ class Payments(Line):
 
     async def prepare(self, channel: Channel, order: WindowOrder) -> WindowPlan | Declined:
         payment = order.payment
+        bypass = payment.request.get("bypass")
         body = {
             "order_no": payment.pg_order_no,
             "amount": payment.amount.minor,
@@ -92,6 +93,7 @@ class Payments(Line):
             "keep_card": payment.customer_uid_usage == "issue",
             "vbank_due": None if order.account_due is None else int(order.account_due.timestamp()),
             "mall": products_of(payment),
+            "bypass": bypass if isinstance(bypass, dict) else None,
             "test": channel.test,
         }
         answer = await self.ask(channel, "POST", "/v1/orders", body)

@@ -12,6 +12,7 @@ export default {
   escrow: "Escrow",
   "escrow.yes": "Held in escrow until you have received it",
   products: "Items",
+  bypass: "Passed to the PG as it is (bypass)",
   time_left: "Time left",
   language: "Language",
   steps: "Payment steps",

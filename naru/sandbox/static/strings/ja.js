@@ -12,6 +12,7 @@ export default {
   escrow: "エスクロー",
   "escrow.yes": "エスクローで保護される決済です",
   products: "注文商品",
+  bypass: "PGにそのまま渡された値 (bypass)",
   time_left: "残り時間",
   language: "言語",
   steps: "決済の手順",

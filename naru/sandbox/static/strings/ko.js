@@ -12,6 +12,7 @@ export default {
   escrow: "에스크로",
   "escrow.yes": "에스크로로 보호되는 결제입니다",
   products: "주문 상품",
+  bypass: "PG에 그대로 전달된 값 (bypass)",
   time_left: "남은 시간",
   language: "언어",
   steps: "결제 단계",

@@ -12,6 +12,7 @@ export default {
   escrow: "第三方托管",
   "escrow.yes": "此付款由第三方托管保护",
   products: "订购商品",
+  bypass: "原样传给支付公司的值 (bypass)",
   time_left: "剩余时间",
   language: "语言",
   steps: "支付步骤",

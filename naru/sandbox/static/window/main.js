@@ -50,6 +50,9 @@ function showParticulars(page) {
   tell("period", rules.period?.replace(/(\d{4})(\d{2})(\d{2})/g, "$1.$2.$3").replace("~", " ~ "));
   tell("keep", page.order.keep_card ? page.say("keep.why") : null);
   tell("escrow", rules.escrow ? page.say("escrow.yes") : null);
+  const bypass = document.getElementById("bypass");
+  bypass.hidden = !page.order.bypass;
+  bypass.querySelector("pre").textContent = JSON.stringify(page.order.bypass, null, 1);
   const products = document.getElementById("products");
   products.hidden = !rules.products.length;
   products.querySelector("ul").replaceChildren(

@@ -265,15 +265,6 @@ class FullLoad(Load):
         if known:
             self._promise("certified", asked["imp_uid"], known["unique_key"])
 
-    # What is still open when the storm is over, and nobody but its merchant asks about.
-
-    async def come_again(self, member: str) -> None:
-        """Ask once more what was asked about a member."""
-        named = f"?site_code={PROFILES[QUICK].mid}&partner_type=IX99&partner_subtype=99IX"
-        await self._try("DELETE", f"/kcpquick/members/{member}{named}")
-        key = {"channel_key": self.channels[QUICK]}
-        await self._try("POST", f"/kcpquick/members/{member}/fido/release", key)
-
     # Steps.
 
     def _promise(self, deed: str, subject: str, how: str = "") -> None:

@@ -408,7 +408,7 @@ UNION ALL SELECT 'certification', number, stage, 'certification ' || imp_uid || 
     FROM certifications WHERE stage IN ('asking', 'waiting') AND promised_at IS NOT NULL
 UNION ALL SELECT 'act', number, state, act || ' of ' || subject || ' is ' || state
     FROM order_acts WHERE state IN ('planned', 'asking')
-UNION ALL SELECT 'member', member_id, state, kind || ' ' || member_id || ' is ' || state
+UNION ALL SELECT 'member', number, state, kind || ' ' || member_id || ' is ' || state
     FROM quick_questions WHERE state = 'asking'
 """
 
@@ -436,10 +436,6 @@ async def quiet(house: House, load: Load, seconds: float, *, hold: bool) -> tupl
             ]
             held = len(unseen)
             found = [row["words"] for row in rows if row not in unseen]
-            for row in rows:
-                # Nobody but its merchant asks about a member again.
-                if row["kind"] == "member" and isinstance(load, FullLoad):
-                    await load.come_again(row["number"])
             # The PG would try again after minutes; its staff need not wait.
             for notice_id in waiting_notices(house.ledger):
                 found.append(f"the PG has to deliver notice {notice_id}")

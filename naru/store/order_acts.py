@@ -70,7 +70,7 @@ class OrderActs:
         ]
 
     async def due(self, before: datetime, most: int) -> list[str]:
-        """Numbers of open acts that were begun before then, oldest first."""
+        """Numbers of open acts of requests in which nothing was done since then, oldest first."""
         rows = await self._connection.fetch(Q["due"], before, most)
         return [row["number"] for row in rows]
 

@@ -121,6 +121,20 @@ async def test_an_act_whose_process_died_is_ended_by_the_worker(
     assert tuple(ended) == ending
 
 
+async def test_a_request_that_still_goes_on_is_left_to_its_own_process(desk: Desk) -> None:
+    """A hundred product orders at a slow mall take longer than one: the last of them are not given up."""
+    payment = await desk.pay()
+    first, last = planned(payment, "first"), planned(payment, "last")
+    async with desk.gateway.store.direct() as session:
+        for each in (first, last):
+            await session.order_acts.open(each, desk.clock())
+        desk.clock.advance(19)
+        await session.order_acts.end(first, "refused", desk.clock(), "x", "x")
+    for seconds, found in ((19, []), (2, [last.number])):
+        desk.clock.advance(seconds)
+        assert await due_acts(desk.gateway) == found
+
+
 async def test_a_mall_that_stays_silent_about_an_act_is_told_to_a_person(desk: Desk) -> None:
     payment = await desk.pay()
     kept = planned(payment, "goods", "asking", MallAct.PLACE)

@@ -24,8 +24,12 @@ UPDATE order_acts SET state = $3, ended_at = $4, code = $5, message = $6
 RETURNING *;
 
 -- due --
--- Acts that were begun before `$1` and have no end, oldest first.
-SELECT number FROM order_acts WHERE state IN ('planned', 'asking') AND opened_at < $1
+-- Acts that have no end, oldest first. Who began them had not come any further since `$1`: acts of one
+-- request are carried out one after the other.
+SELECT number FROM order_acts a
+ WHERE state IN ('planned', 'asking') AND opened_at < $1
+   AND NOT EXISTS (SELECT FROM order_acts b
+                    WHERE (b.imp_uid, b.round) = (a.imp_uid, a.round) AND b.ended_at >= $1)
  ORDER BY opened_at LIMIT $2;
 
 -- of_number --

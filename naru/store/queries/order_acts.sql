@@ -28,8 +28,8 @@ RETURNING *;
 -- request are carried out one after the other.
 SELECT number FROM order_acts a
  WHERE state IN ('planned', 'asking') AND opened_at < $1
-   AND NOT EXISTS (SELECT FROM order_acts b
-                    WHERE (b.imp_uid, b.round) = (a.imp_uid, a.round) AND b.ended_at >= $1)
+   AND NOT EXISTS (SELECT 1 FROM order_acts b
+                    WHERE b.imp_uid = a.imp_uid AND b.round = a.round AND b.ended_at >= $1)
  ORDER BY opened_at LIMIT $2;
 
 -- of_number --

@@ -4,7 +4,7 @@ NaruError
  ├─ Refused             we understood and will not do it; doors answer `code` and the sentence
  │   ├─ NoSuchPayment · AlreadyPaid · AlreadyClaimed · ForbiddenStep
  │   ├─ NotCancellable · AlreadyCancelled · BalanceChanged · ExceedsBalance
- │   ├─ PartialCancelUnsupported · CancelInProgress · RefundAccountNeeded
+ │   ├─ PartialCancelUnsupported · CancelInProgress
  │   ├─ AmountTooFine · BadAmount · UnknownCurrency
  │   ├─ NoChannel · TestChannelRefused · BadRequest · BadCustomerUid
  │   ├─ AlreadyPrepared · NotPrepared · PreparedDiffers · Superseded
@@ -94,12 +94,6 @@ class CancelInProgress(Refused):
     """Another call to the PG about this payment has not ended yet (P14: one at a time)."""
 
     sentence = "이 결제건에 대한 다른 요청을 처리하고 있습니다. 잠시 후 다시 시도해주세요."
-
-
-class RefundAccountNeeded(Refused):
-    """A deposited virtual account is refunded to a bank account."""
-
-    sentence = "환불 받을 계좌 정보(refund_holder, refund_bank, refund_account)가 필요합니다."
 
 
 class BadAmount(Refused):

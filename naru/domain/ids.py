@@ -14,7 +14,6 @@ from typing import NewType, Protocol
 
 ImpUid = NewType("ImpUid", str)
 MerchantUid = NewType("MerchantUid", str)
-UserCode = NewType("UserCode", str)
 ChannelKey = NewType("ChannelKey", str)
 
 CUSTOMER_UID_CHARACTERS_MAX = 80

@@ -10,6 +10,7 @@ import msgspec
 from naru.domain.billing_key import CardNumber
 from naru.domain.channel import Channel, choose_api_channel
 from naru.domain.errors import BadCard, NoBillingKey, PgRefused, Refused
+from naru.domain.ids import CUSTOMER_UID_CHARACTERS_MAX
 from naru.domain.merchant import Merchant
 from naru.domain.outcome import NOT_SENT
 from naru.domain.payment import Buyer
@@ -18,7 +19,7 @@ from naru.payments.pay_by_card_number import pay_by_card_number
 from naru.payments.start import Opening
 from naru.rest import messages
 from naru.rest.annotations import PaymentAnnotation
-from naru.rest.coerce import Number, Text, flag, json_text, malformed, number, whole
+from naru.rest.coerce import Number, Text, flag, json_text, number, whole
 from naru.rest.envelope import Answer, success
 from naru.rest.opening import (
     Order,
@@ -32,7 +33,6 @@ from naru.rest.opening import (
 )
 from naru.rest.operation import Call, Operation
 
-CUSTOMER_UID_CHARACTERS_MAX = 80
 # Our own codes for a PG that was not asked, for want of a line or of a place.
 NOT_ASKED = (NOT_SENT, "F500")
 
@@ -192,14 +192,6 @@ def read_customer(request: NewCustomer) -> Buyer:
         request.customer_addr,
         request.customer_postcode,
     )
-
-
-def check_new(request: NewCustomer) -> None:
-    """Raises Refused for a group of channels, HttpRefusal 400 for a name that nobody can read."""
-    if request.channel_group_id:
-        raise Refused(messages.NO_CHANNEL_GROUP)
-    if not request.customer_uid.isprintable():
-        raise malformed("customer_uid")
 
 
 def card_refused(pg_code: str, words: str) -> PgRefused:

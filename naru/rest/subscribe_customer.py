@@ -17,7 +17,7 @@ from naru.rest.coerce import Text, malformed, texts, whole
 from naru.rest.envelope import Answer, HttpRefusal, not_known_yet, success
 from naru.rest.opening import merchant_and_channels
 from naru.rest.operation import Call, Operation
-from naru.rest.subscribe import NewCustomer, check_new, read_card, read_customer
+from naru.rest.subscribe import NewCustomer, read_card, read_customer
 
 IDS_MAX = 100
 PAGE_ROWS = 20
@@ -143,7 +143,8 @@ async def show_many(call: Call, request: ManyCustomers) -> Answer:
 
 async def keep(call: Call, request: KeepCard) -> Answer:
     """Have the PG keep this card under a key. A key of this customer that lives already is replaced."""
-    check_new(request)
+    if request.channel_group_id:
+        raise Refused(messages.NO_CHANNEL_GROUP)
     merchant, channels = await merchant_and_channels(call)
     try:
         key = await issue_billing_key(

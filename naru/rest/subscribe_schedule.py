@@ -48,7 +48,6 @@ from naru.rest.subscribe import (
     Charge,
     NewCustomer,
     SubscribeExtra,
-    check_new,
     read_card,
     read_charge,
     read_customer,
@@ -209,7 +208,8 @@ def schedule_annotation(
 
 async def plan(call: Call, request: PlanSchedules) -> Answer:
     """Schedule all of these orders, or none. A customer who is new is given a key for the card first."""
-    check_new(request)
+    if request.channel_group_id:
+        raise Refused(messages.NO_CHANNEL_GROUP)
     merchant, channels = await merchant_and_channels(call)
     names = [each.merchant_uid for each in request.schedules]
     async with call.gateway.store.direct() as session:

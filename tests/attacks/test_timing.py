@@ -55,7 +55,7 @@ BORDERS = {
     ("rest/authenticate.py", "who_asks"): "hash_secret(token)",
     ("checkout/returns.py", "payment_by_proof"): "hmac.compare_digest(",
     ("connectors/sandbox/payments.py", "read_return"): "hmac.compare_digest(",
-    ("connectors/sandbox/payments.py", "read_notice"): "hmac.compare_digest(",
+    ("connectors/sandbox/line.py", "proven_json"): "hmac.compare_digest(",
     ("connectors/sandbox/line.py", "signed_json"): "hmac.compare_digest(",
     ("kit/webhook.py", "_check_signature"): ".verify(",
 }

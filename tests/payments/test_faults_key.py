@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 
 from naru.domain.billing_key import BillingKey, CardNumber
+from naru.domain.channel import Channel
 from naru.domain.errors import (
     KeyInProgress,
     NoBillingKey,
@@ -94,6 +95,15 @@ async def settled(house: House) -> BillingKey | None:
             if await session.billing_keys.asking(house.merchant.id, "customer") is None:
                 break
     return await key_of(house)
+
+
+async def at(house: House, url: str) -> Channel:
+    """The house's channel, whose PG is there from now on."""
+    async with house.gateway.store.begin() as tx:
+        await tx.channels.change_settings(house.channel.id, {"url": url, "secret": SECRET})
+        found = await tx.channels.get(house.channel.id)
+    assert found is not None
+    return found
 
 
 async def _is_ours(house: House, number: str) -> bool:
@@ -450,11 +460,24 @@ async def test_a_pg_that_cannot_be_reached_makes_no_key_and_may_be_asked_again(
         with pytest.raises(PgRefused):
             await issue(house)
         assert await key_of(house) is None
-        async with house.gateway.store.begin() as tx:
-            settings = {"url": pg.url, "secret": SECRET}
-            await tx.channels.change_settings(house.channel.id, settings)
-            found = await tx.channels.get(house.channel.id)
-            assert found is not None
-            house.channel = found
+        house.channel = await at(house, pg.url)
         await issue(house)
         assert await agree(house, pg) is not None
+
+
+async def test_who_asks_often_during_a_silence_does_not_make_it_longer(
+    house: House, pg: StandInPg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every call looks for the doubt at once; that is no rung of the worker's ladder (simulated seed 5)."""
+    pg.hang_up("billing_keys", done=False)
+    with pytest.raises(OutcomeUnknown):
+        await issue(house)
+    house.channel = await at(house, "http://127.0.0.1:9")
+    for _ in range(10):
+        house.clock.advance(seconds=21)
+        await reconcile_key(house.gateway, (await held(house, monkeypatch)).number)
+    house.channel = await at(house, pg.url)
+    house.clock.advance(minutes=6)
+    assert await settled(house) is None
+    async with house.gateway.store.direct() as session:
+        assert await session.billing_keys.asking(house.merchant.id, "customer") is None

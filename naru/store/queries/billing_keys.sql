@@ -44,6 +44,15 @@ INSERT INTO billing_keys (merchant_id, customer_uid, channel_id, pg_code, mid, s
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'live', $9, $10, $11, $12, $13, $14, $15, $16)
 RETURNING *;
 
+-- ask_kept --
+-- A payment whose card is kept was found without its key: the PG is asked for it by the payment's number.
+-- No row: it is there, or another question of this customer is open, which has the later word.
+INSERT INTO billing_keys (merchant_id, customer_uid, channel_id, pg_code, mid, sandbox, number, imp_uid, state, asked_at,
+                          next_try_at, sealed)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'asking', $9, $10, $11)
+ON CONFLICT DO NOTHING
+RETURNING id;
+
 -- add_replaced --
 -- A key that came with a payment too late: the merchant's server gave or took one meanwhile. The PG is
 -- told to forget it.
@@ -98,8 +107,9 @@ UPDATE billing_keys SET next_try_at = GREATEST(next_try_at, $2)
 RETURNING id;
 
 -- hasten --
--- Somebody waits for this question, which nobody is asking any more: try now.
-UPDATE billing_keys SET next_try_at = $2
+-- Somebody waits for this question, which nobody is asking any more: try now. That is no rung of the
+-- ladder: who asks ten times in a silence of minutes would else have the next try a day away.
+UPDATE billing_keys SET next_try_at = $2, tries = 0
  WHERE number = $1 AND state = 'asking' AND fence > 0 AND next_try_at > $2
 RETURNING id;
 

@@ -71,7 +71,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("m_redirect_url", {"m_redirect_url": "javascript:alert(1)"}, "등록된 주소가 아닙니다"),
     ("app_scheme", {"app_scheme": "intent"}, "등록되어 있지 않습니다"),
     ("app_scheme", {"app_scheme": "javascript:alert(1)//"}, "등록되어 있지 않습니다"),
-    ("customer_uid", {"pg": "ksnet", "customer_uid": "x"}, "빌링키 발급을 지원하지 않습니다"),
+    ("customer_uid", {"pg": "kcp", "customer_uid": "x"}, "빌링키 발급을 지원하지 않습니다"),
     ("vbank_due", {"vbank_due": "20990101"}, ""),
     ("vbank_due", {"vbank_due": "20200101"}, ""),
 ]  # fmt: skip

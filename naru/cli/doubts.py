@@ -1,4 +1,4 @@
-"""`naru doubts`: payments of which nobody here knows what the PG did, and what is done about them."""
+"""`naru doubts`: what was asked of a PG and not answered (payments, keys, receipts), and what is done."""
 
 import argparse
 import asyncio
@@ -11,10 +11,20 @@ from naru.config import Settings
 from naru.domain.money import Money
 
 if TYPE_CHECKING:
+    from naru.domain.task import Task
     from naru.store import Session
+    from naru.store.doubts import Doubt
     from naru.store.intents import Intent
 
-HEADINGS = ("imp_uid", "order", "question", "amount", "since", "next try", "what is known")
+HEADINGS = (
+    "imp_uid",
+    "order",
+    "question",
+    "amount",
+    "since",
+    "next try",
+    "what is known",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,14 +44,17 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
-    now = datetime.now(UTC)
+    now, most = datetime.now(UTC), max(1, min(arguments.most, 10_000))
     async with database.open_store(settings) as store, store.direct() as session:
-        found = await session.intents.doubts(now, max(1, min(arguments.most, 10_000)))
+        found = await session.intents.doubts(now, most)
         rows = [await _row(session, each, now) for each in found]
+        told = {task.subject: task for task in await session.tasks.list_open()}
+        others = await session.doubts.elsewhere(now, most)
+        rows += [_other(each, told.get(each.number), now) for each in others]
     if not rows:
         print("Nothing is in doubt.", file=sys.stderr)
         return
-    for line in lines.table([HEADINGS, *rows]):
+    for line in lines.table([HEADINGS, *rows[:most]]):
         print(line)
 
 
@@ -55,13 +68,30 @@ async def _row(session: "Session", doubt: "Intent", now: datetime) -> tuple[str,
     ]
     known = doubt.outcome or "no answer was written down"
     undoing = "being undone: " if doubt.state == "undoing" else ""
-    due = doubt.next_try_at
     return (
         doubt.imp_uid,
         lines.plain(payment.merchant_uid),
         doubt.kind,
         Money(doubt.amount, payment.amount.currency).text(),
         f"{lines.when(doubt.opened_at)} ({lines.ago(doubt.opened_at, now)})",
-        "none" if due is None else "now" if due <= now else lines.when(due),
+        _next(doubt.next_try_at, now),
         lines.plain("; ".join((undoing + known, *told))),
     )
+
+
+def _other(doubt: "Doubt", task: "Task | None", now: datetime) -> tuple[str, ...]:
+    """What is in doubt and moves no money: by our number for it, and whom it is about."""
+    told = "" if task is None else f"; naru tasks show {task.id}"
+    return (
+        doubt.number,
+        lines.plain(doubt.about),
+        doubt.question,
+        "",
+        f"{lines.when(doubt.since)} ({lines.ago(doubt.since, now)})",
+        _next(doubt.next_try_at, now),
+        f"{doubt.tries} tries{told}",
+    )
+
+
+def _next(due: datetime | None, now: datetime) -> str:
+    return "none" if due is None else "now" if due <= now else lines.when(due)

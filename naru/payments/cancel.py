@@ -29,6 +29,7 @@ from naru.payments.claim import FIRST_LOOK, Moment, moment, still_ours
 from naru.payments.doubt import doubt, still_a_no, told_by_itself
 from naru.payments.gateway import Gateway
 from naru.payments.settle import merchant_of
+from naru.payments.tell_of_receipt import tell_of_receipt
 from naru.store import Session
 from naru.store.intents import Intent
 from naru.webhooks.announce import announce
@@ -166,6 +167,7 @@ async def write_cancel(
                 current, outcome, order.reason, order.tax_free, order.vat
             )
             assert changed is not None, "the row is held"
+            await tell_of_receipt(gateway, tx, changed)
             await announce(
                 tx,
                 await merchant_of(tx, changed),

@@ -23,6 +23,7 @@ from naru.domain.task import TaskKind
 from naru.payments.claim import FIRST_LOOK
 from naru.payments.gateway import Gateway
 from naru.payments.issue_cash_receipt import AFTER_A_DOUBT, UNSUPPORTED
+from naru.payments.tell_of_receipt import tell_of_receipt
 
 log = logging.getLogger("naru.payments")
 
@@ -94,8 +95,14 @@ async def settle_revocation(
         match outcome:
             case ReceiptRevoked():
                 settled = await tx.cash_receipts.revoked(receipt.number, outcome.revoked_at)
+                note = "ended by itself: the receipt was taken back"
+                await tx.tasks.end_by_itself(
+                    [TaskKind.RECEIPT_TOO_LARGE], receipt.number, note, now
+                )
             case Declined() if current.fence == receipt.fence:
                 settled = await tx.cash_receipts.keep_issued(current, outcome)
+                if payment is not None:
+                    await tell_of_receipt(gateway, tx, payment)
                 if payment is not None and payment.step is not Step.PAID:
                     await tx.tasks.open(
                         TaskKind.RECEIPT_STANDS,

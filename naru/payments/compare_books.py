@@ -32,8 +32,9 @@ from naru.domain.points import reach
 from naru.domain.task import TaskKind
 from naru.payments.confirm_deposit import confirm_deposit
 from naru.payments.gateway import Gateway
-from naru.payments.settle import merchant_of
+from naru.payments.settle import keep_key, merchant_of
 from naru.payments.take_over import take_over
+from naru.payments.tell_of_receipt import tell_of_receipt
 from naru.store import Session, StoreUnavailable
 from naru.webhooks.announce import announce
 
@@ -420,6 +421,7 @@ class _Walk:
                 return None
             paid = await tx.payments.settle_late(current, approved.approved_at, approved.pg_tid)
             assert paid is not None, "the row is held, and it failed"
+            await keep_key(tx, paid, approved.issued_key, self._gateway.now())
             await announce(tx, await merchant_of(tx, paid), paid)
             found = self._difference(DifferenceKind.CHARGE_LATE, row, paid, None, Ending.BOOKED)
             await self._write_in(tx, found)
@@ -471,6 +473,7 @@ class _Walk:
                     None,
                 )
                 assert changed is not None, "the row is held, and it is paid"
+                await tell_of_receipt(self._gateway, tx, changed)
                 await announce(
                     tx,
                     await merchant_of(tx, changed),

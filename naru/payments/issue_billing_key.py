@@ -28,10 +28,13 @@ from naru.domain.once import Once
 from naru.domain.outcome import Declined, KeyOutcome, Unknown
 from naru.domain.payment import Buyer
 from naru.domain.points import reach
+from naru.domain.task import TaskKind
 from naru.domain.text import is_storable
 from naru.payments.claim import FIRST_LOOK, Moment, moment
 from naru.payments.gateway import Gateway
+from naru.payments.settle import changed_by_server
 from naru.payments.turns import looks
+from naru.store import Session
 
 log = logging.getLogger("naru.payments")
 
@@ -123,6 +126,8 @@ async def settle_key(gateway: Gateway, key: BillingKey, outcome: KeyOutcome) -> 
         assert current is not None, "rows of keys stay"
         if current.state != "asking":
             return current
+        if isinstance(outcome, IssuedKey) and await is_unwanted(tx, current):
+            outcome = Unknown("the merchant's server gave or took a key since")
         settled: BillingKey | None = None
         match outcome:
             case IssuedKey():
@@ -133,9 +138,21 @@ async def settle_key(gateway: Gateway, key: BillingKey, outcome: KeyOutcome) -> 
                 why = outcome.why if isinstance(outcome, Unknown) else "somebody else asks by now"
                 log.warning("billing key %s not known: %s", key.number, why)
                 await tx.billing_keys.later(key, now + AFTER_A_DOUBT)
+        if settled is not None and key.tries:
+            note = f"ended by itself: {settled.state}"
+            await tx.tasks.end_by_itself([TaskKind.KEY_UNKNOWN], key.number, note, now)
         reach("key.before_commit")
     reach("key.after_commit")
     return settled or current
+
+
+async def is_unwanted(tx: Session, key: BillingKey) -> bool:
+    """Did this key come with a payment in a window, and has the merchant's server a later word?"""
+    if key.imp_uid is None:
+        return False
+    payment = await tx.payments.get(key.imp_uid)
+    assert payment is not None, "payments are never deleted"
+    return await changed_by_server(tx, payment)
 
 
 async def _ask_first(

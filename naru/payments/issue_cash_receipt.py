@@ -46,6 +46,7 @@ from naru.domain.task import TaskKind
 from naru.domain.text import is_storable
 from naru.payments.claim import FIRST_LOOK
 from naru.payments.gateway import Gateway
+from naru.payments.tell_of_receipt import tell_of_receipt
 from naru.store import Session
 
 PAID_HERE = "결제창이나 API로 결제된 주문입니다. POST /receipts/{imp_uid} 로 발급해주세요."
@@ -168,7 +169,7 @@ async def settle_receipt(
     if isinstance(outcome, ReceiptIssued) and outcome.number != receipt.number:
         outcome = Unknown("the PG answered about another receipt")
     async with gateway.store.begin() as tx:
-        paid = True
+        paid, payment = True, None
         if receipt.imp_uid is not None:
             # A cancel waits here, or we wait for it: one of the two sees the other.
             payment = await tx.payments.lock(receipt.imp_uid, receipt.merchant_id)
@@ -198,6 +199,8 @@ async def settle_receipt(
                     receipt.number, outcome, take_back=differs or not paid, now=now
                 )
                 await _known(tx, gateway, receipt, "issued")
+                if payment is not None:
+                    await tell_of_receipt(gateway, tx, payment)
             case Declined() if current.fence == receipt.fence:
                 settled = await tx.cash_receipts.refuse(current, outcome)
                 await _known(tx, gateway, receipt, outcome.code)

@@ -1,7 +1,8 @@
 """Find out what became of a billing key whose question was never answered, and let go of dead ones.
 
 Called by the worker for every key that is due. A key that the PG has never heard of is closed there
-first: a question that is still on its way makes none any more.
+first: a question that is still on its way makes none any more. So is one that came with a window when
+the merchant's server has had a later word.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 from contextlib import ExitStack
 from datetime import timedelta
 
-from naru.domain.billing_key import BillingKey
+from naru.domain.billing_key import BillingKey, IssuedKey
 from naru.domain.channel import Channel
 from naru.domain.errors import PgBusy
 from naru.domain.outcome import Declined, KeyOutcome, NotFound, Undone, Unknown
 from naru.domain.points import reach
+from naru.domain.task import TaskKind
 from naru.payments.gateway import Gateway
-from naru.payments.issue_billing_key import settle_key
+from naru.payments.issue_billing_key import is_unwanted, settle_key
 from naru.payments.recovery import LADDER_SECONDS
 
 LEASE = timedelta(seconds=20)
+TELL_AFTER = timedelta(hours=1)
 NEVER_MADE = Declined("NOT_ARRIVED", "PG사에 빌링키 발급 요청이 전달되지 않았습니다.")
 
 
@@ -51,17 +54,33 @@ async def _look(gateway: Gateway, channel: Channel, key: BillingKey) -> BillingK
     if key.state == "asking":
         found: KeyOutcome | NotFound = await connector.inquire_key(channel, number)
         reach("key.after_pg")
-        if isinstance(found, NotFound):
+        if isinstance(found, NotFound) or await _is_unwanted(gateway, key, found):
             closed = await connector.forget_key(channel, number)
             found = NEVER_MADE if isinstance(closed, Undone) else closed
         if not isinstance(found, Unknown):
             return await settle_key(gateway, key, found)
     elif await forget_at_pg(gateway, key):
         return key
+    now = gateway.now()
     rung = LADDER_SECONDS[min(key.tries, len(LADDER_SECONDS)) - 1]
-    async with gateway.store.direct() as session:
-        await session.billing_keys.later(key, gateway.now() + timedelta(seconds=rung))
+    async with gateway.store.begin() as tx:
+        await tx.billing_keys.later(key, now + timedelta(seconds=rung))
+        if key.state == "asking" and now - key.asked_at > TELL_AFTER:
+            await tx.tasks.open(
+                TaskKind.KEY_UNKNOWN,
+                number,
+                f"asking since {key.asked_at:%Y-%m-%d %H:%M:%S}Z, {key.tries} tries",
+                now,
+                imp_uid=key.imp_uid,
+            )
     return key
+
+
+async def _is_unwanted(gateway: Gateway, key: BillingKey, found: KeyOutcome) -> bool:
+    if not isinstance(found, IssuedKey):
+        return False
+    async with gateway.store.direct() as session:
+        return await is_unwanted(session, key)
 
 
 async def forget_at_pg(gateway: Gateway, key: BillingKey) -> bool:

@@ -43,6 +43,8 @@ LADDER_SECONDS = (5, 15, 60, 300, 900, 3_600, 21_600, 86_400)
 # A request that has not arrived so long after the proof died never will (RELIABILITY 2.3, rule 1).
 STILL_UNDER_WAY = timedelta(minutes=5)
 # One machine opened the question, another one measures its age: their clocks may differ by so much.
+# An age by the database's clock alone would need no such bound while one server holds the database;
+# after a fail-over it is again two machines' clocks. `naru doctor` tells of clocks that are apart.
 CLOCKS_APART = timedelta(minutes=3)
 
 TASK_OF: dict[str, TaskKind] = {

@@ -91,7 +91,7 @@ async def _late(
 ) -> Payment:
     """An approval of what was given up. Undone once more where that can be, else booked."""
     if Can.NET_CANCEL not in connector.can:
-        return await book_late(gateway, tx, payment, approved.approved_at, approved.pg_tid)
+        return await book_late(gateway, tx, payment, approved)
     log.error("%s: approved after it was undone; it is undone again", payment.imp_uid)
     now = gateway.now()
     await tx.watches.open(
@@ -104,20 +104,19 @@ async def _late(
     return payment
 
 
-async def book_late(
-    gateway: Gateway, tx: Session, payment: Payment, approved_at: datetime, pg_tid: str
-) -> Payment:
+async def book_late(gateway: Gateway, tx: Session, payment: Payment, approved: Approved) -> Payment:
     """failed -> paid. Nobody promised that the approval was undone, and here it is: a fact.
 
     It is flagged when the order is paid by another payment, and a person must give it back.
     """
     log.error("%s: approved after it was given up", payment.imp_uid)
-    booked = await tx.payments.settle_late(payment, approved_at, pg_tid)
+    booked = await tx.payments.settle_late(payment, approved.approved_at, approved.pg_tid)
     assert booked is not None, "the row is held, and it failed"
+    await keep_key(tx, booked, approved.issued_key, gateway.now())
     await tx.tasks.open(
         TaskKind.APPROVED_LATE,
         payment.imp_uid,
-        f"{payment.amount.text()} of order {payment.merchant_uid}, the PG's {pg_tid}",
+        f"{payment.amount.text()} of order {payment.merchant_uid}, the PG's {approved.pg_tid}",
         gateway.now(),
         imp_uid=payment.imp_uid,
     )
@@ -228,7 +227,7 @@ async def settle_undoing(
             await announce(tx, await merchant_of(tx, failed), failed)
         if isinstance(found, Approved):
             await tx.intents.tried(intent, now, "answered", f"{undone}; approved as {found.pg_tid}")
-            failed = await book_late(gateway, tx, failed, found.approved_at, found.pg_tid)
+            failed = await book_late(gateway, tx, failed, found)
         else:
             await tx.intents.tried(intent, now, "answered", "undone")
             await _watch(tx, connector, failed, now)
@@ -286,7 +285,7 @@ async def write_approval(
     match outcome:
         case Approved():
             settled = await tx.payments.settle_paid(payment, outcome, intent.id, now)
-            if settled is not None and outcome.issued_key is not None and settled.customer_uid:
+            if settled is not None:
                 await keep_key(tx, settled, outcome.issued_key, now)
             ending = "done"
         case AccountIssued():
@@ -326,18 +325,28 @@ def _goes_without_saying(gateway: Gateway, payment: Payment) -> bool:
     return by_api and not gateway.api_account_webhook
 
 
-async def keep_key(tx: Session, payment: Payment, issued: IssuedKey, now: datetime) -> None:
-    """Keep the key that came with this payment.
+async def keep_key(tx: Session, payment: Payment, issued: IssuedKey | None, now: datetime) -> None:
+    """Keep the key that came with this payment, if its card was to be kept. Not told which one: the
+    worker asks the PG.
 
     A browser's window was opened for a customer without a key. If the merchant's server gave or took
     one meanwhile, the server's word stands: the new key is let go, and the PG is told to forget it.
     """
-    browser = payment.surface is not Surface.API
+    if payment.customer_uid_usage != "issue":
+        return
+    if issued is None:
+        await tx.billing_keys.ask_kept(payment, now)
+    else:
+        changed = await changed_by_server(tx, payment)
+        await tx.billing_keys.add_live(payment, issued, now, now, too_late=changed)
+
+
+async def changed_by_server(tx: Session, payment: Payment) -> bool:
+    """Did the merchant's server give or take a key of this customer since their window was opened?"""
     assert payment.customer_uid is not None, "it is this customer's key"
-    changed = browser and await tx.billing_keys.changed_since(
+    return payment.surface is not Surface.API and await tx.billing_keys.changed_since(
         payment.merchant_id, payment.customer_uid, payment.started_at
     )
-    await tx.billing_keys.add_live(payment, issued, now, now, too_late=changed)
 
 
 async def merchant_of(tx: Session, payment: Payment) -> Merchant:

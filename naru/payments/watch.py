@@ -80,7 +80,7 @@ async def watch(gateway: Gateway, imp_uid: str) -> None:
                     imp_uid=imp_uid,
                 )
             elif current.step is Step.FAILED:
-                await book_late(gateway, tx, current, found.approved_at, found.pg_tid)
+                await book_late(gateway, tx, current, found)
                 return
     wait = WAITS[taken.looks] if taken.looks < len(WAITS) else None
     await _looked(gateway, taken, wait)

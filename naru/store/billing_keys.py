@@ -168,20 +168,8 @@ class BillingKeys:
         assert payment.customer_uid is not None, "it is this customer's key"
         if await self.of_number(payment.pg_order_no) is not None:
             return None
-        buyer, card = payment.buyer, issued.card or payment.card or Card()
-        customer_id = payment.request.get("customer_id")
-        sealed = self._seal(
-            payment.pg_order_no,
-            Sealed(
-                key=issued.key,
-                name=buyer.name,
-                tel=buyer.tel,
-                email=buyer.email,
-                addr=buyer.addr,
-                postcode=buyer.postcode,
-                customer_id=customer_id if isinstance(customer_id, str) else None,
-            ),
-        )
+        card = issued.card or payment.card or Card()
+        sealed = self._seal(payment.pg_order_no, _whose(payment, issued.key))
 
         async def put(inserted_at: datetime) -> BillingKey | None:
             return await self._one(
@@ -207,6 +195,26 @@ class BillingKeys:
         if too_late:
             return await put(now)
         return await self._in_place(payment.merchant_id, payment.customer_uid, now, tell_at, put)
+
+    async def ask_kept(self, payment: Payment, next_try_at: datetime) -> bool:
+        """Ask the PG for the key that came with this payment. False: it is known or asked for already,
+        or another question about this customer is open."""
+        sealed = self._seal(payment.pg_order_no, _whose(payment, ""))
+        added = await self._connection.fetchval(
+            Q["ask_kept"],
+            payment.merchant_id,
+            payment.customer_uid,
+            payment.channel_id,
+            payment.pg_code,
+            payment.mid,
+            payment.sandbox,
+            payment.pg_order_no,
+            payment.imp_uid,
+            payment.started_at,
+            next_try_at,
+            sealed,
+        )
+        return added is not None
 
     async def _in_place(
         self, merchant_id: int, customer_uid: str, now: datetime, tell_at: datetime, put: Any
@@ -283,6 +291,20 @@ class BillingKeys:
 
     def _seal(self, number: str, private: Sealed) -> bytes:
         return self._connection.keyring.seal(msgspec.json.encode(private), BILLING_KEYS, number)
+
+
+def _whose(payment: Payment, key: str) -> Sealed:
+    """What is sealed of a key that came with this payment."""
+    buyer, customer_id = payment.buyer, payment.request.get("customer_id")
+    return Sealed(
+        key=key,
+        name=buyer.name,
+        tel=buyer.tel,
+        email=buyer.email,
+        addr=buyer.addr,
+        postcode=buyer.postcode,
+        customer_id=customer_id if isinstance(customer_id, str) else None,
+    )
 
 
 def read_key(row: asyncpg.Record, keyring: Keyring) -> BillingKey:

@@ -10,6 +10,7 @@ from naru.store.cash_receipts import CashReceipts
 from naru.store.certifications import Certifications
 from naru.store.channels import Channels
 from naru.store.deposits import Deposits
+from naru.store.doubts import Doubts
 from naru.store.errands import Errands
 from naru.store.house import House
 from naru.store.idempotency import Idempotency
@@ -156,6 +157,11 @@ class Session:
     def tasks(self) -> Tasks:
         """What waits for a person."""
         return Tasks(self._connection)
+
+    @property
+    def doubts(self) -> Doubts:
+        """What was asked in vain and moves no money."""
+        return Doubts(self._connection)
 
     @property
     def watches(self) -> Watches:

@@ -305,8 +305,14 @@ async def test_a_full_cancel_takes_the_receipt_back_and_a_partial_one_does_not(
     assert (await desk.ask("POST", "/payments/cancel", json=part)).verdict == (200, 0, None)
     await look_again(desk)
     assert (await desk.ask("GET", where)).response == first
-    # The receipt is of too much now: the merchant takes it back, and issues it of the rest.
+    # The receipt is of too much now: a person is told, takes it back, and issues it of the rest.
+    async with desk.gateway.store.direct() as session:
+        [task] = await session.tasks.of_payment(payment.imp_uid)
+    assert (task.kind, task.closed_at) == ("receipt_too_large", None)
     await desk.ask("DELETE", where)
+    async with desk.gateway.store.direct() as session:
+        [task] = await session.tasks.of_payment(payment.imp_uid)
+    assert task.closed_at is not None
     rest = (await issue(desk, payment)).response
     assert rest["amount"] == 4_000
 

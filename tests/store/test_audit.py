@@ -115,6 +115,9 @@ PLANTS: list[tuple[str, str, str]] = [
     ("doubts_looked_at", PAID, f"INSERT INTO undone_watches VALUES ('{PAID}', 3); UPDATE payments SET step = 'failed', failed_at = now(), fail_reason = 'x' WHERE imp_uid = '{PAID}'"),
     ("webhooks_leave", "D", DELIVERY.format("state = 'waiting', ended_at = NULL, next_at = now() - interval '11 min'")),
     ("webhooks_leave", "D", DELIVERY.format("state = 'parked'")),
+    ("receipts_told", "receipt1", "INSERT INTO cash_receipts (merchant_id, channel_id, imp_uid, number, state, type, amount, tax_free, vat,"
+                                  " asked_at, receipt_tid, apply_num, applied_at) SELECT merchant_id, channel_id, imp_uid, 'receipt1', 'issued',"
+                                  f" 'person', amount + 1, 0, 0, now(), 't', 'a', now() FROM payments WHERE imp_uid = '{PAID}'"),
     ("schedules_run_once", "schedule1", SCHEDULE.format(RUN)),
     ("schedules_run_once", "schedule1", SCHEDULE.format(EARLY)),
     ("schedules_run_once", PAID, f"UPDATE payments SET customer_uid = 'c', customer_uid_usage = 'payment.scheduled' WHERE imp_uid = '{PAID}'"),

@@ -364,6 +364,15 @@ SELECT c.imp_uid AS id, 'charged to check a card, and ' || p.step AS why
  WHERE c.ended_at IS NULL AND p.started_at < $2 - interval '1 hour' AND ($1::text[] IS NULL OR c.imp_uid = ANY ($1))
    AND NOT EXISTS (SELECT 1 FROM operator_tasks t WHERE t.imp_uid = c.imp_uid AND t.closed_at IS NULL);
 
+-- receipts_told --
+-- P12: A person was told of every cash receipt that stands for more than is left of its payment.
+-- Then: Take the receipt back and issue it anew of the rest: DELETE and POST /receipts/IMP_UID. If no task says so, another hand gave the money back, or wrote the receipt: `naru payment IMP_UID` and `naru log show`.
+SELECT r.number AS id, 'tells ' || r.amount || ' of ' || r.imp_uid || ', and ' || (p.amount - p.cancelled) || ' is left' AS why
+  FROM cash_receipts r JOIN payments p ON p.imp_uid = r.imp_uid
+ WHERE r.state = 'issued' AND r.amount > p.amount - p.cancelled AND ($1::text[] IS NULL OR r.imp_uid = ANY ($1))
+   AND NOT EXISTS (SELECT 1 FROM operator_tasks t
+                    WHERE t.subject = r.number AND t.kind IN ('receipt_too_large', 'receipt_stands'));
+
 -- sealed_at_rest --
 -- P19: What must be sealed is a blob, and the data key that it names is there.
 -- Then: Not sealed: change that secret (it lay open) and set it anew. A data key that is gone is in the backups only: restore the table data_keys from one.

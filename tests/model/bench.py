@@ -26,12 +26,15 @@ from naru.domain.channel import Channel
 from naru.domain.ids import hash_secret
 from naru.domain.merchant import Merchant
 from naru.payments.reconcile import due, reconcile
+from naru.payments.reconcile_key import due_keys, reconcile_key
+from naru.payments.run_schedule import due_schedules, run_schedule
 from naru.rest import Door, operations
 from naru.store.audit import CHECKS
 from tests.support.gateway import House, open_house
 from tests.support.stand_in_pg import SECRET, Asked, StandInPg, standing_in
 
 Result = TypeVar("Result")
+NO = "한도초과"
 _NUMBERS = count(1)
 
 # Not after every step: what looks at all rows, and what goes by the clock on the wall, which stands
@@ -111,7 +114,7 @@ class Answer:
 
 @dataclass
 class Shop:
-    """One of the two merchants of an example."""
+    """One of the merchants of an example."""
 
     merchant: Merchant
     channel: Channel
@@ -120,7 +123,7 @@ class Shop:
 
 
 class Bench:
-    """A gateway that synchronous rules can drive. Every example has two merchants of its own."""
+    """A gateway that synchronous rules can drive. Every example has merchants of its own."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
@@ -156,13 +159,13 @@ class Bench:
         self.run(close())
         self.loop.close()
 
-    async def fresh(self) -> None:
-        """Two new merchants and a PG that misbehaves no more."""
+    async def fresh(self, tier_code: str) -> None:
+        """Two new merchants, a tier of the first, and a PG that misbehaves no more."""
         self.clock.reset()
         self.pg.next.clear()
         self.pg.peek = None
         self.shops = []
-        for _ in range(2):
+        for _ in range(3):
             number = next(_NUMBERS)
             key, secret = f"model-key-{number}", f"secret-{number}"
             async with self.gateway.store.begin() as tx:
@@ -184,6 +187,9 @@ class Bench:
                 [channel] = await tx.channels.of_merchant(owner)
             assert merchant is not None
             self.shops.append(Shop(merchant, channel, key, secret))
+        agency, _, tier = (each.merchant.id for each in self.shops)
+        async with self.gateway.store.begin() as tx:
+            await tx.tiers.add(tier, agency, tier_code)
 
     # --- the doors -----------------------------------------------------------------------------
 
@@ -195,6 +201,7 @@ class Bench:
         *,
         token: str = "",
         key: str | None = None,
+        tier: str | None = None,
     ) -> Answer:
         """One request at the merchant's door."""
         raw = b"" if body is None else json.dumps(body).encode()
@@ -203,8 +210,9 @@ class Bench:
             (b"content-type", b"application/json"),
             (b"content-length", str(len(raw)).encode()),
         ]
-        if key is not None:
-            headers.append((b"idempotency-key", key.encode()))
+        for name, value in ((b"idempotency-key", key), (b"tier", tier)):
+            if value is not None:
+                headers.append((name, value.encode()))
         return await _call(self.door, method, path, headers, raw)
 
     async def notice(self, shop: Shop, notice: dict[str, Any]) -> Answer:
@@ -228,7 +236,22 @@ class Bench:
         self.pg.peek = refuse if silent else None
         for imp_uid in await due(self.gateway):
             await reconcile(self.gateway, imp_uid)
+        for number in await due_keys(self.gateway):
+            await reconcile_key(self.gateway, number)
         self.pg.peek = None
+
+    async def due_plans(self) -> list[str]:
+        """The numbers of the schedules whose time has come."""
+        merchants = [each.merchant.id for each in self.shops]
+        rows = await self.sql.fetch(
+            "SELECT number FROM schedules WHERE merchant_id = ANY ($1)", merchants
+        )
+        ours = {row["number"] for row in rows}
+        return [each for each in await due_schedules(self.gateway) if each in ours]
+
+    async def run_plan(self, number: str) -> None:
+        """The worker's try of one schedule."""
+        await run_schedule(self.gateway, number)
 
     # --- the PG's fates ------------------------------------------------------------------------
 
@@ -244,7 +267,7 @@ class Bench:
 
         `lost`: done, and the line is cut. `never`: the line is cut. `garbage`: done, and unreadable.
         `late`: done, and slow, so that the worker looks before the answer comes. `too_late`: slow
-        before it is done. `mismatch`: done for one won more.
+        before it is done. `mismatch`: done for one won more. `declined`: the PG says no.
         What was `doubtful` before is left for the worker's own round.
         """
         pg = self.pg
@@ -257,7 +280,7 @@ class Bench:
             return pg.do(asked)
 
         async def act(asked: Asked, _: dict[str, Any]) -> web.StreamResponse | dict[str, Any]:
-            answer = {} if fate in ("never", "too_late") else deed(asked)
+            answer = {} if fate in ("never", "too_late", "declined") else deed(asked)
             match fate:
                 case "lost" | "never" if asked.method == "DELETE":
                     # HTTP's clients send such a request again by themselves when its line is cut.
@@ -266,6 +289,10 @@ class Bench:
                     assert asked.request.transport is not None
                     asked.request.transport.abort()
                     return web.Response()
+                case "declined":
+                    names = ("order_no", "key_no")
+                    asked_about = {name: asked.body[name] for name in names if name in asked.body}
+                    return {**asked_about, "result": "declined", "code": "LIMIT", "message": NO}
                 case "garbage":
                     return web.Response(body=b"<html>")
                 case "mismatch":

@@ -23,8 +23,13 @@ from tests.model.bench import Answer, Bench
 from tests.model.v1 import CHECKING, DONE, DONE_UNSEEN, V1, Cancel, Doubt, Key, Payment
 
 HOOK = "https://shop.example/hook"
+CANCELS = ("POST", "/payments/cancel")
+# What the PG calls the numbers that are paid later.
+PG_NAMES = {"/vbanks": "virtual_accounts", "/cvs": "barcodes"}
 
-merchants = st.integers(0, 1)
+# Two merchants, and a tier of the first: it is asked for by the first one's token and a header.
+SIGNERS, TIER, TIER_CODE = (0, 1), 2, "NRU"
+merchants = st.sampled_from([0, 0, 1, 1, TIER])
 owners = st.sampled_from([0, 0, 0, 1])  # who asks: mostly who should
 orders = st.sampled_from(["order-a", "order-b"])
 amounts = st.sampled_from([1_000, 1_004, 64_900])
@@ -33,6 +38,7 @@ some_key = st.sampled_from([None, None, None, "key-1", "key-2"])
 pg_fates = ["ok", "ok", "ok", "ok", "lost", "never", "garbage"]
 approval_fates = st.sampled_from([*pg_fates, "declined", "mismatch", "late", "too_late"])
 cancel_fates = st.sampled_from([*pg_fates, "refused", "late", "too_late"])
+number_paths = st.sampled_from(["/vbanks", "/vbanks", "/cvs"])
 close_fates = st.sampled_from(pg_fates)
 
 
@@ -52,8 +58,8 @@ class Gateways(RuleBasedStateMachine):
     @initialize()
     def two_merchants(self) -> None:
         """Signed in."""
-        self.run(self.bench.fresh())
-        for merchant in (0, 1):
+        self.run(self.bench.fresh(TIER_CODE))
+        for merchant in SIGNERS:
             self._sign_in(merchant)
 
     def run(self, work: Any) -> Any:
@@ -90,11 +96,18 @@ class Gateways(RuleBasedStateMachine):
         key: str | None = None,
     ) -> Answer:
         """One request with a living token."""
-        if self.v1.merchants[merchant].token_dies_at <= self.now:
-            self._sign_in(merchant)
-        token = self.v1.merchants[merchant].token
-        answer: Answer = self.run(self.bench.ask(method, path, body, token=token, key=key))
+        signer, tier = (0, TIER_CODE) if merchant == TIER else (merchant, None)
+        if self.v1.merchants[signer].token_dies_at <= self.now:
+            self._sign_in(signer)
+        token = self.v1.merchants[signer].token
+        answer: Answer = self.run(
+            self.bench.ask(method, path, body, token=token, key=key, tier=tier)
+        )
         return answer
+
+    def _who(self, payment: Payment, asks: int) -> int:
+        """Whose payment it is; with `asks` another one, for a tier's its agency."""
+        return (payment.merchant + asks) % len(self.v1.merchants)
 
     def _fate(self, operation: str, fate: str, **more: Any) -> None:
         doubtful = {each.imp_uid for each in self.v1.payments if each.doubt is not None}
@@ -112,7 +125,8 @@ class Gateways(RuleBasedStateMachine):
                 for each in said["cancel_history"]
             ]
         }
-        assert {name: said[name] for name in known} == known
+        differs = {name: (said[name], known[name]) for name in known if said[name] != known[name]}
+        assert differs == {}, differs
 
     def _replayed(
         self, name: tuple[int, str, str, str], body: dict[str, Any] | None, answer: Answer
@@ -149,8 +163,9 @@ class Gateways(RuleBasedStateMachine):
         payment = key.payment
         assert payment is not None
         if name[1] == "DELETE" and payment.step != "failed":
-            assert answer.words == (200, -1, "PG사에서 가상계좌 말소를 거절하였습니다.")
-        elif name[2] == "/vbanks" and payment.step == "failed" and len(payment.events) == 3:
+            what = "수납번호" if payment.method == "cvs" else "가상계좌"
+            assert answer.words == (200, -1, f"PG사에서 {what} 말소를 거절하였습니다.")
+        elif name[1:3] != CANCELS and payment.step == "failed" and len(payment.events) == 3:
             assert answer.words == (200, -1, payment.fail_reason)
         else:
             assert answer.words == DONE
@@ -175,23 +190,27 @@ class Gateways(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 59, 61, 600, 1_741, 1_800, 86_400, 16 * 86_400]))
     def advance(self, seconds: int) -> None:
         """Time goes by, and nobody looks. Not while something is in doubt for hours: that is `work`."""
-        if seconds > 61 and any(each.doubt for each in self.v1.payments):
+        if seconds > 61 and self._doubts_there_are():
             seconds = 1
         self.bench.clock.advance(seconds)
 
-    @rule(merchant=merchants)
+    @rule(merchant=st.sampled_from(SIGNERS))
     def sign_in(self, merchant: int) -> None:
         """The same token until it dies, a little longer in its last minute."""
         self._sign_in(merchant)
 
-    @precondition(lambda self: any(each.token_dies_at <= self.now for each in self.v1.merchants))
     @rule()
     def knock_with_a_dead_token(self) -> None:
-        """401, whatever is asked."""
-        for each in self.v1.merchants:
-            if each.token_dies_at <= self.now:
-                answer = self.run(self.bench.ask("GET", "/users/pg", token=each.token))
-                assert answer.words == (401, -1, "Unauthorized")
+        """401, whatever is asked; and whoever acts for a tier that is another one's."""
+        for signer in SIGNERS:
+            each = self.v1.merchants[signer]
+            dead = each.token_dies_at <= self.now
+            for tier in (None, TIER_CODE):
+                if dead or (tier is not None and signer != 0):
+                    answer = self.run(
+                        self.bench.ask("GET", "/users/pg", token=each.token, tier=tier)
+                    )
+                    assert answer.words == (401, -1, "Unauthorized")
 
     # --- rules: windows ------------------------------------------------------------------------
 
@@ -354,7 +373,7 @@ class Gateways(RuleBasedStateMachine):
         if payment is None:
             return
         self.touched = payment
-        merchant = payment.merchant ^ asks
+        merchant = self._who(payment, asks)
         body: dict[str, Any] = {"imp_uid": payment.imp_uid, "reason": f"변심 {amount}"}
         expected = None
         if checksum is not None:
@@ -428,33 +447,40 @@ class Gateways(RuleBasedStateMachine):
         days=st.sampled_from([1, 30]),
         fate=approval_fates,
         key=some_key,
+        path=number_paths,
     )
     def issue(
-        self, merchant: int, order: str, amount: int, days: int, fate: str, key: str | None
+        self,
+        merchant: int,
+        order: str,
+        amount: int,
+        days: int,
+        fate: str,
+        key: str | None,
+        path: str = "/vbanks",
     ) -> None:
-        """An account without a window."""
+        """An account without a window, or a barcode."""
         # The same day gives the same content, as a server that repeats itself sends it.
         due = (self.now // 86_400 + 1 + days) * 86_400
-        body = {
-            "merchant_uid": order,
-            "amount": amount,
-            "vbank_code": "004",
-            "vbank_due": due,
-            "vbank_holder": "나루",
-            "notice_url": HOOK,
-        }
-        name = (merchant, "POST", "/vbanks", key or "")
+        body: dict[str, Any] = {"merchant_uid": order, "amount": amount, "notice_url": HOOK}
+        if path == "/cvs":
+            body |= {"name": "당근", "expired_at": due}
+        else:
+            body |= {"vbank_code": "004", "vbank_due": due, "vbank_holder": "나루"}
+        name = (merchant, "POST", path, key or "")
         fresh = key is None or self.v1.key_of(name, self.now) is None
-        why = self.v1.open(merchant, order, amount)
+        # An announced amount binds windows and accounts, not barcodes.
+        paid = self.v1.holder(merchant, order) is not None
+        why = self.v1.open(merchant, order, amount) if path == "/vbanks" or paid else None
         at = self.now
         declined = "계좌 발급 불가"
         if fresh and why is None:
             if fate == "declined":
                 words = {"result": "declined", "code": "NO", "message": declined}
-                self.bench.pg.answer("virtual_accounts", words)
+                self.bench.pg.answer(PG_NAMES[path], words)
             else:
-                self._fate("virtual_accounts", fate)
-        answer = self._ask(merchant, "POST", "/vbanks", body, key)
+                self._fate(PG_NAMES[path], fate)
+        answer = self._ask(merchant, "POST", path, body, key)
         if not fresh:
             assert self._replayed(name, body, answer)
             return
@@ -462,11 +488,9 @@ class Gateways(RuleBasedStateMachine):
             assert answer.words == (200, 1, why)
             return
         assert not any(self.bench.pg.next.values())
-        payment = Payment(merchant, order, amount, "vbank", at, by_api=True, due=due)
-        self.run(self._learn(payment))
-        self.v1.payments.append(payment)
-        self.touched = payment
-        assert self.v1.claim(payment, at)
+        method = "cvs" if path == "/cvs" else "vbank"
+        payment = Payment(merchant, order, amount, method, at, by_api=True, due=due)
+        self._begun(payment)
         self.v1.settle(payment, fate, at, self.now, declined)
         if fate in DONE_UNSEEN:
             self._unknown(answer, payment, key)
@@ -484,6 +508,13 @@ class Gateways(RuleBasedStateMachine):
                 final=fate not in DONE_UNSEEN,
                 payment=payment,
             )
+
+    def _begun(self, payment: Payment) -> None:
+        """The gateway began this payment by itself, and asked for its money."""
+        self.run(self._learn(payment))
+        self.v1.payments.append(payment)
+        self.touched = payment
+        payment.become("authenticated", "approving")
 
     async def _learn(self, payment: Payment) -> None:
         """The names that the gateway gave to the newest payment."""
@@ -504,7 +535,7 @@ class Gateways(RuleBasedStateMachine):
         """Money arrives in an account, and the PG tells of it."""
         payment = self._pick(which)
         order = None if payment is None else self.bench.pg.orders.get(payment.pg_order)
-        if payment is None or order is None or payment.method != "vbank":
+        if payment is None or order is None or payment.method not in ("vbank", "cvs"):
             return
         if order["state"] not in ("waiting_deposit", "deposited"):
             return
@@ -534,18 +565,20 @@ class Gateways(RuleBasedStateMachine):
         answer = self.run(self.bench.notice(self.bench.shops[payment.merchant], notice))
         assert (answer.status, answer.raw) == (200, b"OK")
 
-    @rule(asks=owners, which=which_ones, fate=close_fates, key=some_key)
-    def close(self, asks: int, which: int, fate: str, key: str | None) -> None:
-        """The merchant closes an account; the other one tries it as well."""
+    @rule(asks=owners, which=which_ones, fate=close_fates, key=some_key, path=number_paths)
+    def close(
+        self, asks: int, which: int, fate: str, key: str | None, path: str = "/vbanks"
+    ) -> None:
+        """The merchant closes an account or a barcode; the other one tries it as well."""
         payment = self._pick(which)
         if payment is None:
             return
         self.touched = payment
-        merchant = payment.merchant ^ asks
-        path = f"/vbanks/{payment.imp_uid}"
+        merchant = self._who(payment, asks)
+        why = self.v1.refuse_close(payment, merchant, path)
+        path = f"{path}/{payment.imp_uid}"
         name = (merchant, "DELETE", path, key or "")
         fresh = key is None or self.v1.key_of(name, self.now) is None
-        why = self.v1.refuse_close(payment, merchant)
         at = self.now
         if fresh and why is None:
             self._fate("virtual_accounts", fate)
@@ -575,17 +608,22 @@ class Gateways(RuleBasedStateMachine):
 
     # --- rules: the worker ---------------------------------------------------------------------
 
-    @precondition(lambda self: any(each.doubt for each in self.v1.payments))
+    @precondition(lambda self: self._doubts_there_are())
     @rule(silent=st.sampled_from([False, False, True]))
     def work(self, silent: bool) -> None:
         """A minute later the worker looks at everything in doubt; the PG may still be silent."""
         doubtful = [each for each in self.v1.payments if each.doubt is not None]
         # The first three rungs of the ladder lie within a minute.
-        silent = silent and all(each.doubt and each.doubt.silences < 3 for each in doubtful)
+        doubts = [*(each.doubt for each in doubtful if each.doubt), *self.v1.asking.values()]
+        silent = silent and all(each.silences < 3 for each in doubts)
         self.bench.clock.advance(61)
         self.run(self.bench.work(silent=silent))
+        self.v1.end_asking(silent=silent)
         for each in doubtful:
             self.v1.find_out(each, self.now, silent=silent)
+
+    def _doubts_there_are(self) -> bool:
+        return bool(self.v1.asking) or any(each.doubt for each in self.v1.payments)
 
     # --- rules: looking ------------------------------------------------------------------------
 
@@ -595,7 +633,7 @@ class Gateways(RuleBasedStateMachine):
         payment = self._pick(which)
         if payment is None:
             return
-        answer = self._ask(payment.merchant ^ asks, "GET", f"/payments/{payment.imp_uid}")
+        answer = self._ask(self._who(payment, asks), "GET", f"/payments/{payment.imp_uid}")
         if asks:
             assert answer.words == (404, -1, v1.NO_PAYMENT)
         else:
@@ -635,7 +673,11 @@ class Gateways(RuleBasedStateMachine):
             self.touched = None
         ids = [each.imp_uid for each in payments]
         written = self.run(self.bench.written(ids))
-        assert written == {each.imp_uid: self._as_written(each) for each in payments}
+        expected = {each.imp_uid: self._as_written(each) for each in payments}
+        differs = {
+            uid: (written[uid], expected[uid]) for uid in ids if written[uid] != expected[uid]
+        }
+        assert differs == {}, differs
         if written != self.written:
             self.written = written
             assert self.run(self.bench.broken(ids)) == []
@@ -667,7 +709,7 @@ class Gateways(RuleBasedStateMachine):
         if not self.v1.payments:
             return
         self.bench.pg.next.clear()
-        if any(each.doubt for each in self.v1.payments):
+        if self._doubts_there_are():
             self.work(silent=False)
         for each in self.v1.payments:
             order = self.bench.pg.orders.get(each.pg_order)

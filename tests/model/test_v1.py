@@ -14,11 +14,14 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from naru.domain.cancellation import plan_cancellation
+from naru.domain.schedule import Schedule
 from naru.rest import idempotency
 from naru.store.audit import audit
+from naru.store.billing_keys import BillingKeys
 from naru.store.payments import Payments
+from naru.store.schedules import Schedules
 from tests.model.bench import Bench
-from tests.model.machine import Gateways
+from tests.model.subscriptions import Subscriptions
 from tests.model.v1 import V1, Payment
 from tests.support.scale import often
 
@@ -54,7 +57,7 @@ def how(examples: int, steps: int = STEPS_OF_EXAMPLE, **more: Any) -> settings:
 
 @pytest.mark.promise("P1", "P4", "P6", "P7", "P8", "P10", "P14", "P16", "P17", "P22", "P24")
 def test_the_gateway_is_the_model(bench: Bench) -> None:
-    class Run(Gateways):
+    class Run(Subscriptions):
         """This run's own count of steps."""
 
     Run.bench = bench
@@ -163,6 +166,95 @@ def _status_stays_paid(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def _header_of_the_tier_unread(patch: pytest.MonkeyPatch) -> None:
+    """P10: an agency's token speaks for the agency, whomever it names."""
+    from naru.rest import door
+
+    asks = door.who_asks
+
+    async def blind(gateway: Any, headers: Any, *more: Any) -> Any:
+        return await asks(
+            gateway, {name: said for name, said in headers.items() if name != b"tier"}, *more
+        )
+
+    patch.setattr(door, "who_asks", blind)
+
+
+def _barcode_is_an_account(patch: pytest.MonkeyPatch) -> None:
+    """P8: what a till takes is closed as a bank's account."""
+    from naru.rest import vbanks
+
+    close = vbanks.close_virtual_account
+
+    async def either(*how: Any, **more: Any) -> Any:
+        return await close(*how, **{**more, "barcode": None})
+
+    patch.setattr(vbanks, "close_virtual_account", either)
+
+
+def _key_outlives_its_deletion(patch: pytest.MonkeyPatch) -> None:
+    """P10: a gateway that remembers a key charges it after it was deleted."""
+    get = BillingKeys.get
+    known: dict[Any, Any] = {}
+
+    async def remembered(self: BillingKeys, *which: Any) -> Any:
+        found = await get(self, *which)
+        return known.setdefault(which, found) if found is not None else known.get(which)
+
+    patch.setattr(BillingKeys, "get", remembered)
+
+
+def _judged_card_is_an_error(patch: pytest.MonkeyPatch) -> None:
+    """A17: a card that its company refused is answered as a question that was never put."""
+    patch.setattr("naru.rest.subscribe.NOT_ASKED", ("F500", "LIMIT"))
+
+
+def _doubtful_key_never_was(patch: pytest.MonkeyPatch) -> None:
+    """P12: a key whose issue was not answered is called refused."""
+    from naru.domain.outcome import Declined, Unknown
+    from naru.payments import issue_billing_key
+
+    settle = issue_billing_key.settle_key
+
+    async def hasty(gateway: Any, key: Any, outcome: Any) -> Any:
+        if isinstance(outcome, Unknown):
+            outcome = Declined("SILENT", "응답 없음")
+        return await settle(gateway, key, outcome)
+
+    patch.setattr(issue_billing_key, "settle_key", hasty)
+
+
+def _plan_stays_where_it_was(patch: pytest.MonkeyPatch) -> None:
+    """P15: another time is answered, and never written."""
+
+    async def told(self: Schedules, held: Schedule, schedule_at: Any) -> Schedule:
+        return replace(held, schedule_at=schedule_at)
+
+    patch.setattr(Schedules, "move", told)
+
+
+def _failed_plan_goes_unsaid(patch: pytest.MonkeyPatch) -> None:
+    """P4: nobody is told that a schedule's charge was declined."""
+    from naru.domain.payment import Step
+    from naru.webhooks import announce
+
+    earned = announce._earned
+    patch.setattr(
+        announce,
+        "_earned",
+        lambda payment: None if payment.step is Step.FAILED else earned(payment),
+    )
+
+
+def _what_did_not_fail_is_tried_again(patch: pytest.MonkeyPatch) -> None:
+    """P15: a schedule that waits is attempted at once."""
+
+    async def unasked(tx: object, held: object) -> None:
+        return None
+
+    patch.setattr("naru.payments.run_schedule.must_have_failed", unasked)
+
+
 Begun = tuple[tuple[str, dict[str, Any]], ...]
 
 NOTHING: Begun = ()
@@ -183,6 +275,26 @@ ACCOUNT: Begun = (
         },
     ),
 )
+BARCODE: Begun = (("issue", {**ACCOUNT[0][1], "path": "/cvs"}),)
+CARD: Begun = (
+    (
+        "keep_card",
+        {"merchant": 0, "customer": "gildong", "card": "4518421234567811", "fate": "ok"},
+    ),
+)
+PLANNED: Begun = (
+    *CARD,
+    (
+        "plan",
+        {
+            "merchant": 0,
+            "order": "month-1",
+            "customer": "gildong",
+            "amount": 1_000,
+            "seconds": 600,
+        },
+    ),
+)
 
 # How the run that must find it begins, and what may happen then: all that it takes and little else, so
 # that it is found within seconds. The run that must not fail (above) chooses among everything.
@@ -195,13 +307,21 @@ CONTROLS: list[tuple[Any, Begun, tuple[str, ...]]] = [
     (_announced_amount_is_not_compared, OPENED, ("open_window", "announce", "come_back")),
     (_short_is_enough, ACCOUNT, ("deposit",)),
     (_status_stays_paid, PAID, ("cancel", "look")),
+    (_header_of_the_tier_unread, NOTHING, ("announce", "look_at_announced")),
+    (_barcode_is_an_account, BARCODE, ("close",)),
+    (_key_outlives_its_deletion, CARD, ("delete_card", "charge")),
+    (_judged_card_is_an_error, CARD, ("charge",)),
+    (_doubtful_key_never_was, NOTHING, ("keep_card",)),
+    (_plan_stays_where_it_was, PLANNED, ("move_plan", "run_plans")),
+    (_failed_plan_goes_unsaid, PLANNED, ("run_plans", "look_at_plan")),
+    (_what_did_not_fail_is_tried_again, PLANNED, ("try_plan_again",)),
 ]
 
 
-def narrow(begun: Begun, rules: tuple[str, ...]) -> type[Gateways]:
+def narrow(begun: Begun, rules: tuple[str, ...]) -> type[Subscriptions]:
     """The machine that begins so, and leaves Hypothesis only these rules to choose from."""
 
-    class Run(Gateways):
+    class Run(Subscriptions):
         """Counts its examples; the clean-up after a found deviation may find it again."""
 
         examples: ClassVar[int] = 0
@@ -216,7 +336,7 @@ def narrow(begun: Begun, rules: tuple[str, ...]) -> type[Gateways]:
 
     known = {
         name: member
-        for name, member in inspect.getmembers(Gateways)
+        for name, member in inspect.getmembers(Subscriptions)
         if hasattr(member, "hypothesis_stateful_rule")
     }
     assert set(rules) <= set(known)

@@ -20,6 +20,26 @@ UNFINISHED = "결제가 완료되지 않아 취소되었습니다."
 MISMATCH = "결제금액이 요청한 금액과 달라 결제를 취소하였습니다."
 OTHER_REQUEST = "같은 Idempotency-Key 로 다른 내용의 요청이 이미 접수되었습니다. 새로운 요청에는 새로운 Idempotency-Key 를 사용해주세요."
 
+PATH_OF = {"card": "", "point": "", "vbank": "/vbanks", "cvs": "/cvs"}
+CLOSED = {
+    "vbank": ("가상계좌 말소", "입금기한이 지나 가상계좌가 말소되었습니다."),
+    "cvs": ("수납번호 말소", "수납기한이 지나 수납번호가 말소되었습니다."),
+}
+NOT_WAITING = {
+    "/vbanks": "입금 대기 중인 가상계좌가 아닙니다.",
+    "/cvs": "수납 대기중인 편의점 결제건이 아닙니다.",
+}
+NO_BUYER = "등록되지 않은 구매자입니다."
+NO_CUSTOMER_TO_PLAN = "등록된 고객정보가 없습니다."
+KEY_NOT_ISSUED = "카드정보 인증 및 빌키 발급에 실패하였습니다."
+PLANNED_ALREADY = "이미 예약된 merchant_uid 입니다."
+NOTHING_PLANNED = "취소할 예약결제 기록이 존재하지 않습니다."
+NO_PLAN = "존재하지 않는 예약결제입니다."
+TOO_EARLY = "schedule_at 은 현재 시각 이후여야 합니다."
+PLAN_ENDED = "이미 실행되었거나 취소된 예약입니다."
+NOT_RETRYABLE = "결제에 실패한 예약만 다시 시도할 수 있습니다."
+
+LATE_BY_MAX, LOOK_AGAIN = 3_600, 15
 TOKEN_LIFE, LAST_MINUTE, EXTENSION = 1_800, 60, 300
 KEY_LIFE = 15 * 86_400
 # What becomes of a question to the PG whose answer does not come: did it do what it was asked?
@@ -71,6 +91,9 @@ class Payment:
     started_at: int
     by_api: bool = False
     due: int = 0
+    customer: str | None = None
+    usage: str | None = None  # issue | payment | payment.scheduled
+    card: str | None = None  # what a onetime payment keeps for its customer
     imp_uid: str = ""
     pg_order: str = ""
     step: str = "opened"
@@ -111,7 +134,8 @@ class Payment:
     def fail(self, event: str, reason: str, now: int) -> None:
         """It ended without money."""
         self.fail_reason, self.failed_at = reason, now
-        self.become(event, "failed")
+        # Nobody was there to see how a schedule's attempt failed.
+        self.become(event, "failed", "failed" if self.usage == "payment.scheduled" else None)
 
     def annotation(self) -> dict[str, Any]:
         """The fields of the answer that the model knows."""
@@ -131,10 +155,12 @@ class Payment:
             "cancelled_at": self.cancels[-1].at if self.cancels else 0,
             "cancel_reason": self.cancels[-1].reason if self.cancels else None,
             "cancel_history": [(each.amount, each.reason, each.at) for each in self.cancels],
+            "customer_uid": self.customer,
+            "customer_uid_usage": self.usage,
         }
         if any(event == "account_issued" for event, _, _ in self.events):
             known["vbank_date"] = self.due
-            known["vbank_code"] = "004"
+            known["vbank_code"] = "CVS" if self.method == "cvs" else "004"
         return known
 
 
@@ -150,6 +176,53 @@ class Key:
 
 
 @dataclass
+class Asking:
+    """A question for a billing key whose answer is not known."""
+
+    card: str
+    done: bool
+    silences: int = 1
+
+
+@dataclass
+class Plan:
+    """An order that is charged later, and the last payment that tried it."""
+
+    merchant: int
+    order: str
+    customer: str
+    amount: int
+    at: int
+    looked_at: int = 0
+    state: str = "scheduled"
+    executed_at: int = 0
+    revoked_at: int = 0
+    payment: Payment | None = None
+
+    def annotation(self) -> dict[str, Any]:
+        """The fields of the answer that the model knows."""
+        paid = self.payment
+        known = None if paid is None or paid.status == "ready" else paid.status
+        return {
+            "merchant_uid": self.order,
+            "customer_uid": self.customer,
+            "amount": self.amount,
+            "schedule_at": self.at,
+            "schedule_status": self.state,
+            "executed_at": self.executed_at,
+            "revoked_at": self.revoked_at,
+            "imp_uid": None if paid is None else paid.imp_uid,
+            "payment_status": known,
+            "fail_reason": None if paid is None or paid.step != "failed" else paid.fail_reason,
+        }
+
+    def due_at(self, at: int) -> None:
+        """It waits (again) for this time."""
+        self.at = self.looked_at = at
+        self.state, self.executed_at, self.revoked_at, self.payment = "scheduled", 0, 0, None
+
+
+@dataclass
 class Merchant:
     """A merchant's token and announced amounts."""
 
@@ -162,8 +235,12 @@ class V1:
     """Everything that the gateway should know, and what it should say."""
 
     def __init__(self) -> None:
-        self.merchants = [Merchant(), Merchant()]
+        # Two merchants, and one for whom the first one's token acts.
+        self.merchants = [Merchant(), Merchant(), Merchant()]
         self.payments: list[Payment] = []
+        self.customers: dict[tuple[int, str], str] = {}  # the card of each living billing key
+        self.asking: dict[tuple[int, str], Asking] = {}
+        self.plans: list[Plan] = []
         self.keys: dict[tuple[int, str, str, str], Key] = {}
 
     # --- reading -------------------------------------------------------------------------------
@@ -236,7 +313,7 @@ class V1:
 
     def settle(self, payment: Payment, fate: str, at: int, now: int, declined: str) -> None:
         """The PG's answer, given `at`, to an approval or to the asking for an account."""
-        kind = "issue" if payment.method == "vbank" else "approve"
+        kind = "issue" if payment.method in ("vbank", "cvs") else "approve"
         match fate:
             case "ok" | "late":
                 self.approved(payment, at)
@@ -251,9 +328,11 @@ class V1:
 
     def approved(self, payment: Payment, at: int) -> None:
         """The money was taken, or an account waits for it."""
-        if payment.method != "vbank":
+        if payment.method not in ("vbank", "cvs"):
             payment.paid_at = at
             payment.become("approved", "paid", "paid")
+            if payment.card is not None and payment.customer is not None:
+                self.customers[payment.merchant, payment.customer] = payment.card
             return
         payment.become("account_issued", "waiting_deposit", "ready")
         self._pay(payment)
@@ -330,21 +409,141 @@ class V1:
             "cancelled" if cancel.webhook else None,
         )
 
-    def refuse_close(self, payment: Payment | None, merchant: int) -> Words | None:
-        """Why an account is not closed, if so."""
+    def refuse_close(self, payment: Payment | None, merchant: int, path: str) -> Words | None:
+        """Why an account or a barcode is not closed, if so."""
         if payment is None or payment.merchant != merchant:
             return 404, -1, NO_PAYMENT
-        if payment.step != "waiting_deposit":
-            return 400, -1, "입금 대기 중인 가상계좌가 아닙니다."
+        if payment.step != "waiting_deposit" or path != PATH_OF[payment.method]:
+            return 400, -1, NOT_WAITING[path]
         if payment.doubt is not None:
             return 200, 1, BUSY
         return None
 
     def closed(self, payment: Payment, now: float) -> None:
-        """The account takes no deposit any more."""
-        overdue = now > payment.due
-        why = "입금기한이 지나 가상계좌가 말소되었습니다." if overdue else "가상계좌 말소"
-        payment.fail("account_closed", why, int(now))
+        """The account or the barcode takes no deposit any more."""
+        by_hand, by_time = CLOSED[payment.method]
+        payment.fail("account_closed", by_time if now > payment.due else by_hand, int(now))
+
+    # --- cards that are kept, and charged without a window -----------------------------------
+
+    def refuse_charge(
+        self, merchant: int, order: str, customer: str | None
+    ) -> tuple[int, int, str | None] | None:
+        """Why nobody is charged (by the key of `customer`, if one is told), if so."""
+        if customer is not None and (merchant, customer) not in self.customers:
+            return 200, 1, NO_BUYER
+        holder = self.holder(merchant, order)
+        if holder is None:
+            return None
+        return 200, 1, CHECKING if holder.step == "approving" else ALREADY_PAID
+
+    def end_asking(self, *, silent: bool) -> None:
+        """The worker asks about the keys that nobody knows of."""
+        for owner, asking in list(self.asking.items()):
+            if silent:
+                asking.silences += 1
+                continue
+            if asking.done:
+                self.customers[owner] = asking.card
+            del self.asking[owner]
+
+    # --- orders that are charged later --------------------------------------------------------
+
+    def plan_of(self, merchant: int, order: str) -> Plan | None:
+        """The plan of an order."""
+        mine = (each for each in self.plans if (each.merchant, each.order) == (merchant, order))
+        return next(mine, None)
+
+    def plan(self, new: Plan, now: int) -> Words:
+        """POST subscribe/payments/schedule of one order."""
+        if self.plan_of(new.merchant, new.order):
+            return 200, 1, PLANNED_ALREADY
+        if (new.merchant, new.customer) not in self.customers:
+            return 200, 1, NO_CUSTOMER_TO_PLAN
+        if new.at < now - LATE_BY_MAX:
+            return 400, -1, TOO_EARLY
+        if self.holder(new.merchant, new.order):
+            return 200, 1, ALREADY_PAID
+        new.due_at(new.at)
+        self.plans.append(new)
+        return DONE
+
+    def unplan(
+        self, merchant: int, order: str | None, customer: str | None, now: int
+    ) -> list[Plan]:
+        """What this call revokes, in the order in which it was made."""
+        revoked = [
+            each
+            for each in self.plans
+            if each.merchant == merchant
+            and each.state == "scheduled"
+            and order in (None, each.order)
+            and customer in (None, each.customer)
+        ]
+        for each in revoked:
+            each.state, each.revoked_at = "revoked", now
+        return revoked
+
+    def move(self, plan: Plan | None, at: int, now: int) -> Words:
+        """PUT: another time for what waits."""
+        if plan is None:
+            return 404, -1, NO_PLAN
+        if at <= now:
+            return 400, -1, TOO_EARLY
+        if plan.state != "scheduled" or plan.at <= now:
+            return 400, -1, PLAN_ENDED
+        plan.due_at(at)
+        return DONE
+
+    def plan_again(self, plan: Plan | None, at: int, now: int) -> Words:
+        """POST reschedule: what failed or was revoked."""
+        if plan is None:
+            return 404, -1, NO_PLAN
+        if at <= now:
+            return 400, -1, TOO_EARLY
+        if plan.state != "revoked" and not self._failed(plan):
+            return 400, -1, NOT_RETRYABLE
+        if self.holder(plan.merchant, plan.order):
+            return 200, 1, ALREADY_PAID
+        plan.due_at(at)
+        return DONE
+
+    def refuse_retry(self, plan: Plan | None) -> Words | None:
+        """Why what failed is not attempted again, if so."""
+        if plan is None:
+            return 404, -1, NO_PLAN
+        if not self._failed(plan):
+            return 400, -1, NOT_RETRYABLE
+        why = self.refuse_charge(plan.merchant, plan.order, plan.customer)
+        return (404, -1, NO_BUYER) if why == (200, 1, NO_BUYER) else why
+
+    @staticmethod
+    def _failed(plan: Plan) -> bool:
+        return (
+            plan.state == "executed" and plan.payment is not None and plan.payment.step == "failed"
+        )
+
+    def due_plans(self, now: int) -> list[Plan]:
+        """What the worker would run, in its order."""
+        waiting = [each for each in self.plans if each.state == "scheduled"]
+        return sorted(
+            (each for each in waiting if each.looked_at <= now), key=lambda each: each.looked_at
+        )
+
+    def attempt(self, plan: Plan, now: int) -> Payment:
+        """A payment for a plan, opened."""
+        payment = Payment(
+            plan.merchant,
+            plan.order,
+            plan.amount,
+            "card",
+            now,
+            by_api=True,
+            customer=plan.customer,
+            usage="payment.scheduled",
+        )
+        plan.state, plan.executed_at, plan.payment = "executed", now, payment
+        return payment
 
     # --- the worker ----------------------------------------------------------------------------
 
@@ -356,6 +555,10 @@ class V1:
             doubt.silences += 1
             return
         payment.doubt = None
+        key = (payment.merchant, payment.customer or "")
+        # Nobody waits behind a schedule: what never arrived is asked for again, by its key.
+        if not doubt.done and payment.usage == "payment.scheduled" and key in self.customers:
+            doubt.done, doubt.at = True, now
         match doubt.kind:
             case "approve" | "issue" if doubt.done:
                 self.approved(payment, doubt.at)

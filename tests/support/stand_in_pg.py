@@ -276,6 +276,8 @@ class StandInPg:
             refused = {"result": "declined", "order_no": body["order_no"], "code": "F210"}
             return {**refused, "message": "등록되지 않은 빌링키입니다."}
         answer = self.do_approvals(asked)
+        if asked.path in CHARGED and answer["result"] == "approved":
+            answer |= {"pay_method": "point", "card": None}
         if body.get("keep_card") and answer["result"] == "approved" and not known:
             issued = self._key(body["order_no"], body["card"])
             self.keys[body["order_no"]] = {"result": "key_issued", **issued}

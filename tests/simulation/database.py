@@ -432,6 +432,10 @@ class Database:
         """What is committed."""
         return [row.now for row in self.tables[table].rows.values() if row.now is not None]
 
+    def living(self, table: str) -> list[Values]:
+        """Those of them that a round looks for (LIVE)."""
+        return [row.now for row in self.tables[table].live_rows.values() if row.now is not None]
+
 
 class MemoryConnection(Connection):
     """A line to the simulated server. `raw`, what asyncpg would be, is itself."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from naru.domain.billing_key import CardNumber
 from naru.domain.cancellation import CancelRequest
+from naru.domain.cash_receipt import CASH_METHODS
 from naru.domain.channel import Channel
 from naru.domain.errors import ForgedReturn, NaruError, NoBillingKey
 from naru.domain.ids import MerchantUid
@@ -36,15 +37,17 @@ from naru.payments.pay_by_billing_key import pay_by_billing_key
 from naru.payments.pay_by_card_number import pay_by_card_number
 from naru.payments.prepare import prepare
 from naru.payments.run_schedule import retry_schedule
-from naru.payments.schedule import Planned, change_time, schedule, unschedule
+from naru.payments.schedule import Planned, change_time, reschedule, schedule, unschedule
 from naru.payments.start import Opening, start
 from naru.wire import Answer
+from tests.simulation.clerks import Clerks
 from tests.simulation.loop import PROCESS, Killed
-from tests.simulation.pg import Order, Pg
+from tests.simulation.pg import CARD, Order, Pg
 from tests.simulation.world import Gone, Process, World
 
 T = TypeVar("T")
-CARD = CardNumber.read("4518421234567811", "2049-12", "880101", "00")
+# So many of the buyers come to a clerk.
+NEWER_WAYS = 0.12
 
 
 @dataclass
@@ -57,7 +60,8 @@ class Shop:
     kind: str
     paid: dict[str, str] = field(default_factory=dict)  # merchant_uid -> imp_uid
     heard: dict[tuple[str, int], str] = field(default_factory=dict)  # (imp_uid, version) -> id
-    prices: dict[str, int] = field(default_factory=dict)
+    # Its order -> what it may cost: more than one where the merchant changed an account.
+    prices: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     ill_until: float = 0.0
 
 
@@ -72,7 +76,7 @@ class People:
         self.told: list[tuple[str, Step, int]] = []
         self.spent: dict[tuple[str, int], int] = {}
         self.telling = 0
-        self.revoked: set[str] = set()
+        self.clerks = Clerks(self)
 
     async def call(
         self, verb: Callable[[Gateway], Coroutine[Any, Any, T]], *, tries: int = 1
@@ -106,11 +110,15 @@ class People:
         shop = rng.choice(self.shops)
         order = MerchantUid(f"order-{number}")
         amount = rng.choice((100, 1004, 50_000, 1_000_000))
-        shop.prices[order] = amount
+        shop.prices[order] = {amount}
         if rng.random() < 0.3:
             announced = Prepared(order, Money(amount))
             await self.call(lambda g: prepare(g, shop.merchant.id, announced), tries=2)
-        if random.Random(f"{world.plan.seed}:way:{number}").random() < 0.25:
+        way = random.Random(f"{world.plan.seed}:way:{number}").random()
+        if way > 1 - NEWER_WAYS:
+            await self.clerks.sell(shop, order, amount)
+            return
+        if way < 0.25 * (1 - NEWER_WAYS):
             await self._without_a_window(shop, order, amount)
             return
         if random.Random(f"{world.plan.seed}:later:{number}").random() < 0.15:
@@ -125,7 +133,7 @@ class People:
                 *(self._window(shop, order, amount, method, rng) for _ in range(windows))
             )
 
-    def _opening(self, shop: Shop, order: MerchantUid, amount: int, method: str) -> Opening:
+    def opening(self, shop: Shop, order: MerchantUid, amount: int, method: str) -> Opening:
         return Opening(
             merchant=shop.merchant,
             channel=shop.channel,
@@ -140,7 +148,7 @@ class People:
         rng = random.Random(f"{self.world.plan.seed}:charge:{order}")
         customer = f"customer-{rng.randrange(3)}"
         opening = replace(
-            self._opening(shop, order, amount, "card"),
+            self.opening(shop, order, amount, "card"),
             surface=Surface.API,
         )
         way = rng.choice(("card", "keep", "key", "key"))
@@ -157,28 +165,43 @@ class People:
             return await pay_by_card_number(gateway, opening, CARD, customer_uid=kept)
 
         if way == "key" and rng.random() < 0.8:
-            await self.call(
-                lambda g: issue_billing_key(g, shop.merchant, shop.channel, customer, CARD), tries=2
-            )
+            await self.issue_key(shop, customer)
+        await self.charge(order, by_key if way == "key" else by_card, rng)
+        if rng.random() < 0.2:
+            await self.call(lambda g: delete_billing_key(g, shop.merchant.id, customer))
+
+    async def issue_key(self, shop: Shop, customer: str) -> None:
+        """The customer's card is kept."""
+        await self.call(
+            lambda g: issue_billing_key(g, shop.merchant, shop.channel, customer, CARD), tries=2
+        )
+
+    async def charge(
+        self,
+        order: str,
+        verb: Callable[[Gateway], Coroutine[Any, Any, Payment]],
+        rng: random.Random,
+    ) -> list[Payment]:
+        """One order is charged, perhaps by several at once, perhaps again. Who was told that it was paid."""
+        paid: list[Payment] = []
         for _ in range(rng.choice((1, 1, 2))):
             rivals = rng.choice((1, 1, 1, 1, 2, 4))
-            verb = by_key if way == "key" else by_card
             ended = await asyncio.gather(*(self.call(verb) for _ in range(rivals)))
             won = [each for each in ended if isinstance(each, Payment)]
             if len(won) > 1:
                 self.world.breaks("P2", f"{len(won)} charges of one order succeeded", order)
             for each in won:
                 self.tell(each)
+            paid += won
             await asyncio.sleep(rng.random() * 60)
-        if rng.random() < 0.2:
-            await self.call(lambda g: delete_billing_key(g, shop.merchant.id, customer))
+        return paid
 
     async def _by_schedule(self, shop: Shop, order: MerchantUid, amount: int) -> None:
         """The merchant schedules a charge, perhaps moves or revokes it as it runs, retries what failed."""
         world = self.world
         rng = random.Random(f"{world.plan.seed}:schedule:{order}")
         customer, merchant_id = f"customer-{rng.randrange(3)}", shop.merchant.id
-        opening = replace(self._opening(shop, order, amount, "card"), surface=Surface.API)
+        opening = replace(self.opening(shop, order, amount, "card"), surface=Surface.API)
         due = world.now() + timedelta(seconds=rng.uniform(-60, 200))
 
         async def plan(gateway: Gateway) -> list[Schedule]:
@@ -189,19 +212,15 @@ class People:
             return await schedule(gateway, key, [Planned(opening, due)])
 
         if rng.random() < 0.9:
-            await self.call(
-                lambda g: issue_billing_key(g, shop.merchant, shop.channel, customer, CARD), tries=2
-            )
+            await self.issue_key(shop, customer)
         await asyncio.gather(*(self.call(plan, tries=2) for _ in range(rng.choice((1, 1, 2)))))
         wait = (due - world.now()).total_seconds()
         if rng.random() < 0.3:
             # Just as it runs.
             await asyncio.sleep(max(0.0, wait + rng.uniform(-3, 5)))
-            revoked = await self.call(
-                lambda g: unschedule(g, merchant_id, customer, [order]), tries=2
-            )
-            if isinstance(revoked, list):
-                self.revoked.add(order)
+            await self.call(lambda g: unschedule(g, merchant_id, customer, [order]), tries=2)
+            if rng.random() < 0.3:
+                await self._again(merchant_id, order, rng)
             return
         if rng.random() < 0.2:
             later = world.now() + timedelta(seconds=rng.uniform(1, 200))
@@ -219,6 +238,19 @@ class People:
                 world.breaks("P15", f"{len(paid)} retries of one schedule succeeded", order)
             for each in paid:
                 self.tell(each)
+        elif rng.random() < 0.4:
+            await self._again(merchant_id, order, rng)
+
+    async def _again(self, merchant_id: int, order: str, rng: random.Random) -> None:
+        """A schedule that failed or was revoked is given another time, perhaps by two at once."""
+        later = self.world.now() + timedelta(seconds=rng.uniform(1, 100))
+        await asyncio.gather(
+            *(
+                self.call(lambda g: reschedule(g, merchant_id, order, later), tries=2)
+                for _ in range(rng.choice((1, 2)))
+            )
+        )
+        await asyncio.sleep((later - self.world.now()).total_seconds() + rng.uniform(5, 60))
 
     async def _window(
         self, shop: Shop, order: MerchantUid, amount: int, method: str, rng: random.Random
@@ -228,7 +260,7 @@ class People:
             asked = amount
             if "attack" in self.world.faults and rng.random() < 0.05:
                 asked = 1  # the buyer changes the amount; the shop compares
-            opening = self._opening(shop, order, asked, method)
+            opening = self.opening(shop, order, asked, method)
             opened = await self.call(lambda g, o=opening: start(g, o), tries=12)
             if not isinstance(opened, tuple):
                 return
@@ -258,7 +290,7 @@ class People:
             await asyncio.sleep(rng.uniform(1, 60))
             ended = await self._return(imp_uid, fields)
         if ended is not None and ended.step is Step.WAITING_DEPOSIT:
-            self.world.spawn(self._deposits(shop, ended, rng))
+            self.world.spawn(self.deposits(shop, ended, rng))
         return ended
 
     async def _return(self, imp_uid: str, fields: dict[str, str]) -> Payment | None:
@@ -292,28 +324,30 @@ class People:
         self, shop: Shop, order: MerchantUid, amount: int, rng: random.Random
     ) -> None:
         due = self.world.now() + timedelta(hours=1)
-        opening = self._opening(shop, order, amount, "vbank")
+        opening = self.opening(shop, order, amount, "vbank")
         issued = await self.call(
             lambda g: issue_virtual_account(g, opening, bank_code="004", holder=None, due=due)
         )
         if isinstance(issued, Payment):
             self.tell(issued)
-            await self._deposits(shop, issued, rng)
+            await self.deposits(shop, issued, rng)
 
-    async def _deposits(self, shop: Shop, payment: Payment, rng: random.Random) -> None:
+    async def deposits(self, shop: Shop, payment: Payment, rng: random.Random) -> None:
         """The buyer goes to the bank; the merchant may close the account meanwhile."""
         order = self.pg.orders[payment.pg_order_no]
         if rng.random() < 0.15:
             self.world.spawn(self._close(shop, payment, rng))
         await asyncio.sleep(rng.choice((1, 20, 200)) * rng.random())
+        if payment.pay_method == "cvs" and not await self.clerks.till(shop, payment):
+            return
         kind = rng.choice(("exact", "exact", "exact", "short", "parts", "over", "late", "none"))
-        half = max(1, payment.amount.minor // 2)
+        half = max(1, order.asked // 2)
         amounts = {
-            "exact": [payment.amount.minor],
-            "late": [payment.amount.minor],
-            "short": [max(1, payment.amount.minor // 2)],
-            "parts": [half, payment.amount.minor - half],
-            "over": [payment.amount.minor + 1],
+            "exact": [order.asked],
+            "late": [order.asked],
+            "short": [half],
+            "parts": [half, order.asked - half],
+            "over": [order.asked + 1],
             "none": [],
         }[kind]
         for amount in filter(None, amounts):
@@ -337,11 +371,14 @@ class People:
 
     async def _close(self, shop: Shop, payment: Payment, rng: random.Random) -> None:
         await asyncio.sleep(rng.random() * 100)
+        barcode = payment.pay_method == "cvs"
         closed = await self.call(
-            lambda g: close_virtual_account(g, shop.merchant.id, payment.imp_uid)
+            lambda g: close_virtual_account(g, shop.merchant.id, payment.imp_uid, barcode=barcode)
         )
         if isinstance(closed, Payment):
             self.tell(closed)
+            if barcode:
+                self.clerks.recalled.add(payment.imp_uid)
 
     # --- merchants ---
 
@@ -445,11 +482,13 @@ class People:
         self.tell(payment)
         if payment.step is not Step.PAID or payment.cancelled:
             return
-        if payment.amount.minor != shop.prices[payment.merchant_uid]:
+        if payment.amount.minor not in shop.prices[payment.merchant_uid]:
             return
         if payment.merchant_uid not in shop.paid:
             shop.paid[payment.merchant_uid] = imp_uid
             self.world.spawn(self._busy(self._cancels(shop, payment)))
+            if payment.pay_method in CASH_METHODS:
+                self.world.spawn(self._busy(self.clerks.receipt_of(shop, payment)))
 
     def tell(self, payment: Payment) -> None:
         """Somebody outside is told how this payment stands. Is it true, and durable?"""

@@ -80,6 +80,7 @@ KINDS: dict[str, tuple[frozenset[Can], dict[Can, Lasting]]] = {
 TOKEN_SECONDS = 600
 ANSWER_SECONDS = 12.0
 LONG_AGO = timedelta(seconds=TOKEN_SECONDS)
+CARD = CardNumber.read("4518421234567811", "2049-12", "880101", "00")
 
 
 @dataclass

@@ -27,6 +27,8 @@ LIVE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "cash_receipts": ("next_try_at", ()),
     "errands": ("next_try_at", ()),
     "card_checks": ("next_look_at", ()),
+    "quick_questions": ("next_try_at", ()),
+    "order_acts": ("state", ("planned", "asking")),
     "intents": ("state", ("open", "unknown", "undoing")),
     "webhook_deliveries": ("state", ("waiting",)),
     "operator_tasks": ("alerted_at", (None,)),

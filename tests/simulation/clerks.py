@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from naru.domain.cancellation import CancelRequest
 from naru.domain.cash_receipt import CashReceipt, Identifier
 from naru.domain.errors import NoBillingKey
 from naru.domain.ids import MerchantUid
@@ -21,6 +22,7 @@ from naru.domain.outcome import BarcodeRead
 from naru.domain.payment import Payment, Surface
 from naru.domain.point_account import PointAccount
 from naru.payments.act_on_order import Wanted, act_on_order
+from naru.payments.cancel import cancel
 from naru.payments.cancel_cash_receipt import cancel_cash_receipt
 from naru.payments.change_virtual_account import change_virtual_account
 from naru.payments.check_card import check_card
@@ -243,7 +245,15 @@ class Clerks:
                 receipt = await session.cash_receipts.of_payment(shop.merchant.id, imp_uid)
             return await cancel_cash_receipt(gateway, receipt)
 
+        if rng.random() < 0.3:
+            # The money goes back at the same moment.
+            self.world.spawn(self._give_back(shop, payment, rng.random() * 2))
         await self._receipts(imp_uid, issue, revoke, rng)
+
+    async def _give_back(self, shop: Shop, payment: Payment, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        whole = CancelRequest(reason="변심")
+        await self._people.call(lambda g: cancel(g, shop.merchant.id, payment.imp_uid, whole))
 
     async def _outside(
         self, shop: Shop, order: MerchantUid, amount: int, rng: random.Random
@@ -272,11 +282,12 @@ class Clerks:
         call = self._people.call
         for _ in range(rng.choice((1, 1, 2))):
             await asyncio.sleep(rng.choice((0, 5, 60)) * rng.random())
+            # Whoever asks anew of a receipt that stands is refused.
             asked = await asyncio.gather(*(call(issue) for _ in range(rng.choice((1, 1, 2, 4)))))
             issued = {each.number for each in asked if isinstance(each, CashReceipt)}
             if len(issued) > 1:
                 self.world.breaks("P2", f"{len(issued)} receipts of the same money", subject)
-            if rng.random() < 0.5:
-                return
             await asyncio.sleep(rng.random() * 30)
+            if rng.random() < 0.5:
+                continue
             await asyncio.gather(*(call(revoke) for _ in range(rng.choice((1, 1, 2)))))

@@ -278,4 +278,95 @@ CATALOGUE = (
         "    if prepared is None:",
         "    if True:",
     ),
+    Planted(
+        "two receipts of the same money",
+        ("P2", "P3"),
+        "index:one_receipt",
+    ),
+    Planted(
+        "a receipt that is not answered was refused",
+        ("P3",),
+        "naru.payments.issue_cash_receipt:settle_receipt",
+        "    async with gateway.store.begin() as tx:\n",
+        "    if isinstance(outcome, Unknown):\n"
+        "        outcome = Declined('F500', outcome.why)\n"
+        "    async with gateway.store.begin() as tx:\n",
+    ),
+    Planted(
+        "a receipt that comes after its money went back stays",
+        ("P3",),
+        "naru.payments.issue_cash_receipt:settle_receipt",
+        "take_back=differs or not paid",
+        "take_back=differs",
+    ),
+    Planted(
+        "a till is told yes of a recalled barcode",
+        ("P16",),
+        "naru.payments.issue_barcode:may_be_paid",
+        "payment.step is not Step.WAITING_DEPOSIT",
+        "payment is None",
+    ),
+    Planted(
+        "points that are not answered were not taken",
+        ("P3", "P12"),
+        "naru.payments.pay_by_points:pay_by_points",
+        "        return await connector.approve_by_points(channel, order, account)\n",
+        "        outcome = await connector.approve_by_points(channel, order, account)\n"
+        "        return Declined('F500', '') if isinstance(outcome, Unknown) else outcome\n",
+    ),
+    Planted(
+        "a member's money is asked for before the claim",
+        ("P13",),
+        "naru.payments.quick_pay:pay_by_money",
+        "    async def ask(order: ChargeOrder) -> Outcome:\n",
+        "    early = ChargeOrder(\n"
+        "        gateway.ids.pg_order_no(), opening.amount, opening.amount, None, '', '',\n"
+        "        opening.buyer,\n"
+        "    )\n"
+        "    await connector.approve_by_money(channel, early, member_id, pin_order_no)\n\n"
+        "    async def ask(order: ChargeOrder) -> Outcome:\n",
+    ),
+    Planted(
+        "a question about a member that is not answered was refused",
+        ("P3",),
+        "naru.payments.quick_pay:ask_about_member",
+        "    if isinstance(outcome, Unknown):\n",
+        "    if isinstance(outcome, Unknown):\n"
+        "        await _end(gateway, question, Declined('F500', outcome.why))\n",
+    ),
+    Planted(
+        "an act that was given up is asked for all the same",
+        ("P3", "P0"),
+        "naru.payments.cancel:_reserve",
+        "if request.act_no and not await tx.order_acts.take(request.act_no):",
+        "if False:",
+    ),
+    Planted(
+        "what a PG was told of an account is not written here",
+        ("P3",),
+        "naru.payments.run_errand:_settle",
+        'if settled is not None and errand.kind == "change_account":',
+        "if False:",
+    ),
+    Planted(
+        "nobody gives back what checked a card",
+        ("L1",),
+        "naru.payments.check_card:give_back_check",
+        "    if payment.step is Step.PAID:\n",
+        "    if False:\n",
+    ),
+    Planted(
+        "a charge loses the card that it keeps",
+        ("P3",),
+        "naru.payments.settle:write_approval",
+        "                await keep_key(tx, settled, outcome.issued_key, now)\n",
+        "                pass\n",
+    ),
+    Planted(
+        "a schedule that is given another time forgets its attempts",
+        ("P15", "P0"),
+        "sql:schedules.move",
+        "SET state = 'scheduled',",
+        "SET state = 'scheduled', attempt = 0,",
+    ),
 )

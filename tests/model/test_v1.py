@@ -55,7 +55,7 @@ def how(examples: int, steps: int = STEPS_OF_EXAMPLE, **more: Any) -> settings:
     )
 
 
-@pytest.mark.promise("P1", "P4", "P6", "P7", "P8", "P10", "P14", "P16", "P17", "P22", "P24")
+@pytest.mark.promise("P1", "P4", "P6", "P7", "P8", "P10", "P14", "P15", "P16", "P17", "P22", "P24")
 def test_the_gateway_is_the_model(bench: Bench) -> None:
     class Run(Subscriptions):
         """This run's own count of steps."""

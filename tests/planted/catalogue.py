@@ -669,7 +669,7 @@ STORE = (
     Planted(
         "a version may be left out",
         "P8",
-        _MIGRATIONS + "0003_guards.sql",
+        _MIGRATIONS + "0021_cash_receipts.sql",
         "IF NEW.version <> OLD.version + 1 THEN",
         "IF NEW.version < OLD.version THEN",
         f"{ATTACKS}::test_every_attack_is_refused_for_its_reason",
@@ -677,7 +677,7 @@ STORE = (
     Planted(
         "a failed payment may be cancelled",
         "P8",
-        _MIGRATIONS + "0003_guards.sql",
+        _MIGRATIONS + "0021_cash_receipts.sql",
         "        ('failed', 'paid', 'approved_late'),",
         "        ('failed', 'paid', 'approved_late'), ('failed', 'cancelled', 'fully_cancelled'),",
         f"{ATTACKS}::test_every_attack_is_refused_for_its_reason",

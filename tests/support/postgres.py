@@ -22,6 +22,8 @@ from naru.cli.postgres import Postgres
 # A running server's socket folder: pytest processes that run one after the other may share it.
 SHARED = "NARU_TESTS_POSTGRES"
 _PREFIX = "naru-tests-"
+_MEMORY = Path("/dev/shm")  # Linux keeps what is here in memory.
+_MEMORY_BYTES_MIN = 4_000_000_000
 
 
 class Databases:
@@ -94,7 +96,8 @@ def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
         yield _Shared(Path(folder))
         return
     _sweep()
-    home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    place = Path(tempfile.gettempdir()) if durable else _place()
+    home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
     # Root lends the server to another user, who must be able to pass through.
     home.chmod(0o711)
     server = Postgres(home, durable=durable)
@@ -107,9 +110,18 @@ def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+def _place() -> Path:
+    """Memory, where a database is made and dropped in half the time; the disk where there is little."""
+    with suppress(OSError):
+        if shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES_MIN:
+            return _MEMORY
+    return Path(tempfile.gettempdir())
+
+
 def _sweep() -> None:
     """Remove what earlier runs that were killed have left."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+    left = (Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"), _MEMORY.glob(f"{_PREFIX}*-*"))
+    for folder in itertools.chain(*left):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
         try:
             os.kill(int(pid), 0)

@@ -1,12 +1,14 @@
 """Pay a payment from what was deposited in its account, when that is exact.
 
 Called wherever one of the two becomes known: the deposit (confirm_deposit.py) or the account itself
-(settle.py), for a PG may tell of a deposit before its answer that issued the account is written here.
+(settle.py, run_errand.py), for a PG may tell of a deposit before its answer that issued or changed the
+account is written here.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from naru.domain.payment import Payment
 from naru.domain.points import reach
@@ -16,6 +18,8 @@ from naru.store import Session
 from naru.webhooks.announce import announce
 
 log = logging.getLogger("naru.payments")
+
+DID_NOT_FIT = (TaskKind.DEPOSIT_SHORT, TaskKind.DEPOSIT_OVER, TaskKind.DEPOSIT_LATE)
 
 
 async def pay_from_deposits(gateway: Gateway, tx: Session, payment: Payment) -> Payment | None:
@@ -56,8 +60,23 @@ async def pay_from_early_deposits(gateway: Gateway, tx: Session, payment: Paymen
     reach("deposit.early_before_commit")
     if paid is None:
         return payment
-    for task in await tx.tasks.of_payment(payment.imp_uid):
-        if task.kind == TaskKind.DEPOSIT_EARLY and task.closed_at is None:
-            note = "The account was written, and what was deposited in it before paid it exactly."
-            await tx.tasks.close(task.id, "naru", note, gateway.now())
+    note = "The account was written, and what was deposited in it before paid it exactly."
+    await _end_tasks(gateway, tx, payment, [TaskKind.DEPOSIT_EARLY], note)
     return paid
+
+
+async def pay_from_changed_account(gateway: Gateway, tx: Session, payment: Payment) -> None:
+    """The account waits for another amount, or longer: what was deposited since the PG knew of that may
+    pay it now. The tasks of those deposits are closed then; else they stay open.
+    """
+    if await pay_from_deposits(gateway, tx, payment) is not None:
+        note = "The account was changed at the PG before, and what was deposited pays it exactly."
+        await _end_tasks(gateway, tx, payment, DID_NOT_FIT, note)
+
+
+async def _end_tasks(
+    gateway: Gateway, tx: Session, payment: Payment, kinds: Sequence[TaskKind], note: str
+) -> None:
+    for task in await tx.tasks.of_payment(payment.imp_uid):
+        if task.kind in kinds and task.closed_at is None:
+            await tx.tasks.close(task.id, "naru", note, gateway.now())

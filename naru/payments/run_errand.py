@@ -18,6 +18,7 @@ from naru.domain.shipping import Errand, ErrandDone
 from naru.domain.task import TaskKind
 from naru.payments.claim import FIRST_LOOK
 from naru.payments.gateway import Gateway
+from naru.payments.pay_from_deposits import pay_from_changed_account
 from naru.payments.recovery import LADDER_SECONDS
 from naru.store import Session
 
@@ -104,7 +105,7 @@ async def _settle(
             case ErrandDone():
                 settled = await tx.errands.done(errand.number, outcome, now)
                 if settled is not None and errand.kind == "change_account":
-                    await _change_account(tx, errand)
+                    await _change_account(gateway, tx, errand)
             case Declined():
                 settled = await tx.errands.refuse(errand, outcome, now)
             case Unknown(why=why):
@@ -126,13 +127,15 @@ async def _settle(
     return settled
 
 
-async def _change_account(tx: Session, errand: Errand) -> None:
+async def _change_account(gateway: Gateway, tx: Session, errand: Errand) -> None:
     """The account waits for what the PG was told. What was paid or closed meanwhile stays as it is."""
     payment = await tx.payments.lock(errand.imp_uid, errand.merchant_id)
     if payment is not None and payment.step is Step.WAITING_DEPOSIT:
         amount = Money(int(errand.said["amount"]), payment.amount.currency)
         due = datetime.fromtimestamp(int(errand.said["due"]), UTC)
-        await tx.payments.change_account(payment, amount, due)
+        changed = await tx.payments.change_account(payment, amount, due)
+        assert changed is not None, "the row is held, and it waits"
+        await pay_from_changed_account(gateway, tx, changed)
 
 
 async def _later(gateway: Gateway, errand: Errand) -> None:

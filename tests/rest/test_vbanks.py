@@ -8,9 +8,12 @@ import pytest
 
 from naru.domain.money import Money
 from naru.domain.outcome import Deposited
+from naru.payments.change_virtual_account import change_virtual_account
 from naru.payments.confirm_deposit import confirm_deposit
+from naru.payments.run_errand import due_errands, run_again
 from tests.rest.cash import add_channel
 from tests.rest.conftest import Answered, Desk, House
+from tests.support.dying import dying
 
 NO_PAYMENT = (404, -1, "존재하지 않는 결제정보입니다.")
 
@@ -214,6 +217,35 @@ async def test_a_waiting_account_of_settle_is_changed_and_paid_as_changed(
     assert (paid["status"], paid["amount"]) == ("paid", 3_000)
     late = await desk.ask("PUT", where, json={"amount": 4_000})
     assert (late.status, late.body["code"]) == (400, -1)
+
+
+@pytest.mark.parametrize(("amount", "meaning"), [(2_000, "over"), (500, "short")])
+async def test_a_deposit_that_comes_before_we_write_what_the_pg_changed_pays_when_it_is_written(
+    desk_with_pg: Desk, house: House, amount: int, meaning: str
+) -> None:
+    """The PG took the change, and we died before we wrote it; its buyer pays what the bank shows (simulated seed 6)."""
+    desk = desk_with_pg
+    gateway, settle = desk.gateway, await add_channel(desk, house, "settle")
+    issued = (await issue(desk, channel_key=settle.channel_key)).response
+    imp_uid, merchant_id = issued["imp_uid"], desk.shop.merchant.id
+    with dying("errand.after_pg"):
+        await change_virtual_account(gateway, merchant_id, imp_uid, Money(amount), None)
+    async with gateway.store.direct() as session:
+        payment = await session.payments.get(imp_uid)
+    assert payment is not None
+    number, tid = payment.pg_order_no, payment.pg_tid or ""
+    paid_in = Deposited(f"n-{imp_uid}", number, tid, Money(amount), None, desk.clock())
+    assert await confirm_deposit(gateway, settle, paid_in) == meaning
+
+    desk.clock.advance(60)
+    for errand in await due_errands(gateway):
+        await run_again(gateway, errand)
+
+    async with gateway.store.direct() as session:
+        tasks = await session.tasks.of_payment(imp_uid)
+    paid = (await desk.ask("GET", f"/payments/{imp_uid}")).response
+    assert (paid["status"], paid["amount"]) == ("paid", amount)
+    assert [(each.kind, each.closed_by) for each in tasks] == [(f"deposit_{meaning}", "naru")]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,9 @@ STATIC = {"gateway": "", "sandbox": "look.css", "shop": "shop.css"}
 # The samples are the requirement's own pages, byte for byte, with the inline scripts that they have.
 AS_WRITTEN = "/samples/"
 # What any page of any site may read: the SDK's file, and what the SDK asks on the shop's page.
-FOR_ALL = re.compile(r"/js/|/v1/iamport|/users/pg/|/checkout/(payments|certifications|wallets|wishes)")
+FOR_ALL = re.compile(
+    r"/js/|/v1/iamport|/users/pg/|/checkout/(payments|certifications|wallets|wishes)"
+)
 # Pages that stand in a popup whatever they say, and must reach the page that opened it.
 POPUPS = re.compile(r"/checkout/certif(ied|ication(-enter|-done)?)/")
 # The same for everybody: kept by the browser, and asked about each time.

@@ -354,6 +354,8 @@ CATALOGUE = (
         "naru.payments.run_errand:_change_account",
         "        await pay_from_changed_account(gateway, tx, changed)\n",
         "        pass\n",
+        # Who was answered sleeps until the buyer has paid what the bank shows.
+        sleeps=(("errand.after_pg", 0.5),),
     ),
     Planted(
         "nobody gives back what checked a card",

@@ -36,6 +36,8 @@ from tests.support.scale import often
 T = TypeVar("T")
 ROOT_KEY = bytes(32)
 TABLES = ("payments", "intents", "cancellations", "payment_events", "prepared", "deposits")
+# What a door reads for several callers at once; no verb asks it.
+DOORS_ONLY = {"payments.by_tokens"}
 MORE = ("webhook_deliveries", "operator_tasks")
 
 
@@ -50,8 +52,10 @@ def money_statements() -> list[Query]:
         "tasks",
         "channels",
         "watches",
+        *("billing_keys", "cash_receipts", "errands", "order_acts", "quick"),
     )
-    return [query for name in files for query in load(name).values()]
+    queries = [query for name in files for query in load(name).values()]
+    return [query for query in queries if query.name not in DOORS_ONLY]
 
 
 def test_every_statement_of_money_is_understood() -> None:

@@ -132,7 +132,9 @@ async def test_a_request_that_still_goes_on_is_left_to_its_own_process(desk: Des
         await session.order_acts.end(first, "refused", desk.clock(), "x", "x")
     for seconds, found in ((19, []), (2, [last.number])):
         desk.clock.advance(seconds)
-        assert await due_acts(desk.gateway) == found
+        # Other tests have left acts of their own in this room's database.
+        due = await due_acts(desk.gateway)
+        assert [each for each in due if each in (first.number, last.number)] == found
 
 
 async def test_a_mall_that_stays_silent_about_an_act_is_told_to_a_person(desk: Desk) -> None:

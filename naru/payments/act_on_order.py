@@ -35,7 +35,7 @@ from naru.domain.task import TaskKind
 from naru.payments.cancel import cancel
 from naru.payments.claim import FIRST_LOOK
 from naru.payments.gateway import Gateway
-from naru.payments.run_errand import TELL_AFTER
+from naru.payments.recovery import TELL_AFTER
 from naru.store import Session
 from naru.store.order_acts import KeptAct
 

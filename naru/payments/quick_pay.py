@@ -18,12 +18,11 @@ from naru.domain.task import TaskKind
 from naru.payments.charge import charge
 from naru.payments.claim import FIRST_LOOK
 from naru.payments.gateway import Gateway
-from naru.payments.recovery import LADDER_SECONDS
+from naru.payments.recovery import TELL_AFTER, again_at
 from naru.payments.start import Opening
 from naru.store import Session
 
 LEASE = timedelta(seconds=20)
-TELL_AFTER = timedelta(hours=1)
 
 UNSUPPORTED = "KCP 퀵페이를 지원하지 않는 PG사입니다."
 # As the PG says it of a member that it does not know.
@@ -143,9 +142,8 @@ async def ask_again(gateway: Gateway, number: str) -> None:
         return
     now, asked_at = gateway.now(), question.asked_at
     assert asked_at is not None, "it was read from its row"
-    rung = LADDER_SECONDS[min(question.tries, len(LADDER_SECONDS)) - 1]
     async with gateway.store.begin() as tx:
-        await tx.quick.later(question, now + timedelta(seconds=rung))
+        await tx.quick.later(question, again_at(question.tries, asked_at, now))
         if now - asked_at > TELL_AFTER:
             await tx.tasks.open(
                 TaskKind.MEMBER_UNKNOWN,

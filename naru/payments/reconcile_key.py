@@ -18,10 +18,9 @@ from naru.domain.points import reach
 from naru.domain.task import TaskKind
 from naru.payments.gateway import Gateway
 from naru.payments.issue_billing_key import is_unwanted, settle_key
-from naru.payments.recovery import LADDER_SECONDS
+from naru.payments.recovery import TELL_AFTER, again_at
 
 LEASE = timedelta(seconds=20)
-TELL_AFTER = timedelta(hours=1)
 NEVER_MADE = Declined("NOT_ARRIVED", "PG사에 빌링키 발급 요청이 전달되지 않았습니다.")
 
 
@@ -62,9 +61,8 @@ async def _look(gateway: Gateway, channel: Channel, key: BillingKey) -> BillingK
     elif await forget_at_pg(gateway, key):
         return key
     now = gateway.now()
-    rung = LADDER_SECONDS[min(key.tries, len(LADDER_SECONDS)) - 1]
     async with gateway.store.begin() as tx:
-        await tx.billing_keys.later(key, now + timedelta(seconds=rung))
+        await tx.billing_keys.later(key, again_at(key.tries, key.asked_at, now))
         if key.state == "asking" and now - key.asked_at > TELL_AFTER:
             await tx.tasks.open(
                 TaskKind.KEY_UNKNOWN,

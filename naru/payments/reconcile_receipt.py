@@ -16,10 +16,9 @@ from naru.domain.task import TaskKind
 from naru.payments.cancel_cash_receipt import settle_revocation
 from naru.payments.gateway import Gateway
 from naru.payments.issue_cash_receipt import settle_receipt
-from naru.payments.recovery import LADDER_SECONDS
+from naru.payments.recovery import TELL_AFTER, again_at
 
 LEASE = timedelta(seconds=20)
-TELL_AFTER = timedelta(hours=1)
 
 
 async def due_receipts(gateway: Gateway, most: int = 100) -> list[str]:
@@ -64,10 +63,9 @@ async def _ask_again(gateway: Gateway, channel: Channel, receipt: CashReceipt) -
 
 async def _later(gateway: Gateway, receipt: CashReceipt) -> None:
     now = gateway.now()
-    rung = LADDER_SECONDS[min(receipt.tries, len(LADDER_SECONDS)) - 1]
     async with gateway.store.begin() as tx:
-        await tx.cash_receipts.later(receipt, now + timedelta(seconds=rung))
         asked_at = receipt.cancel_asked_at or receipt.asked_at
+        await tx.cash_receipts.later(receipt, again_at(receipt.tries, asked_at, now))
         if now - asked_at > TELL_AFTER:
             await tx.tasks.open(
                 TaskKind.RECEIPT_UNKNOWN,

@@ -40,6 +40,8 @@ from naru.store.intents import Intent
 
 # How long to wait before the next try (RELIABILITY 6.6); the last one repeats.
 LADDER_SECONDS = (5, 15, 60, 300, 900, 3_600, 21_600, 86_400)
+# From here on a person must know of a question that moves no money (L1).
+TELL_AFTER = timedelta(hours=1)
 # A request that has not arrived so long after the proof died never will (RELIABILITY 2.3, rule 1).
 STILL_UNDER_WAY = timedelta(minutes=5)
 # One machine opened the question, another one measures its age: their clocks may differ by so much.
@@ -148,6 +150,15 @@ def next_try(connector: Connector, intent: Intent, now: datetime) -> datetime:
         if now < beyond:
             return min(at, beyond)
     return at
+
+
+def again_at(tries: int, asked_at: datetime, now: datetime) -> datetime:
+    """When to look again at a question that moves no money: the next rung, and no later than a person is
+    to be told. Tries come faster than the ladder where who leased one died.
+    """
+    at = now + timedelta(seconds=LADDER_SECONDS[min(tries, len(LADDER_SECONDS)) - 1])
+    told = asked_at + TELL_AFTER + timedelta(seconds=1)
+    return min(at, told) if now < told else at
 
 
 def needs_operator(connector: Connector, intent: Intent, now: datetime) -> bool:

@@ -19,14 +19,13 @@ from naru.domain.task import TaskKind
 from naru.payments.claim import FIRST_LOOK
 from naru.payments.gateway import Gateway
 from naru.payments.pay_from_deposits import pay_from_changed_account
-from naru.payments.recovery import LADDER_SECONDS
+from naru.payments.recovery import TELL_AFTER, again_at
 from naru.store import Session
 
 log = logging.getLogger("naru.payments")
 
 LEASE = timedelta(seconds=20)
 AFTER_A_DOUBT = timedelta(seconds=5)
-TELL_AFTER = timedelta(hours=1)
 
 
 async def ask(
@@ -140,9 +139,8 @@ async def _change_account(gateway: Gateway, tx: Session, errand: Errand) -> None
 
 async def _later(gateway: Gateway, errand: Errand) -> None:
     now = gateway.now()
-    rung = LADDER_SECONDS[min(errand.tries, len(LADDER_SECONDS)) - 1]
     async with gateway.store.begin() as tx:
-        await tx.errands.later(errand, now + timedelta(seconds=rung))
+        await tx.errands.later(errand, again_at(errand.tries, errand.asked_at, now))
         if now - errand.asked_at > TELL_AFTER:
             await tx.tasks.open(
                 TaskKind.ERRAND_UNKNOWN,

@@ -24,7 +24,15 @@ from naru.domain.task import TaskKind
 from naru.payments.approve import approve
 from naru.payments.cancel import cancel
 from naru.payments.reconcile import due, reconcile
-from naru.payments.recovery import Way, needs_ticket, way, way_when_not_found
+from naru.payments.recovery import (
+    LADDER_SECONDS,
+    TELL_AFTER,
+    Way,
+    again_at,
+    needs_ticket,
+    way,
+    way_when_not_found,
+)
 from naru.payments.watch import due_watches, watch
 from naru.store.intents import Intent
 from tests.payments.test_approve import back
@@ -405,3 +413,17 @@ def test_the_table_of_recovery_has_a_row_for_every_doubt() -> None:
     ]
     for powers, intent, asked_at, wanted in missing:
         assert way_when_not_found(Pg(*powers), intent, asked_at) is wanted, (powers, intent)
+
+
+@pytest.mark.promise("L1")
+@pytest.mark.parametrize("tries", range(1, 12))
+def test_no_rung_goes_beyond_the_moment_at_which_a_person_is_told(tries: int) -> None:
+    """Seven tries within ten minutes, as when who leased each of them died, put off the next by six hours
+    (simulated seed 8)."""
+    asked_at = datetime(2026, 3, 2, tzinfo=UTC)
+    again = again_at(tries, asked_at, asked_at + timedelta(minutes=10))
+    assert again <= asked_at + TELL_AFTER + timedelta(seconds=1)
+    # The try at that moment finds itself behind it, and tells; from then on the ladder goes on.
+    late = asked_at + TELL_AFTER + timedelta(seconds=2)
+    rung = LADDER_SECONDS[min(tries, len(LADDER_SECONDS)) - 1]
+    assert again_at(tries, asked_at, late) == late + timedelta(seconds=rung)

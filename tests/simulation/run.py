@@ -125,10 +125,13 @@ class Simulation:
             return True
         if any(key["state"] == "asking" for key in db.rows("billing_keys")):
             return True
-        told = {each["imp_uid"] for each in db.rows("operator_tasks")}
+        tasks = db.rows("operator_tasks")
+        told = {each["imp_uid"] for each in tasks}
+        asked = told | {each["subject"] for each in tasks}
         for table in ("cash_receipts", "errands", "order_acts", "card_checks", "quick_questions"):
-            # Without a payment nothing keeps it from ending: an order's receipt, a member.
-            if any(each.get("imp_uid") not in told for each in db.living(table)):
+            # A question is known by its number, the check of a card by its payment.
+            name = "imp_uid" if table == "card_checks" else "number"
+            if any(each[name] not in asked for each in db.living(table)):
                 return True
         for row in db.tables["intents"].live_rows.values():
             intent = row.now

@@ -171,9 +171,6 @@ async def _ask_first(
         before = moment(gateway)
         try:
             async with gateway.store.begin() as tx:
-                live = await tx.billing_keys.get(merchant_id, customer_uid)
-                if live is not None and once is None and _answers(live, channel, card, came):
-                    return live
                 key = await tx.billing_keys.ask(
                     channel,
                     customer_uid,
@@ -183,17 +180,31 @@ async def _ask_first(
                     before.day,
                     before.day + FIRST_LOOK,
                 )
+                # Only now: while the place is ours nobody else's answer can come between look and question.
+                live = await tx.billing_keys.get(merchant_id, customer_uid)
+                if live is not None and once is None and _answers(live, channel, card, came):
+                    raise _Answered(live)
                 await tx.idempotency.bind(once, number)
                 reach("key.before_ask")
             reach("key.after_ask")
             return key, before
         except KeyInProgress:
             continue
+        except _Answered as answered:
+            return answered.key
     async with gateway.store.direct() as session:
         first = await session.billing_keys.asking(merchant_id, customer_uid)
         if first is not None:
             await session.billing_keys.hasten(first.number, gateway.now())
     raise KeyInProgress
+
+
+class _Answered(Exception):
+    """The question was answered while ours was waiting, so ours is not written."""
+
+    def __init__(self, key: BillingKey) -> None:
+        super().__init__(key.number)
+        self.key = key
 
 
 def _answers(key: BillingKey, channel: Channel, card: CardNumber, came: datetime) -> bool:

@@ -93,7 +93,9 @@ def test_every_defect_of_the_catalogue_still_fits() -> None:
 def test_a_failure_repeats_and_shrinks() -> None:
     [planted] = [each for each in CATALOGUE if each.name == "two approvals of one order"]
     with planted.apply():
-        result = simulate(Plan(0, tuple(range(40))))
+        # The first seed in which it shows: which one that is changes with every statement of the house.
+        tried = (simulate(Plan(seed, tuple(range(40)))) for seed in range(PLANTED_SEEDS))
+        result = next(each for each in tried if each.first is not None)
         assert result.first is not None
         again = simulate(result.plan)
         assert (again.hash, again.broken) == (result.hash, result.broken)

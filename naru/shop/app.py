@@ -258,8 +258,8 @@ class Shop:
             done = await run_in_threadpool(self.cashier.finalise, tip.imp_uid, tip.merchant_uid)
         except KitError as error:
             return _come_back(tip.imp_uid, error)
-        # A failure or a cancel is understood and needs no second telling; an unfinished payment
-        # does, because the tip says more than the gateway's answer did.
+        # A failure, a cancel or a payment for no order of ours is understood and needs no second
+        # telling; an unfinished payment does, because the tip says more than the gateway's answer did.
         status = {"forgery": 400, "checking": 503}.get(done.status, 200)
         return JSONResponse({"status": done.status, "message": done.message}, status)
 

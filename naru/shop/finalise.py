@@ -34,14 +34,17 @@ log = logging.getLogger(__name__)
 KST = ZoneInfo("Asia/Seoul")
 WEEKDAYS = "월화수목금토일"
 
-Status = Literal["success", "vbankIssued", "forgery", "failed", "cancelled", "checking"]
+Status = Literal[
+    "success", "vbankIssued", "forgery", "failed", "cancelled", "checking", "notOurs"
+]
 
 
 @dataclass(frozen=True)
 class Finalised:
     """How an order stands after asking. The first three statuses are the requirement's own.
 
-    `order` is None for a forgery: nobody is shown an order that may not be theirs.
+    `order` is None for a forgery: nobody is shown an order that may not be theirs. It is None, too,
+    for a payment that the gateway knows and that is for no order of this shop.
     """
 
     status: Status
@@ -50,6 +53,8 @@ class Finalised:
 
 
 FORGERY = Finalised("forgery", "위조된 결제시도")
+# A merchant takes payments beside its shop, too: by its server's calls, by a schedule.
+NOT_OURS = Finalised("notOurs", "이 상점의 주문이 아닙니다.")
 
 
 class Cashier:
@@ -99,7 +104,8 @@ class Cashier:
     def _settle(self, payment: Payment) -> Finalised:
         order = self._orders.find(payment.merchant_uid or "")
         if order is None:
-            return _forgery(payment.imp_uid, "no such order here")
+            log.info("payment %s is for no order of this shop", payment.imp_uid)
+            return NOT_OURS
         asked = self._as_kit_order(order, payment)
         verdict = verify_payment(payment, asked)
         try:

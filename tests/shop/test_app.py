@@ -106,6 +106,21 @@ def test_the_robbery_of_the_documents_own_server_fails_here(
     assert (shop.status(carrots), shop.status(chair)) == ("placed", "placed")
 
 
+@pytest.mark.promise("P5")
+def test_a_webhook_of_a_payment_that_the_shop_did_not_order_is_heard_and_a_forged_one_refused(
+    gateway: StandInGateway, shop: RunningShop
+) -> None:
+    """The merchant's server charges by billing key, too: its webhooks come to the same address."""
+    order = shop.place()
+    theirs = gateway.pay("again-by-the-server", 64_900)
+
+    assert tip(shop, theirs, "again-by-the-server", "paid") == 200
+    assert tip(shop, theirs, order, "paid") == 400
+    assert tip(shop, "imp_000000000000", "again-by-the-server", "paid") == 400
+    assert shop.report(theirs, "again-by-the-server")[0] == 400
+    assert shop.status(order) == "placed"
+
+
 def test_a_failed_payment_of_the_right_amount_is_not_success_at_any_door(
     gateway: StandInGateway, shop: RunningShop
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from naru.kit import Client, Unavailable
 from naru.shop import goods
-from naru.shop.finalise import FORGERY, Cashier
+from naru.shop.finalise import FORGERY, NOT_OURS, Cashier
 from naru.shop.orders import Orders
 from naru.shop.sms import SendFailed
 from tests.shop.conftest import Till
@@ -61,8 +61,6 @@ def test_a_failed_payment_of_the_right_amount_pays_nothing(till: Till) -> None:
         {"amount": 64_900.5},
         {"currency": "VND"},
         {"currency": None},
-        {"merchant_uid": "ORD-of-nobody"},
-        {"merchant_uid": None},
         {"cancel_amount": None},
         {"status": "captured"},
     ],
@@ -75,6 +73,21 @@ def test_any_fact_that_differs_is_a_forgery_and_changes_nothing(
     till.gateway.payments[imp_uid] |= changes
 
     assert till.cashier.finalise(imp_uid) == FORGERY
+    assert till.status(order) == "placed"
+
+
+@pytest.mark.fault("E2_WD")
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("named", ["ORD-of-nobody", None])
+def test_a_payment_for_no_order_of_ours_changes_nothing_and_is_forged_where_one_is_claimed(
+    till: Till, named: str | None
+) -> None:
+    order = till.place()
+    imp_uid = till.gateway.pay(order, 64_900)
+    till.gateway.payments[imp_uid]["merchant_uid"] = named
+
+    assert till.cashier.finalise(imp_uid) == NOT_OURS
+    assert till.cashier.finalise(imp_uid, order) == FORGERY
     assert till.status(order) == "placed"
 
 

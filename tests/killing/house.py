@@ -235,6 +235,13 @@ async def _answers(http: aiohttp.ClientSession, url: str) -> bool:
         return False
 
 
+async def _answers_now(url: str) -> bool:
+    timeout = aiohttp.ClientTimeout(total=2)
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
+        return await _answers(http, url)
+
+
 class Database:
     """PostgreSQL, killed and started again from one thread of its own, so that the load goes on."""
 
@@ -426,10 +433,11 @@ class House:
 
     async def accepts(self) -> bool:
         """Would somebody take a payment now? A gateway says so only when it reaches the database."""
-        timeout = aiohttp.ClientTimeout(total=2)
-        connector = aiohttp.TCPConnector(force_close=True)
-        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
-            return await _answers(http, f"{self.public}/health")
+        return await _answers_now(f"{self.public}/health")
+
+    async def pg_answers(self) -> bool:
+        """Does the sandbox PG answer now? One that was killed just now may still be called ready."""
+        return await _answers_now(f"{self.sandbox_url}/cards")
 
     async def look(self, sql: str, *values: object) -> list[asyncpg.Record] | None:
         """Rows of this house's database; None while it is away."""

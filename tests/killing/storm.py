@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncpg
 
 from tests.killing.audit import Finding, audit, cancels_seen, waiting_notices
-from tests.killing.house import LOOK_SECONDS, Death, House, Program, open_house
+from tests.killing.house import LOOK_SECONDS, START_SECONDS, Death, House, Program, open_house
 from tests.killing.load import GaveUp, Load
 from tests.killing.services import PG_PATHS, FullLoad
 
@@ -46,8 +46,6 @@ MEASURE_SECONDS = 60.0
 # After the last fault. L1 promises 60 s after the PG answers again, L2 five minutes.
 QUIET_SECONDS = 900.0
 BREATH_SECONDS = 15.0
-# Two to find and end what only the PG knows, one that finds nothing any more.
-COMPARISONS = 3
 # So long an armed process is left to reach its point before it may be killed elsewhere.
 POINT_SECONDS = 12.0
 
@@ -361,14 +359,16 @@ async def finish(
     open_still, report.held = await quiet(house, load, quiet_seconds, hold=hold)
     differ: list[Finding] = []
     if not open_still:
-        # What only the PG knows is found by comparing the books, and ended like all the rest. A PG that
-        # was killed a moment ago may be asked once more: what stands then was ended by nobody.
-        for _ in range(COMPARISONS):
-            status, said = await house.naru("books", "compare")
-            differ = [*differ, Finding("the books differ", said)] if status else []
-            open_still, report.held = await quiet(house, load, quiet_seconds, hold=hold)
-            if not status:
-                break
+        # A storm ends with kills, and a book that nobody shows is not compared.
+        async with asyncio.timeout(START_SECONDS):
+            while not await house.pg_answers():
+                await asyncio.sleep(LOOK_SECONDS)
+        # What only the PG knows is found by comparing the books, and ended like all the rest. What a
+        # second comparison finds was ended by nobody.
+        _, first = await house.naru("books", "compare")
+        open_still, report.held = await quiet(house, load, quiet_seconds, hold=hold)
+        status, said = await house.naru("books", "compare")
+        differ = [Finding("the books differ", f"{said}\nbefore that: {first}")] if status else []
     report.quiet_seconds = time.monotonic() - began
     report.journeys = load.book.journeys
     report.findings, report.counts = await audit(house, load.book)

@@ -89,7 +89,7 @@ def _other(doubt: "Doubt", task: "Task | None", now: datetime) -> tuple[str, ...
         "",
         f"{lines.when(doubt.since)} ({lines.ago(doubt.since, now)})",
         _next(doubt.next_try_at, now),
-        f"{doubt.tries} tries{told}",
+        lines.count(doubt.tries, "try", "tries") + told,
     )
 
 

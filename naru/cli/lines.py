@@ -21,9 +21,9 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{seconds}s"
 
 
-def count(number: int, name: str) -> str:
-    """`1 task`, `2 tasks`."""
-    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
+def count(number: int, name: str, many: str = "") -> str:
+    """`1 task`, `2 tasks`; `many` where an s alone does not make it."""
+    return f"{number:,} {name if number == 1 else many or name + 's'}"
 
 
 def plain(text: str) -> str:

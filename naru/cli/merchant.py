@@ -94,11 +94,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADD|LIST", dest="what", required=True
     )
     tier_add = tier.add_parser(
-        "add", help="a merchant that this agency's token acts for, with the header Tier: CODE"
+        "add",
+        help="make a new merchant that this agency's token acts for, with the header Tier: CODE",
+        description="Makes a new merchant, 하위 상점, that this agency's token acts for with the header Tier:"
+        " CODE. It begins with the agency's settings and without channels; a merchant that exists"
+        " already cannot become a tier.",
     )
     tier_add.add_argument("merchant", help="the agency")
     tier_add.add_argument("tier_code", help="three of A-Z and 0-9, such as ABC")
-    tier_add.add_argument("name")
+    tier_add.add_argument("name", help="of the new merchant")
     tier_list = tier.add_parser("list", help="the tiers of an agency")
     tier_list.add_argument("merchant", help="the agency")
 
@@ -277,7 +281,7 @@ async def _add_tier(session: "Session", arguments: argparse.Namespace) -> None:
         )
     )
     print(f"tier            {code} of {agency.name}")
-    print(f"merchant        {tier_id}  {name}")
+    print(f"new merchant    {tier_id}  {name}")
     print(f"user code       {user_code}")
     print(f"webhook secret  {webhook_secret}")
     print(f"It has contracts of its own: naru channel add {user_code} …")

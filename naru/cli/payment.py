@@ -9,6 +9,7 @@ from naru.cli import database, find, lines
 from naru.cli.trouble import CliError
 from naru.config import Settings
 from naru.domain.money import Money
+from naru.domain.payment import Surface
 
 if TYPE_CHECKING:
     from naru.domain.payment import Payment
@@ -42,6 +43,8 @@ EVENTS = {
     "partly_cancelled": "부분취소",
     "fully_cancelled": "전액취소",
 }
+# Where the merchant's server asked, no window opened and no buyer authenticated.
+EVENTS_BY_API = EVENTS | {"opened": "API 결제 요청", "authenticated": "승인 진행"}
 QUESTIONS = {
     "approve": "승인 요청",
     "issue_account": "가상계좌 발급 요청",
@@ -114,10 +117,11 @@ def _facts(payment: "Payment") -> list[tuple[str, str]]:
 
 
 async def _events(session: "Session", payment: "Payment") -> list[Line]:
+    words = EVENTS_BY_API if payment.surface is Surface.API else EVENTS
     return [
         (
             event["at"],
-            f"event {event['version']}: {event['event']} {EVENTS.get(event['event'], '')}".rstrip(),
+            f"event {event['version']}: {event['event']} {words.get(event['event'], '')}".rstrip(),
         )
         for event in await session.payments.history(payment.imp_uid)
     ]

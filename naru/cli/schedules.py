@@ -4,9 +4,15 @@ import argparse
 import asyncio
 import sys
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from naru.cli import database, lines
 from naru.config import Settings
+from naru.domain.payment import Step
+
+if TYPE_CHECKING:
+    from naru.store import Session
+    from naru.store.schedules import Glance
 
 ALONE = "list"
 # What is asked for -> what it says when there is none.
@@ -43,11 +49,25 @@ async def list_schedules(arguments: argparse.Namespace, settings: Settings) -> N
     most = max(1, min(arguments.most, 10_000))
     async with database.open_store(settings) as store, store.direct() as session:
         found = await session.schedules.overview(arguments.only, datetime.now(UTC), most)
+        ends = [await _end(session, each) for each in found]
     if not found:
         print(KINDS[arguments.only], file=sys.stderr)
-    for each in found:
+    for each, (state, reason) in zip(found, ends, strict=True):
         print(
-            f"{lines.when(each.schedule_at)}  {each.state:<9}  {each.amount.text():>14}  "
+            f"{lines.when(each.schedule_at)}  {state:<9}  {each.amount.text():>14}  "
             f"{lines.plain(each.merchant_uid)}  customer {lines.plain(each.customer_uid)}  "
-            f"merchant {each.merchant_id}  attempts {each.attempt}  {each.imp_uid or ''}".rstrip()
+            f"merchant {each.merchant_id}  {lines.count(each.attempt, 'attempt')}  "
+            f"{each.imp_uid or ''}  {lines.plain(reason)}".rstrip()
         )
+
+
+async def _end(session: "Session", schedule: "Glance") -> tuple[str, str]:
+    """How it stands in one word, and the reason of a charge that failed."""
+    match schedule.step:
+        case Step.FAILED:
+            assert schedule.imp_uid is not None, "a step is a payment's"
+            payment = await session.payments.get(schedule.imp_uid)
+            return "failed", (payment and payment.fail_reason) or ""
+        case Step.APPROVING:
+            return "checking", ""
+    return schedule.state, ""

@@ -73,8 +73,9 @@ async def _show(arguments: argparse.Namespace, settings: Settings) -> None:
             raise CliError(f"There is no task number {arguments.task}.")
         kept = await _kept(session, task)
     said = SAID[TaskKind(task.kind)]
-    print(f"task {task.id}: {task.kind}, about {lines.plain(task.subject)}")
-    print(f"  {said.happened}\n  {said.happened_ko}\n  {lines.plain(task.sentence)}{kept}")
+    print(f"task {task.id}: {said.happened}")
+    print(f"  {said.happened_ko}\n  {lines.plain(task.sentence)}{kept}")
+    print(f"  {task.kind}: {lines.plain(task.subject)}")
     print(f"to do\n  {said.advice}\n  {said.advice_ko}")
     if task.kind.startswith("deposit_"):
         print(

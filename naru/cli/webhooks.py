@@ -50,7 +50,7 @@ async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
                 continue
             print(
                 f"{each.id:>6}  {lines.when(each.announced_at)}  {each.imp_uid}  "
-                f"{each.status:<9}  {each.state:<9}  {each.attempts} attempts  {each.url}"
+                f"{each.status:<9}  {each.state:<9}  {lines.count(each.attempts, 'attempt')}  {each.url}"
             )
             if not arguments.attempts:
                 continue

@@ -185,7 +185,7 @@ def test_an_agency_adds_a_tier_that_has_contracts_of_its_own(say: Say, cli_datab
     assert value(said, "user code") == "imp12345678-A1B"
     [row] = fetch(cli_database, "SELECT * FROM tiers")
     assert (str(row["merchant_id"]), row["tier_code"]) == (
-        value(said, "merchant").split()[0],
+        value(said, "new merchant").split()[0],
         "A1B",
     )
     _, shown, _ = say("merchant", "show", "imp12345678-A1B")

@@ -51,7 +51,10 @@ def test_schedules_are_told_by_how_they_stand(say: Say, cli_database: str) -> No
     }
     assert "late-1" in late[1]
     assert "later-1" not in late[1]
-    assert failed in say("schedules", "list", "--only", "failed")[1]
+    [line] = say("schedules", "list", "--only", "failed")[1].splitlines()
+    assert "  failed  " in line
+    assert "  1 attempt  " in line
+    assert line.endswith(f"{failed}  등록되지 않은 구매자입니다.")
     status, said, complaint = say("schedules", "list", "--only", "checking")
     assert (status, said) == (0, "")
     assert complaint == "No scheduled charge is being found out.\n"

@@ -43,6 +43,7 @@ def test_a_task_is_listed_told_and_closed_with_a_name_and_a_note(say: Say) -> No
 
     status, said, _ = say("tasks", "show", number)
     assert status == 0
+    assert said.splitlines()[0] == f"task {number}: {SAID[TaskKind.APPROVED_LATE].happened}"
     assert SAID[TaskKind.APPROVED_LATE].advice in said
     assert SAID[TaskKind.APPROVED_LATE].advice_ko in said
 
@@ -100,6 +101,24 @@ def test_a_payment_tells_its_whole_history(say: Say) -> None:
         assert words in said, words
     for name in ("imp_000000000000", "\ud800", "x" * 200):
         assert say("payment", name)[0] == 1
+
+
+@pytest.mark.usefixtures("task")
+def test_a_payment_that_a_server_asked_for_opened_no_window(say: Say, cli_database: str) -> None:
+    assert "opened 결제창 열림" in say("payment", IMP_UID)[1]
+
+    async def by_api() -> None:
+        connection = await asyncpg.connect(cli_database)
+        # Who asked can never change; the table's own guard is put away for this test alone.
+        await connection.execute(
+            "SET session_replication_role = replica; UPDATE payments SET surface = 'api'"
+        )
+        await connection.close()
+
+    asyncio.run(by_api())
+    said = say("payment", IMP_UID)[1]
+    assert "opened API 결제 요청" in said
+    assert "결제창" not in said
 
 
 async def _doubt(url: str) -> None:

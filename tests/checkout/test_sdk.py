@@ -724,12 +724,12 @@ async def test_a_gateway_that_dies_under_the_window_leaves_words_and_not_an_erro
         page = await at_shop(context, shop, shop_url, core)
         await page.click("#pay")
         await window_of(page).locator("#pay").wait_for()
-        stand_in.approval_under_way = under_way
         # A page of the PG, while the gateway lives: nothing is laid over it.
         frame = page.frames[-1]
         await frame.goto(f"{shop_url}/pg")
         await page.wait_for_timeout(500)
         await expect(page.get_by_role("status")).to_have_count(0)
+        stand_in.approval_under_way = under_way
     with pytest.raises(Error, match="ERR_"):
         await frame.goto(f"{core}/checkout/return/imp_1")
     await expect(page.get_by_role("status")).to_contain_text("다시 결제하지 마세요", timeout=4000)
@@ -740,6 +740,36 @@ async def test_a_gateway_that_dies_under_the_window_leaves_words_and_not_an_erro
         else:
             # Nothing was begun: the window is the buyer's again.
             await expect(page.get_by_role("status")).to_have_count(0, timeout=4000)
+
+
+async def test_a_gateway_that_is_back_before_the_buyer_looks_leaves_no_error_page_either(
+    context: BrowserContext, shop: Pages, shop_url: str, core: str, stand_in: StandIn
+) -> None:
+    """Killed under an approval and started again at once: whoever asks is answered, the frame is dead."""
+    page = await at_shop(context, shop, shop_url, core)
+    await page.click("#pay")
+    await window_of(page).locator("#pay").wait_for()
+    stand_in.approval_under_way = 3
+    async with serve(stand_in.app()) as dies:
+        pass
+    with pytest.raises(Error, match="ERR_"):
+        await page.frames[-1].goto(f"{dies}/checkout/return/imp_1")
+    await expect(page.get_by_role("status")).to_contain_text("다시 결제하지 마세요", timeout=4000)
+    assert (await callback_of(page))["status"] == "paid"
+
+
+async def test_a_page_of_ours_that_says_so_itself_is_left_in_sight(
+    context: BrowserContext, shop: Pages, shop_url: str, core: str, stand_in: StandIn
+) -> None:
+    """The done page waits for an outcome: it says hello, and nothing is laid over it."""
+    page = await at_shop(context, shop, shop_url, core)
+    await page.click("#pay")
+    await window_of(page).locator("#pay").wait_for()
+    stand_in.approval_under_way = 1_000
+    await page.frames[-1].goto(f"{core}/window/imp_1?waits")
+    await window_of(page).locator("#pay").wait_for()
+    await page.wait_for_timeout(1500)
+    await expect(page.get_by_role("status")).to_have_count(0)
 
 
 async def test_a_window_that_never_speaks_is_offered_again(

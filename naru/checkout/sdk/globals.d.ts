@@ -72,6 +72,8 @@ interface Session {
   popup: Window | null;
   /** the payment window has spoken to us: the popup's opener is not cut off */
   helloHeard: boolean;
+  /** since another page came into the frame, a page of the gateway's has spoken */
+  spoke: boolean;
   payment: { imp_uid: string; merchant_uid: string; window_url: string; token: string } | null;
   /** why we give up; set once */
   givingUp: string | null;

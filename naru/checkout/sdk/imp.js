@@ -103,6 +103,7 @@ function begin(param, callback, asked) {
     dialog: null,
     popup: null,
     helloHeard: false,
+    spoke: false,
     payment: null,
     givingUp: null,
     ended: false,
@@ -211,17 +212,19 @@ function follow(session, mode, url) {
 }
 
 /**
- * Another page has come into the frame. Which one cannot be seen from here; but if the gateway cannot
- * be reached it may be the browser's own error page, in the midst of an approval. So the buyer reads
- * that they must not pay again, until the gateway says how it stands.
+ * Another page has come into the frame. Which one cannot be seen from here; but one that is not ours
+ * while an approval is under way is the browser's own error page: the gateway died under it. So the
+ * buyer reads that they must not pay again, until the gateway says how it stands.
  * @param {Session} session
  * @param {Dialog} dialog
  */
 function watchFrame(session, dialog) {
   var asking = false;
-  var lost = false;
+  var covered = false;
   /** @type {any} */ (dialog.frame).addEventListener("load", function () {
-    if (asking || !session.helloHeard) return;
+    var ours = session.spoke;
+    session.spoke = false;
+    if (ours || asking || !session.helloHeard) return;
     asking = true;
     look();
   });
@@ -229,18 +232,20 @@ function watchFrame(session, dialog) {
   function look() {
     if (session.ended || session.givingUp) return;
     callWindow(session, "result", null, function (answer) {
-      if (session.ended || session.givingUp) return;
-      if (answer.status === 0) {
-        if (!lost) dialog.notice(session.words.checking, [], true);
-        lost = true;
-      } else if (!lost || own(answer.body, "state") === "open") {
-        if (lost) dialog.ready();
-        asking = lost = false;
-        return;
-      } else if (told(session, answer)) {
-        return;
+      if (session.ended || session.givingUp || told(session, answer)) return;
+      // A page of ours that came meanwhile says it itself.
+      var ours = session.spoke;
+      session.spoke = false;
+      var doubtful =
+        answer.status === 0 || answer.status >= 500 || own(answer.body, "state") === "checking";
+      if (doubtful && !ours) {
+        if (!covered) dialog.notice(session.words.checking, [], true);
+        covered = true;
+      } else {
+        if (covered) dialog.ready();
+        covered = asking = false;
       }
-      session.cleanups.push(later(POLL_MS, look));
+      if (asking) session.cleanups.push(later(POLL_MS, look));
     });
   }
 }
@@ -349,7 +354,7 @@ function hear(session, message) {
   if (!payment || session.ended) return;
   var type = own(message, "type");
   if (type === "hello" && own(message, "imp_uid") === payment.imp_uid) {
-    session.helloHeard = true;
+    session.helloHeard = session.spoke = true;
     if (session.dialog && session.dialog.frame) session.dialog.ready();
   } else if (type === "closing" && session.dialog) {
     session.dialog.ask();

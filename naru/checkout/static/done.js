@@ -22,6 +22,13 @@
     if (facts.mode === "popup") setTimeout(function () { window.close(); }, 1000);
     return;
   }
+  // We are here, and say ourselves that it is being found out.
+  if (home) {
+    home.postMessage(
+      { protocol: "naru/1", type: "hello", request_id: facts.request_id, imp_uid: facts.imp_uid },
+      facts.page_origin
+    );
+  }
   function look() {
     fetch(facts.poll, { cache: "no-store" })
       .then(function (answer) { return answer.json(); })

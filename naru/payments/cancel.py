@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -30,15 +29,12 @@ from naru.payments.doubt import doubt, still_a_no, told_by_itself
 from naru.payments.gateway import Gateway
 from naru.payments.settle import merchant_of
 from naru.payments.tell_of_receipt import tell_of_receipt
+from naru.payments.turns import looks
 from naru.store import Session
 from naru.store.intents import Intent
 from naru.webhooks.announce import announce
 
 log = logging.getLogger("naru.payments")
-
-# Longer than one call to a PG: a second cancel waits for the first, then sees its result.
-WAIT_FOR_OTHERS_SECONDS = 12.0
-LOOK_AGAIN_SECONDS = 0.05
 
 
 async def cancel(
@@ -47,9 +43,18 @@ async def cancel(
     """Give money back. Cancels of one payment run one after the other (P14).
 
     Raises NoSuchPayment, NotCancellable, AlreadyCancelled, BalanceChanged, ExceedsBalance, PgBusy,
-    PartialCancelUnsupported, CancelInProgress, Superseded, AskedBefore (of a planned act); PgRefused with the PG's own words; OutcomeUnknown
-    when the PG did not answer: the worker finds out, and the balance stays reserved until then.
+    PartialCancelUnsupported, CancelInProgress, TooManyAtOnce, Superseded, AskedBefore (of a planned act);
+    PgRefused with the PG's own words; OutcomeUnknown when the PG did not answer: the worker finds out,
+    and the balance stays reserved until then.
     """
+    # Who did not get the word has asked for nothing, so nothing of theirs is unknown.
+    async with gateway.turns.take("cancel", merchant_id, imp_uid, late=CancelInProgress):
+        return await _cancel(gateway, merchant_id, imp_uid, request)
+
+
+async def _cancel(
+    gateway: Gateway, merchant_id: int, imp_uid: str, request: CancelRequest
+) -> Payment:
     with ExitStack() as places:
         payment, channel, order, intent, before = await _reserve(
             gateway, merchant_id, imp_uid, request, places
@@ -205,8 +210,7 @@ async def _reserve(
 
     From then on one of the PG's places is taken, until `places` gives it back.
     """
-    deadline = asyncio.get_running_loop().time() + WAIT_FOR_OTHERS_SECONDS
-    while True:
+    async for _ in looks():
         async with gateway.store.begin() as tx:
             payment = await tx.payments.lock(imp_uid, merchant_id)
             if payment is None:
@@ -257,11 +261,10 @@ async def _reserve(
                 if request.act_no and not await tx.order_acts.take(request.act_no):
                     raise AskedBefore
                 reach("cancel.before_reserve")
-                break
-        # Nothing to wait for: an unknown outcome may take the worker hours.
-        if busy.state != "open" or asyncio.get_running_loop().time() > deadline:
-            await ask_now(gateway, imp_uid)
-            raise CancelInProgress
-        await asyncio.sleep(LOOK_AGAIN_SECONDS)
-    reach("cancel.after_reserve")
-    return payment, channel, order, intent, before
+        if busy is None:
+            reach("cancel.after_reserve")
+            return payment, channel, order, intent, before
+        if busy.state != "open":
+            break  # Nothing to wait for: an unknown outcome may take the worker hours.
+    await ask_now(gateway, imp_uid)
+    raise CancelInProgress

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from naru.domain.errors import OutcomeUnknown, TooManyAtOnce
+from naru.domain.errors import NaruError, OutcomeUnknown, TooManyAtOnce
 
 # As long as what the first of them does may take; whoever asks twice hears how that ended.
 WAIT_SECONDS = 12.0
@@ -36,10 +36,12 @@ class Turns:
     _lines: dict[Hashable, _Line] = field(default_factory=dict)
 
     @asynccontextmanager
-    async def take(self, *about: Hashable) -> AsyncIterator[None]:
+    async def take(
+        self, *about: Hashable, late: type[NaruError] = OutcomeUnknown
+    ) -> AsyncIterator[None]:
         """Have the word about this for as long as the block runs.
 
-        Raises TooManyAtOnce at once, and OutcomeUnknown when it was not our turn for WAIT_SECONDS.
+        Raises TooManyAtOnce at once, and `late` when it was not our turn for WAIT_SECONDS.
         """
         line = self._lines.setdefault(about, _Line())
         if line.people >= self.at_once:
@@ -50,7 +52,7 @@ class Turns:
                 async with asyncio.timeout(WAIT_SECONDS):
                     await line.lock.acquire()
             except TimeoutError:
-                raise OutcomeUnknown from None
+                raise late from None
             try:
                 yield
             finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from naru.domain.money import Money
 from naru.domain.payment import Payment, Step
 from naru.payments.approve import approve
 from naru.payments.cancel import cancel, find_to_cancel
+from naru.payments.turns import Turns
 from tests.payments.test_approve import back, intents, webhooks
 from tests.support.gateway import House
 from tests.support.stand_in_pg import Asked, StandInPg
@@ -119,13 +121,18 @@ async def test_one_checksum_is_spent_once(house: House, pg: StandInPg) -> None:
 
 
 @pytest.mark.promise("P14")
-async def test_a_cancel_waits_for_the_one_that_is_under_way(house: House, pg: StandInPg) -> None:
+@pytest.mark.parametrize("where", ["here", "in another process"])
+async def test_a_cancel_waits_for_the_one_that_is_under_way(
+    house: House, pg: StandInPg, where: str
+) -> None:
     """It is not refused: nobody told its sender of the other one."""
     payment = await paid_payment(house, pg)
     at_pg, go_on = pg.hold("cancels", done_first=False)
     first = asyncio.create_task(give_back(house, payment, 100))
     await at_pg.wait()
-    second = asyncio.create_task(give_back(house, payment, 200))
+    there = house.gateway if where == "here" else replace(house.gateway, turns=Turns())
+    request = CancelRequest(amount=Money(200))
+    second = asyncio.create_task(cancel(there, house.merchant.id, payment.imp_uid, request))
     done, _ = await asyncio.wait({second}, timeout=0.5)
     assert not done
     go_on.set()
@@ -139,8 +146,16 @@ async def test_sixty_four_cancels_at_once_never_give_back_more_than_was_taken(
     house: House, pg: StandInPg
 ) -> None:
     payment = await paid_payment(house, pg, 1000)
+    # As sixty-four processes, of which none knows whose turn it is.
+    request = CancelRequest(amount=Money(30))
     ends = await asyncio.gather(
-        *(give_back(house, payment, 30) for _ in range(64)), return_exceptions=True
+        *(
+            cancel(
+                replace(house.gateway, turns=Turns()), house.merchant.id, payment.imp_uid, request
+            )
+            for _ in range(64)
+        ),
+        return_exceptions=True,
     )
     given = sum(isinstance(each, Payment) for each in ends)
     assert all(isinstance(each, Payment | Refused) for each in ends), ends

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from naru.domain.errors import AlreadyPaid, OutcomeUnknown, TooManyAtOnce
+from naru.domain.errors import AlreadyPaid, CancelInProgress, OutcomeUnknown, TooManyAtOnce
+from naru.domain.money import Money
 from naru.domain.payment import Payment
 from naru.payments import turns
 from naru.payments.turns import Turns
+from tests.payments.test_cancel import give_back, paid_payment
 from tests.payments.test_faults_charge import Charging, issue
 from tests.support.gateway import House
 from tests.support.stand_in_pg import Asked, StandInPg
@@ -64,6 +67,32 @@ async def test_a_flood_about_one_order_waits_without_asking_the_database(
     # With a look every 50 ms there were thousands.
     assert cost < 60
     assert pg.count("charges") == 2
+
+
+async def test_a_flood_of_cancels_of_one_payment_waits_without_asking_the_database(
+    house: House, pg: StandInPg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits in vain asked for nothing: they hear that another cancel is under way."""
+    payment = await paid_payment(house, pg, 1_000)
+    at_pg, go_on = pg.hold("cancels", done_first=False)
+    first = asyncio.create_task(give_back(house, payment, 1))
+    await at_pg.wait()
+    monkeypatch.setattr(turns, "WAIT_SECONDS", 1.0)
+    before = await statements(house)
+    flood = await asyncio.gather(
+        *(give_back(house, payment, 1) for _ in range(FLOOD)), return_exceptions=True
+    )
+    cost = await statements(house) - before
+    go_on.set()
+    assert Counter(map(type, flood)) == {
+        TooManyAtOnce: FLOOD - turns.AT_ONCE + 1,
+        CancelInProgress: turns.AT_ONCE - 1,
+    }
+    print(f"\n{turns.AT_ONCE - 1} cancels wait for a second: {cost} transactions")
+    # With a look every 50 ms there were thousands.
+    assert cost < 20
+    assert (await first).cancelled == Money(1)
+    assert pg.count("cancels") == 1
 
 
 async def _ended(tasks: list[asyncio.Task[Payment]], many: int) -> set[asyncio.Task[Payment]]:

@@ -140,7 +140,7 @@ async def test_control_without_the_index_the_key_is_charged_again(
         """As 64 processes that look in the same moment, and nobody charges yet."""
         await everybody.wait()
 
-    monkeypatch.setattr(Turns, "take", lambda *_: nullcontext())
+    monkeypatch.setattr(Turns, "take", lambda *_, **__: nullcontext())
     monkeypatch.setattr(charge, "_wait_for_others", impatient)
     await broken.rows("DROP INDEX one_approval_per_order")
     charges, heard = await _charges(broken)
@@ -251,6 +251,7 @@ async def test_control_without_the_row_lock_and_the_index_the_pg_is_asked_more_t
 
     payment = await broken.paid(64_000)
     await broken.rows("DROP INDEX one_open_intent")
+    monkeypatch.setattr(Turns, "take", lambda *_, **__: nullcontext())
     monkeypatch.setattr(Payments, "lock", unlocked)
     monkeypatch.setattr(Intents, "of_payment", nobody)
     _, _, asked = await _cancels(broken, kind, payment)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, nullcontext
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -18,6 +18,7 @@ import pytest_asyncio
 
 from naru.domain.payment import Payment, Step
 from naru.payments.reconcile_receipt import due_receipts, reconcile_receipt
+from naru.payments.turns import Turns
 from naru.store.audit import audit
 from naru.store.cash_receipts import CashReceipts
 from naru.store.intents import Intent, Intents
@@ -282,6 +283,7 @@ async def test_control_without_the_row_lock_and_the_index_the_pg_is_asked_again(
 ) -> None:
     wanted = await _wanted_back(broken)
     await broken.arena.rows("DROP INDEX one_open_intent")
+    monkeypatch.setattr(Turns, "take", lambda *_, **__: nullcontext())
     monkeypatch.setattr(Payments, "lock", unlocked)
     monkeypatch.setattr(Intents, "of_payment", nobody)
     payment, _ = await _agree_and_cancel(broken, *wanted)

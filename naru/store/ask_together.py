@@ -16,14 +16,14 @@ import asyncpg
 from naru.domain.payment import Payment
 from naru.store.payments import read_payment
 from naru.store.seal import UnknownDataKey
+from naru.store.unavailable import StoreUnavailable
 
 if TYPE_CHECKING:
     from naru.store.connection import Store
 
+# A database that is slow is asked no more than that at once: its other lines are for money.
 TURNS = 2
 TOGETHER_MAX = 64
-# A question that takes longer keeps nobody waiting any more: the next one goes by another line.
-SLOW_SECONDS = 0.25
 
 
 class Question(NamedTuple):
@@ -35,12 +35,16 @@ class Question(NamedTuple):
     tier_code: str | None
 
 
+_Asked = tuple[Question, asyncio.Future[asyncpg.Record | None]]
+
+
 class AskTogether:
     """At most two statements at a time, each for everybody who waits."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, wait_seconds: float) -> None:
         self._store = store
-        self._waiting: list[tuple[Question, asyncio.Future[asyncpg.Record | None]]] = []
+        self._wait_seconds = wait_seconds
+        self._waiting: list[_Asked] = []
         self._turns = TURNS
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -48,12 +52,16 @@ class AskTogether:
         """The merchant id that a living token speaks for, and its payment of this id, if any.
 
         With a tier's code that is the tier; None when the token's merchant has no such tier.
-        Raises StoreUnavailable.
+        Raises StoreUnavailable, also when the answer did not come within `wait_seconds`.
         """
         answer: asyncio.Future[asyncpg.Record | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, answer))
         self._next()
-        row = await answer
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                row = await answer
+        except TimeoutError:
+            raise StoreUnavailable("the database is slow") from None
         if row is None:
             return None
         speaks_for: int = row["speaks_for"]
@@ -76,36 +84,30 @@ class AskTogether:
             task.add_done_callback(self._tasks.discard)
 
     async def _one_turn(self) -> None:
-        held = True
-
-        def pass_on() -> None:
-            nonlocal held
-            if held:
-                held = False
-                self._turns += 1
-                self._next()
-
-        slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, pass_on)
-        asked, self._waiting = self._waiting[:TOGETHER_MAX], self._waiting[TOGETHER_MAX:]
+        # Whoever asked may have left.
+        waiting = [each for each in self._waiting if not each[1].done()]
+        asked, self._waiting = waiting[:TOGETHER_MAX], waiting[TOGETHER_MAX:]
         try:
-            await self._ask_for(asked)
+            if asked:
+                await self._ask_for(asked)
         finally:
-            slow.cancel()
-            pass_on()
+            self._turns += 1
+            self._next()
 
-    async def _ask_for(
-        self, asked: list[tuple[Question, asyncio.Future[asyncpg.Record | None]]]
-    ) -> None:
+    async def _ask_for(self, asked: list[_Asked]) -> None:
         try:
             async with self._store.direct() as session:
                 rows = await session.payments.by_tokens([question for question, _ in asked])
-        except BaseException as error:
-            for _, answer in asked:
+        except Exception as error:
+            if len(asked) == 1 or isinstance(error, StoreUnavailable):
+                for _, answer in asked:
+                    if not answer.done():
+                        answer.set_exception(error)
+                return
+            # One of them cannot be answered; that is nobody else's trouble.
+            for each in asked:
+                await self._ask_for([each])
+        else:
+            for (_, answer), row in zip(asked, rows, strict=True):
                 if not answer.done():
-                    answer.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
-            return
-        for (_, answer), row in zip(asked, rows, strict=True):
-            if not answer.done():  # Whoever asked may have left.
-                answer.set_result(row)
+                    answer.set_result(row)

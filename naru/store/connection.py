@@ -211,7 +211,7 @@ class Store:
         self._idle: list[Connection] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed = False
-        self.who_asks = AskTogether(self).ask
+        self.who_asks = AskTogether(self, wait_seconds).ask
 
     @classmethod
     async def open(

@@ -149,7 +149,9 @@ class Payments:
         """
         found: list[asyncpg.Record | None] = [None] * len(questions)
         for row in await self._connection.fetch(Q["by_tokens"], *zip(*questions, strict=True)):
-            found[row["place"] - 1] = row
+            place = row["place"] - 1
+            assert found[place] is None, "one row at the most for each question"
+            found[place] = row
         return found
 
     async def get_by_window(self, imp_uid: str, window_secret_hash: bytes) -> Payment | None:

@@ -493,8 +493,8 @@ STORE = (
         "of two who ask at once each hears the other's answer",
         "P10",
         "naru/store/payments.py",
-        'found[row["place"] - 1] = row',
-        'found[-row["place"]] = row',
+        'place = row["place"] - 1',
+        'place = -row["place"]',
         "tests/store/test_ask_together.py::"
         "test_sixty_who_ask_at_once_hear_what_each_would_hear_alone",
     ),

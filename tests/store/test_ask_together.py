@@ -12,7 +12,8 @@ import pytest
 from naru.domain.ids import hash_secret
 from naru.domain.payment import Payment
 from naru.store import Store, StoreUnavailable
-from naru.store.ask_together import SLOW_SECONDS, TURNS, Question
+from naru.store.ask_together import TURNS, Question
+from tests.store.test_rules import give_back, pay
 from tests.support.gateway import ROOT_KEY
 from tests.support.house import make_merchant, make_payment
 
@@ -99,24 +100,75 @@ async def test_who_leaves_takes_nobody_along(store: Store) -> None:
     assert leaving.cancelled()
 
 
-async def test_questions_that_hang_hold_up_nobody_else(store: Store, database_url: str) -> None:
+async def test_a_slow_database_is_asked_by_two_and_who_waits_too_long_is_told(
+    store: Store, database_url: str
+) -> None:
     token, payment = await _signed_in(store)
     question = _question(token, payment.imp_uid)
-    counting = Counting(database_url, root_key=ROOT_KEY)
+    counting = Counting(database_url, wait_seconds=0.5, root_key=ROOT_KEY)
     counting.late, counting.go_on = TURNS, asyncio.Event()
-    hanging = []
+
+    slow = []
     for _ in range(TURNS):
-        hanging.append(asyncio.ensure_future(counting.who_asks(question)))
+        slow.append(asyncio.ensure_future(counting.who_asks(question)))
         await asyncio.sleep(0.01)
+    told = await asyncio.gather(
+        *slow, *(counting.who_asks(question) for _ in range(5)), return_exceptions=True
+    )
 
-    async with asyncio.timeout(20 * SLOW_SECONDS):
-        assert await counting.who_asks(question) == (payment.merchant_id, payment)
-        assert await counting.who_asks(question) == (payment.merchant_id, payment)
-
-    assert not any(each.done() for each in hanging)
+    assert {type(each) for each in told} == {StoreUnavailable}
+    assert counting.borrowed == TURNS
     counting.go_on.set()
-    assert await asyncio.gather(*hanging) == [(payment.merchant_id, payment)] * TURNS
+    assert await counting.who_asks(question) == (payment.merchant_id, payment)
     await counting.close()
+
+
+@pytest.mark.parametrize("hostile", ["imp_\0", "imp_\ud800"])
+async def test_a_question_that_cannot_be_answered_is_nobody_elses_trouble(
+    store: Store, hostile: str
+) -> None:
+    token, payment = await _signed_in(store)
+    asked = [payment.imp_uid, hostile, None, "imp_000000000000"]
+
+    heard = await asyncio.gather(
+        *(store.who_asks(_question(token, each)) for each in asked), return_exceptions=True
+    )
+
+    assert isinstance(heard.pop(1), Exception)
+    assert heard == [
+        (payment.merchant_id, payment), (payment.merchant_id, None), (payment.merchant_id, None),
+    ]  # fmt: skip
+    assert await store.who_asks(_question(token, None)) == (payment.merchant_id, None)
+
+
+async def test_cancels_that_came_after_the_row_was_read_are_not_in_it(
+    store: Store, database_url: str
+) -> None:
+    """The row and its cancellations are two looks; both tell of one version."""
+    token, payment = await _signed_in(store)
+    paid = await pay(store, payment)
+    once = await give_back(store, paid, 100, f"one-{payment.imp_uid}")
+
+    class Between(Store):
+        """Somebody cancels between the two looks."""
+
+        looks = 0
+
+        async def take(self, *, guarded: bool = True):  # type: ignore[no-untyped-def]
+            self.looks += 1
+            if self.looks == 2:
+                await give_back(store, once, 200, f"two-{payment.imp_uid}")
+            return await super().take(guarded=guarded)
+
+    between = Between(database_url, root_key=ROOT_KEY)
+    question = _question(token, payment.imp_uid)
+    assert await between.who_asks(question) == (payment.merchant_id, once)
+    assert between.looks == 2
+    later = await between.who_asks(question)
+    assert later is not None
+    assert later[1] is not None
+    assert [each.amount.minor for each in later[1].cancellations] == [100, 200]
+    await between.close()
 
 
 async def test_everybody_is_told_when_the_database_is_away() -> None:

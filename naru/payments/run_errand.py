@@ -102,9 +102,11 @@ async def _settle(
         settled: Errand | None = None
         match outcome:
             case ErrandDone():
+                # The payment is held first, as who asks does: two orders of locks are a deadlock.
+                payment = await tx.payments.lock(errand.imp_uid, errand.merchant_id)
                 settled = await tx.errands.done(errand.number, outcome, now)
-                if settled is not None and errand.kind == "change_account":
-                    await _change_account(gateway, tx, errand)
+                if payment and settled is not None and errand.kind == "change_account":
+                    await _change_account(gateway, tx, payment, errand)
             case Declined():
                 settled = await tx.errands.refuse(errand, outcome, now)
             case Unknown(why=why):
@@ -126,10 +128,9 @@ async def _settle(
     return settled
 
 
-async def _change_account(gateway: Gateway, tx: Session, errand: Errand) -> None:
+async def _change_account(gateway: Gateway, tx: Session, payment: Payment, errand: Errand) -> None:
     """The account waits for what the PG was told. What was paid or closed meanwhile stays as it is."""
-    payment = await tx.payments.lock(errand.imp_uid, errand.merchant_id)
-    if payment is not None and payment.step is Step.WAITING_DEPOSIT:
+    if payment.step is Step.WAITING_DEPOSIT:
         amount = Money(int(errand.said["amount"]), payment.amount.currency)
         due = datetime.fromtimestamp(int(errand.said["due"]), UTC)
         changed = await tx.payments.change_account(payment, amount, due)

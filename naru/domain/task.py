@@ -276,10 +276,11 @@ SAID: dict[TaskKind, Said] = {
     ),
     TaskKind.KEY_UNKNOWN: Said(
         "Nobody here knows whether the PG keeps a card under a billing key.",
-        "Look the key's number up in the PG's console. It is asked again until the PG answers, and the"
-        " customer is not charged by it before.",
-        "빌링키 발급 여부를 확인할 수 없습니다.",
-        "PG사 관리자에서 빌링키 요청번호를 확인하세요. PG사가 응답할 때까지 계속 다시 묻고, 그 전에는 결제에 사용되지 않습니다.",
+        "Look the key's number up in the PG's console; close one there that was deleted or replaced here."
+        " The PG is asked again until it answers, and the customer is not charged by the key before.",
+        "빌링키 발급(삭제) 여부를 확인할 수 없습니다.",
+        "PG사 관리자에서 빌링키 요청번호를 확인하고, 삭제되었거나 교체된 빌링키이면 해지하세요."
+        " PG사가 응답할 때까지 계속 다시 묻고, 그 전에는 결제에 사용되지 않습니다.",
     ),
     TaskKind.MEMBER_UNKNOWN: Said(
         "Nobody here knows whether the PG forgot a member of quick pay, or switched their FIDO off.",
@@ -288,10 +289,11 @@ SAID: dict[TaskKind, Said] = {
         "PG사 관리자에서 회원을 확인하세요. PG사가 응답할 때까지 같은 번호로 계속 다시 묻습니다.",
     ),
     TaskKind.ERRAND_UNKNOWN: Said(
-        "Nobody here knows whether the PG heard of a shipment, or of the sub-shops on a slip.",
-        "Look the payment up in the PG's console. It is told again by its number until the PG answers.",
-        "배송정보(하위 상점) 등록 여부를 확인할 수 없습니다.",
-        "PG사 관리자에서 결제건을 확인하세요. PG사가 응답할 때까지 같은 번호로 계속 다시 알립니다.",
+        "Nobody here knows whether the PG heard of a shipment, of the sub-shops on a slip, of an account's"
+        " change, or of an act about an order at its mall (placed, shipped, sent back).",
+        "Look the payment up in the PG's console. The PG is asked again by the number until it answers.",
+        "배송정보, 하위 상점, 가상계좌 변경 또는 상품주문 처리(발주, 발송, 반품)가 PG사에 전달되었는지 확인할 수 없습니다.",
+        "PG사 관리자에서 결제건을 확인하세요. PG사가 응답할 때까지 같은 번호로 계속 다시 묻습니다.",
     ),
 }
 

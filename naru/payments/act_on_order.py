@@ -18,7 +18,9 @@ import hmac
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Literal
 
 from naru.connectors import Can
@@ -35,12 +37,13 @@ from naru.domain.task import TaskKind
 from naru.payments.cancel import cancel
 from naru.payments.claim import FIRST_LOOK
 from naru.payments.gateway import Gateway
-from naru.payments.recovery import TELL_AFTER
+from naru.payments.recovery import TELL_AFTER, again_at
 from naru.store import Session
 from naru.store.order_acts import KeptAct
 
 log = logging.getLogger("naru.payments")
 
+LEASE = timedelta(seconds=20)
 IN_PROGRESS = (
     "IN_PROGRESS",
     "이 상품주문에 대한 다른 요청을 처리하고 있습니다. 잠시 후 다시 시도해주세요.",
@@ -105,7 +108,7 @@ async def act_on_order(
                 fingerprint=fingerprints[each.subject],
                 state="planned" if act.gives_money_back else "asking",
             )
-            new = await tx.order_acts.open(kept, now)
+            new = await tx.order_acts.open(kept, now, now + FIRST_LOOK)
             if new is None:
                 ended[each.subject] = _refused(kept, *IN_PROGRESS)
             else:
@@ -139,38 +142,61 @@ async def what_became(
         return act
     if act.act.gives_money_back:
         return await _as_its_cancel_ended(gateway, act)
-    outcome: Acted | Declined | Unknown
     try:
         with gateway.pg_load.asking(channel.id):
-            outcome = await gateway.connector_of(channel).end_act(channel, act.number)
+            return await _ask_about(gateway, channel, act)
     except PgBusy:
         return act  # Not even asked about.
-    return await _settle(gateway, act, outcome)
 
 
 async def due_acts(gateway: Gateway, most: int = 100) -> list[str]:
-    """Numbers of acts that whoever began them left open, oldest first."""
+    """Numbers of acts that should be looked at now, oldest first."""
+    now = gateway.now()
     async with gateway.store.direct() as session:
-        return await session.order_acts.due(gateway.now() - FIRST_LOOK, most)
+        return await session.order_acts.due(now, now - FIRST_LOOK, most)
 
 
 async def end_open_act(gateway: Gateway, number: str) -> None:
-    """Find out about an act that nobody may come back to; a person is told when that lasts. For the worker."""
-    async with gateway.store.direct() as session:
-        act = await session.order_acts.of_number(number)
-        assert act is not None, "rows of acts stay"
-        payment = await session.payments.get(act.imp_uid)
-        assert payment is not None, "payments are never deleted"
-        channel = await session.channels.get(payment.channel_id)
-    assert channel is not None, "a payment's channel is never deleted"
-    act = await what_became(gateway, payment, channel, act)
+    """One try to find out about an act that nobody may come back to. Nothing when it is not due. For the worker."""
     now = gateway.now()
-    if act.state == "asking" and act.opened_at is not None and now - act.opened_at > TELL_AFTER:
-        async with gateway.store.begin() as tx:
+    with ExitStack() as places:
+        try:
+            async with gateway.store.begin() as tx:
+                act = await tx.order_acts.lease(number, now + LEASE, now)
+                if act is None:
+                    return
+                payment = await tx.payments.get(act.imp_uid)
+                assert payment is not None, "payments are never deleted"
+                channel = await tx.channels.get(payment.channel_id)
+                assert channel is not None, "a payment's channel is never deleted"
+                places.enter_context(gateway.pg_load.looking(channel.id))
+        except PgBusy:
+            return  # It stays due, and nothing was leased.
+        if act.state == "asking" and not act.act.gives_money_back:
+            act = await _ask_about(gateway, channel, act)
+        else:
+            act = await what_became(gateway, payment, channel, act)
+    if act.state == "asking":
+        await _later(gateway, act)
+
+
+async def _ask_about(gateway: Gateway, channel: Channel, act: KeptAct) -> KeptAct:
+    return await _settle(
+        gateway, act, await gateway.connector_of(channel).end_act(channel, act.number)
+    )
+
+
+async def _later(gateway: Gateway, act: KeptAct) -> None:
+    now, opened_at = gateway.now(), act.opened_at
+    assert opened_at is not None, "it was read from its row"
+    async with gateway.store.begin() as tx:
+        await tx.order_acts.later(act, again_at(act.tries, opened_at, now))
+        # Of money that may have gone back a person is told by its cancel.
+        if now - opened_at > TELL_AFTER and not act.act.gives_money_back:
             await tx.tasks.open(
                 TaskKind.ERRAND_UNKNOWN,
                 act.number,
-                f"{act.act} of {act.subject} since {act.opened_at:%Y-%m-%d %H:%M:%S}Z",
+                f"{act.act} of {act.subject} since {opened_at:%Y-%m-%d %H:%M:%S}Z, {act.tries} tries",
                 now,
                 imp_uid=act.imp_uid,
             )
@@ -258,7 +284,7 @@ async def _end(
     """Write the end down; what people were asked about it is closed in the house's name."""
     now = gateway.now()
     ended = await tx.order_acts.end(act, state, now, code, message)
-    if act.opened_at is not None and now - act.opened_at > TELL_AFTER:
+    if act.tries:
         await tx.tasks.end_by_itself(
             [TaskKind.ERRAND_UNKNOWN], act.number, f"ended by itself: {ended.state}", now
         )

@@ -60,14 +60,14 @@ async def _look(gateway: Gateway, channel: Channel, key: BillingKey) -> BillingK
             return await settle_key(gateway, key, found)
     elif await forget_at_pg(gateway, key):
         return key
-    now = gateway.now()
+    now, since = gateway.now(), key.ended_at or key.asked_at
     async with gateway.store.begin() as tx:
-        await tx.billing_keys.later(key, again_at(key.tries, key.asked_at, now))
-        if key.state == "asking" and now - key.asked_at > TELL_AFTER:
+        await tx.billing_keys.later(key, again_at(key.tries, since, now))
+        if now - since > TELL_AFTER:
             await tx.tasks.open(
                 TaskKind.KEY_UNKNOWN,
                 number,
-                f"asking since {key.asked_at:%Y-%m-%d %H:%M:%S}Z, {key.tries} tries",
+                f"{key.state} since {since:%Y-%m-%d %H:%M:%S}Z, {key.tries} tries",
                 now,
                 imp_uid=key.imp_uid,
             )
@@ -89,6 +89,11 @@ async def forget_at_pg(gateway: Gateway, key: BillingKey) -> bool:
     told = await gateway.connector_of(channel).forget_key(channel, key.number)
     if isinstance(told, Unknown):
         return False
-    async with gateway.store.direct() as session:
-        await session.billing_keys.forgotten(key, gateway.now())
+    now = gateway.now()
+    async with gateway.store.begin() as tx:
+        await tx.billing_keys.forgotten(key, now)
+        if key.tries:
+            await tx.tasks.end_by_itself(
+                [TaskKind.KEY_UNKNOWN], key.number, "ended by itself: the PG forgot the key", now
+            )
     return True

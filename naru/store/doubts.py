@@ -1,4 +1,4 @@
-"""Doubts that move no money: keys, cash receipts and members that a PG was asked about in vain."""
+"""Doubts that move no money: keys, cash receipts, members, errands and acts that a PG was asked about in vain."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ class Doubts:
         self._connection = connection
 
     async def elsewhere(self, now: datetime, most: int) -> list[Doubt]:
-        """Questions about keys, cash receipts and members that were not answered in time, oldest first."""
+        """Questions that move no money and were not answered in time, oldest first."""
         return [Doubt(**row) for row in await self._connection.fetch(Q["elsewhere"], now, most)]

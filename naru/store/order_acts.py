@@ -31,6 +31,7 @@ class KeptAct:
     code: str | None = None
     message: str | None = None
     opened_at: datetime | None = None
+    tries: int = 0
 
 
 class OrderActs:
@@ -41,7 +42,7 @@ class OrderActs:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def open(self, act: KeptAct, now: datetime) -> KeptAct | None:
+    async def open(self, act: KeptAct, now: datetime, next_try_at: datetime) -> KeptAct | None:
         """We are about to tell. None: another act about the same subject is open."""
         return await self._one(
             Q["open"],
@@ -53,6 +54,7 @@ class OrderActs:
             act.fingerprint,
             act.state,
             now,
+            next_try_at,
         )
 
     async def open_of(self, imp_uid: str, subject: str) -> KeptAct | None:
@@ -69,10 +71,18 @@ class OrderActs:
             _read(row) for row in await self._connection.fetch(Q["of_round"], imp_uid, round_no)
         ]
 
-    async def due(self, before: datetime, most: int) -> list[str]:
-        """Numbers of open acts of requests in which nothing was done since then, oldest first."""
-        rows = await self._connection.fetch(Q["due"], before, most)
+    async def due(self, now: datetime, idle_since: datetime, most: int) -> list[str]:
+        """Numbers of open acts to look at now, oldest first; not of a request in which one ended since then."""
+        rows = await self._connection.fetch(Q["due"], now, idle_since, most)
         return [row["number"] for row in rows]
+
+    async def lease(self, number: str, until: datetime, now: datetime) -> KeptAct | None:
+        """Take a due act for one try; None when it is not due."""
+        return await self._one(Q["lease"], number, until, now)
+
+    async def later(self, act: KeptAct, at: datetime) -> None:
+        """Look again then, unless another one tries by now."""
+        await self._connection.fetchval(Q["later"], act.number, act.tries, at)
 
     async def take(self, number: str) -> bool:
         """Its cancel is being reserved. False: it was written off, nobody may ask it any more."""
@@ -111,4 +121,5 @@ def _read(row: Any) -> KeptAct:
         code=row["code"],
         message=row["message"],
         opened_at=row["opened_at"],
+        tries=row["tries"],
     )

@@ -11,6 +11,7 @@ from naru.domain.payment import Payment, Step
 from naru.domain.task import TaskKind
 from naru.payments.compare_books import compare_books
 from naru.payments.decide_by_hand import decide_by_hand
+from naru.payments.delete_billing_key import delete_billing_key
 from naru.payments.reconcile_key import due_keys, reconcile_key
 from naru.store.doubts import Doubt
 from tests.payments.test_decide_by_hand import LONG_ENOUGH, NO, ask, asked_at, yes
@@ -120,5 +121,29 @@ async def test_a_key_in_doubt_is_told_and_listed_until_it_is_known(
     house.clock.advance(minutes=10)
     await work(house)
     assert await key_of(house) is not None
+    assert await tasks(house, key) == []
+    assert await doubts(house) == []
+
+
+async def test_a_deleted_key_that_the_pg_never_lets_go_of_is_told_to_a_person(
+    house: House, pg: StandInPg
+) -> None:
+    """The merchant hears that it is deleted; that the PG keeps the card is found out here or by a person."""
+    key = await issue(house)
+    house.clock.advance(days=30)
+    pg.answer("DELETE billing_keys", b"", 503)
+    await delete_billing_key(house.gateway, house.merchant.id, "customer")
+    assert await doubts(house) == [], "it was told a moment ago"
+    for minutes, told in ((1, []), (61, [TaskKind.KEY_UNKNOWN])):
+        house.clock.advance(minutes=minutes)
+        pg.answer("DELETE billing_keys", b"", 503)
+        await work(house)
+        [doubt] = await doubts(house)
+        assert (doubt.question, doubt.number) == ("billing key to forget", key.number)
+        assert await tasks(house, key) == told
+    assert pg.live_keys() == [key.number]
+    house.clock.advance(minutes=10)
+    await work(house)
+    assert pg.live_keys() == []
     assert await tasks(house, key) == []
     assert await doubts(house) == []

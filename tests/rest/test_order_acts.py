@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import asyncpg
 import pytest
 
@@ -13,6 +15,7 @@ from naru.domain.payment import Payment
 from naru.domain.task import TaskKind
 from naru.payments.act_on_order import due_acts, end_open_act, what_became
 from naru.payments.cancel import cancel
+from naru.payments.claim import FIRST_LOOK
 from naru.store.order_acts import KeptAct
 from tests.rest.conftest import Desk
 from tests.rest.test_naver import act, buy, channel_of, orders, stored, told_about
@@ -32,6 +35,11 @@ def planned(
     )
 
 
+def soon(desk: Desk) -> tuple[datetime, datetime]:
+    """Now, and when the worker looks first."""
+    return desk.clock(), desk.clock() + FIRST_LOOK
+
+
 @pytest.mark.parametrize("written_off", [True, False], ids=["written off", "control: it stands"])
 async def test_a_planned_act_that_was_written_off_never_moves_money(
     desk_with_pg: Desk, written_off: bool
@@ -42,7 +50,7 @@ async def test_a_planned_act_that_was_written_off_never_moves_money(
     payment = await buy(desk, channel)
     goods = (await orders(desk, payment))[0]["product_order_id"]
     async with desk.gateway.store.direct() as session:
-        opened = await session.order_acts.open(planned(payment, goods), desk.clock())
+        opened = await session.order_acts.open(planned(payment, goods), *soon(desk))
     assert opened is not None
     if written_off:
         ended = await what_became(desk.gateway, payment, channel, opened)
@@ -67,8 +75,8 @@ async def test_a_dead_plan_blocks_nobody(desk_with_pg: Desk) -> None:
     payment = await buy(desk, await channel_of(desk, "naverco"))
     goods = (await orders(desk, payment))[0]["product_order_id"]
     async with desk.gateway.store.direct() as session:
-        await session.order_acts.open(planned(payment, goods), desk.clock())
-        assert await session.order_acts.open(planned(payment, goods), desk.clock()) is None
+        await session.order_acts.open(planned(payment, goods), *soon(desk))
+        assert await session.order_acts.open(planned(payment, goods), *soon(desk)) is None
     answer = await act(desk, payment, "place", product_order_id=[goods])
     assert answer.verdict == (200, 0, None)
     assert await told_about(desk, payment) == [
@@ -104,7 +112,7 @@ async def test_an_act_whose_process_died_is_ended_by_the_worker(
     goods = (await orders(desk, payment))[0]["product_order_id"]
     kept = planned(payment, goods, state, act)
     async with desk.gateway.store.direct() as session:
-        await session.order_acts.open(kept, desk.clock())
+        await session.order_acts.open(kept, *soon(desk))
     if heard:
         told = OrderAct(kept.number, payment.pg_order_no, goods, act, {})
         connector = desk.gateway.connector_of(channel)
@@ -127,7 +135,7 @@ async def test_a_request_that_still_goes_on_is_left_to_its_own_process(desk: Des
     first, last = planned(payment, "first"), planned(payment, "last")
     async with desk.gateway.store.direct() as session:
         for each in (first, last):
-            await session.order_acts.open(each, desk.clock())
+            await session.order_acts.open(each, *soon(desk))
         desk.clock.advance(19)
         await session.order_acts.end(first, "refused", desk.clock(), "x", "x")
     for seconds, found in ((19, []), (2, [last.number])):
@@ -137,17 +145,30 @@ async def test_a_request_that_still_goes_on_is_left_to_its_own_process(desk: Des
         assert [each for each in due if each in (first.number, last.number)] == found
 
 
-async def test_a_mall_that_stays_silent_about_an_act_is_told_to_a_person(desk: Desk) -> None:
+@pytest.mark.promise("L1")
+async def test_a_mall_that_stays_silent_about_an_act_is_asked_ever_more_slowly_and_a_person_is_told(
+    desk: Desk,
+) -> None:
     payment = await desk.pay()
     kept = planned(payment, "goods", "asking", MallAct.PLACE)
     async with desk.gateway.store.direct() as session:
-        await session.order_acts.open(kept, desk.clock())
-    for minutes, told in ((30, []), (31, [(TaskKind.ERRAND_UNKNOWN, kept.number)])):
-        desk.clock.advance(minutes * 60)
+        await session.order_acts.open(kept, *soon(desk))
+    tried = []
+    for minute in range(180):
+        desk.clock.advance(60)
         await worker_looks(desk)
         async with desk.gateway.store.direct() as session:
-            tasks = await session.tasks.of_payment(payment.imp_uid)
-        assert [(each.kind, each.subject) for each in tasks] == told
+            told = [(t.kind, t.subject) for t in await session.tasks.of_payment(payment.imp_uid)]
+            act = await session.order_acts.of_number(kept.number)
+            doubts = await session.doubts.elsewhere(desk.clock(), 1_000)
+        assert act is not None
+        if act.tries > len(tried):
+            tried.append(minute + 1)
+        [doubt] = [each for each in doubts if each.number == kept.number]
+        assert (doubt.question, doubt.about) == ("act: place", f"{payment.imp_uid} goods")
+        assert told == ([(TaskKind.ERRAND_UNKNOWN, kept.number)] if minute >= 60 else [])
+    # The ladder of all others, and once where a person is to be told. Before it had one: every minute.
+    assert tried == [1, 2, 3, 4, 9, 24, 61]
 
 
 @pytest.mark.parametrize(

@@ -345,7 +345,7 @@ CATALOGUE = (
         "what a PG was told of an account is not written here",
         ("P3",),
         "naru.payments.run_errand:_settle",
-        'if settled is not None and errand.kind == "change_account":',
+        'if payment and settled is not None and errand.kind == "change_account":',
         "if False:",
     ),
     Planted(

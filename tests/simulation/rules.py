@@ -60,7 +60,8 @@ _RECEIPT_TOLD = ("receipt_tid", "apply_num", "receipt_url", "applied_at")
 _ERRAND = ("id", "merchant_id", "imp_uid", "kind", "number", "asked_at")
 _ACT = ("imp_uid", "round", "number", "subject", "act", "fingerprint", "opened_at")
 _ACT_TURNS = {
-    *(("planned", "asking"), ("planned", "refused"), ("asking", "done"), ("asking", "refused")),
+    *(("planned", "planned"), ("planned", "asking"), ("planned", "refused")),
+    *(("asking", "asking"), ("asking", "done"), ("asking", "refused")),
 }
 _QUESTION = ("number", "merchant_id", "channel_id", "kind", "member_id", "asked_at")
 _CANCELLATIONS = ("partly_cancelled", "fully_cancelled")
@@ -403,7 +404,7 @@ WRITTEN_FROM = {
     "keep_payment_facts": "1c0fe42cb6ee",
     "keep_payment_rules": "e1a642b94d5b",
     "keep_watch_rules": "215a4d1a3b17",
-    "keep_act_rules": "2452c2ea6ba8",
+    "keep_act_rules": "6c762de0f812",
     "keep_card_check_rules": "40fcc32240d4",
     "keep_errand_rules": "9ee985c66566",
     "keep_quick_questions": "64877dbaab57",

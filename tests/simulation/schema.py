@@ -28,7 +28,7 @@ LIVE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "errands": ("next_try_at", ()),
     "card_checks": ("next_look_at", ()),
     "quick_questions": ("next_try_at", ()),
-    "order_acts": ("state", ("planned", "asking")),
+    "order_acts": ("next_try_at", ()),
     "intents": ("state", ("open", "unknown", "undoing")),
     "webhook_deliveries": ("state", ("waiting",)),
     "operator_tasks": ("alerted_at", (None,)),

@@ -38,6 +38,22 @@ RUN = f"'executed', 1, 4, 'KRW', 0, now() - interval '1 day', NULL, now(), now()
 EARLY = RUN.replace("interval '1 day'", "interval '-1 day'").replace(PAID, OPENED)
 DELIVERY = f"UPDATE webhook_deliveries SET {{}} WHERE imp_uid = '{PAID}'"
 
+# Since when, and when it is tried next.
+ERRAND = (
+    "INSERT INTO errands (merchant_id, imp_uid, kind, number, state, asked_at, next_try_at, sealed) SELECT"
+    " merchant_id, imp_uid, 'ship', 'e1', 'asking', {}, {}, decode('01' || repeat('00', 40), 'hex')"
+    f" FROM payments WHERE imp_uid = '{PAID}'"
+)
+ACT = (
+    "INSERT INTO order_acts (imp_uid, round, number, subject, act, fingerprint, state, opened_at, next_try_at)"
+    f" VALUES ('{PAID}', 'r', 'a1', 'goods', 'place', decode(repeat('00', 32), 'hex'), 'asking', {{}}, {{}})"
+)
+DELETED_KEY = (
+    "INSERT INTO billing_keys (merchant_id, customer_uid, channel_id, pg_code, mid, sandbox, number, state,"
+    " asked_at, inserted_at, updated_at, ended_at, next_try_at, sealed) SELECT merchant_id, 'c', id, pg_code, mid,"
+    " true, 'key1', 'deleted', now(), now(), now(), {}, {}, decode('01' || repeat('00', 40), 'hex') FROM channels"
+)
+
 # Which check must find it, under which id, and the breakage.
 PLANTS: list[tuple[str, str, str]] = [
     ("every_guard_stands", "payments.payment_rules", "ALTER TABLE payments DISABLE TRIGGER payment_rules"),
@@ -107,6 +123,13 @@ PLANTS: list[tuple[str, str, str]] = [
     ("questions_end", f"{PAID} I", f"{OPEN}; UPDATE intents SET opened_at = now() - interval '61 min' WHERE number = 'n1'"),
     ("questions_end", f"{PAID} I", f"{OPEN}; UPDATE intents SET next_try_at = NULL WHERE number = 'n1'"),
     ("questions_end", f"{PAID} I", f"{OPEN}; UPDATE intents SET next_try_at = now() - interval '11 min' WHERE number = 'n1'"),
+    ("answers_found", "e1", ERRAND.format("now() - interval '121 min'", "now()")),
+    ("answers_found", "e1", ERRAND.format("now()", "now() - interval '11 min'")),
+    ("answers_found", "e1", ERRAND.format("now()", "now() + interval '74 hours'")),
+    ("answers_found", "a1", ACT.format("now() - interval '121 min'", "now()")),
+    ("answers_found", "a1", ACT.format("now()", "now() - interval '11 min'")),
+    ("answers_found", "key1", DELETED_KEY.format("now() - interval '121 min'", "now()")),
+    ("answers_found", "key1", DELETED_KEY.format("now()", "NULL")),
     ("doubts_looked_at", f"{PAID} I", f"{OPEN}; UPDATE intents SET next_try_at = now() + interval '26 hours' WHERE number = 'n1'"),
     ("doubts_looked_at", f"{PAID} I", f"{OPEN}; UPDATE intents SET tried_at = now() + interval '9 days', next_try_at = now() + interval '9 days'"
                                       " WHERE number = 'n1'"),
@@ -200,6 +223,7 @@ async def test_what_a_person_was_told_of_is_not_broken(full: asyncpg.Connection)
     assert found(await look(full)) == set()
     await full.execute("UPDATE intents SET opened_at = now() - interval '2 h' WHERE number = 'n1'")
     await full.execute(DELIVERY.format("state = 'parked'"))
+    await full.execute(ERRAND.format("now() - interval '121 min'", "now()"))
     await full.execute(
         f"{ENTRY} (NULL, 'deposited', 5, 'KRW', 1), (NULL, 'suspense', -5, 'KRW', 1);"
         " UPDATE entries SET version = NULL, channel_id = c.id, notice_key = 'k9' FROM channels c"
@@ -208,10 +232,11 @@ async def test_what_a_person_was_told_of_is_not_broken(full: asyncpg.Connection)
         " FROM channels"
     )
     silent = {name for name, _ in found(await look(full))}
-    assert silent == {"questions_end", "webhooks_leave", "deposits_told"}
+    assert silent == {"questions_end", "answers_found", "webhooks_leave", "deposits_told"}
     await full.execute(
         "INSERT INTO operator_tasks (kind, subject, imp_uid, sentence, opened_at, next_alert_at)"
         " SELECT 'cancel_unknown', 'n1', $1, 'x', now(), now()"
+        " UNION ALL SELECT 'errand_unknown', 'e1', $1, 'x', now(), now()"
         " UNION ALL SELECT 'webhook_parked', id::text, NULL, 'x', now(), now()"
         " FROM webhook_deliveries WHERE imp_uid = $1"
         " UNION ALL SELECT 'deposit_unknown_order', id || '/k9', NULL, 'x', now(), now() FROM channels",

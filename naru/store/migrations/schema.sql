@@ -244,8 +244,10 @@ BEGIN
         END IF;
         RETURN NEW;
     END IF;
+    -- One that is open may be looked at without an end.
     IF (OLD.state, NEW.state) NOT IN (
-        ('planned', 'asking'), ('planned', 'refused'), ('asking', 'done'), ('asking', 'refused')) THEN
+        ('planned', 'planned'), ('planned', 'asking'), ('planned', 'refused'),
+        ('asking', 'asking'), ('asking', 'done'), ('asking', 'refused')) THEN
         RAISE EXCEPTION 'act % is %, and will not be %', OLD.number, OLD.state, NEW.state
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
@@ -1342,6 +1344,106 @@ CREATE TABLE notices (
     CONSTRAINT notices_digest_check CHECK ((octet_length(digest) = 32))
 );
 
+CREATE TABLE order_acts (
+    id bigint NOT NULL,
+    imp_uid text NOT NULL COLLATE pg_catalog."C",
+    round text NOT NULL COLLATE pg_catalog."C",
+    number text NOT NULL COLLATE pg_catalog."C",
+    subject text NOT NULL COLLATE pg_catalog."C",
+    act text NOT NULL,
+    fingerprint bytea NOT NULL,
+    state text NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    code text,
+    message text,
+    next_try_at timestamp with time zone,
+    tries integer DEFAULT 0 NOT NULL,
+    CONSTRAINT order_acts_check CHECK (((state = ANY (ARRAY['done'::text, 'refused'::text])) = (ended_at IS NOT NULL))),
+    CONSTRAINT order_acts_check1 CHECK (((state = 'refused'::text) = ((code IS NOT NULL) AND (message IS NOT NULL)))),
+    CONSTRAINT order_acts_check2 CHECK (((state <> 'planned'::text) OR (act = ANY (ARRAY['cancel'::text, 'approve-cancel'::text, 'approve-return'::text])))),
+    CONSTRAINT order_acts_fingerprint_check CHECK ((octet_length(fingerprint) = 32)),
+    CONSTRAINT order_acts_looked_at CHECK (((state = ANY (ARRAY['planned'::text, 'asking'::text])) = (next_try_at IS NOT NULL))),
+    CONSTRAINT order_acts_state_check CHECK ((state = ANY (ARRAY['planned'::text, 'asking'::text, 'done'::text, 'refused'::text])))
+);
+
+CREATE TABLE quick_questions (
+    number text NOT NULL COLLATE pg_catalog."C",
+    merchant_id bigint NOT NULL,
+    channel_id bigint NOT NULL,
+    kind text NOT NULL,
+    member_id text NOT NULL COLLATE pg_catalog."C",
+    partner_type text DEFAULT ''::text NOT NULL,
+    partner_subtype text DEFAULT ''::text NOT NULL,
+    state text DEFAULT 'asking'::text NOT NULL,
+    fail_code text,
+    fail_reason text,
+    inserted_at timestamp with time zone,
+    updated_at timestamp with time zone,
+    asked_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    next_try_at timestamp with time zone,
+    tries integer DEFAULT 0 NOT NULL,
+    fence integer DEFAULT 0 NOT NULL,
+    CONSTRAINT quick_questions_ended CHECK ((((state = 'asking'::text) = (ended_at IS NULL)) AND ((state = 'refused'::text) = (fail_code IS NOT NULL)) AND ((state = 'done'::text) = (inserted_at IS NOT NULL)))),
+    CONSTRAINT quick_questions_kind_check CHECK ((kind = ANY (ARRAY['delete_member'::text, 'release_fido'::text]))),
+    CONSTRAINT quick_questions_looked_at CHECK (((state = 'asking'::text) = (next_try_at IS NOT NULL))),
+    CONSTRAINT quick_questions_state_check CHECK ((state = ANY (ARRAY['asking'::text, 'done'::text, 'refused'::text])))
+);
+
+CREATE VIEW open_questions AS
+ SELECT
+        CASE billing_keys.state
+            WHEN 'asking'::text THEN 'billing key'::text
+            ELSE 'billing key to forget'::text
+        END AS question,
+    billing_keys.number,
+    billing_keys.customer_uid AS about,
+        CASE billing_keys.state
+            WHEN 'asking'::text THEN billing_keys.asked_at
+            ELSE billing_keys.ended_at
+        END AS since,
+    billing_keys.next_try_at,
+    billing_keys.tries
+   FROM billing_keys
+  WHERE ((billing_keys.state = 'asking'::text) OR ((billing_keys.state = ANY (ARRAY['replaced'::text, 'deleted'::text])) AND (billing_keys.forgotten_at IS NULL)))
+UNION ALL
+ SELECT 'cash receipt'::text AS question,
+    cash_receipts.number,
+    COALESCE(cash_receipts.imp_uid, cash_receipts.merchant_uid) AS about,
+    COALESCE(cash_receipts.cancel_asked_at, cash_receipts.asked_at) AS since,
+    cash_receipts.next_try_at,
+    cash_receipts.tries
+   FROM cash_receipts
+  WHERE (cash_receipts.next_try_at IS NOT NULL)
+UNION ALL
+ SELECT 'member'::text AS question,
+    quick_questions.number,
+    quick_questions.member_id AS about,
+    quick_questions.asked_at AS since,
+    quick_questions.next_try_at,
+    quick_questions.tries
+   FROM quick_questions
+  WHERE (quick_questions.next_try_at IS NOT NULL)
+UNION ALL
+ SELECT ('errand: '::text || replace(errands.kind, '_'::text, ' '::text)) AS question,
+    errands.number,
+    errands.imp_uid AS about,
+    errands.asked_at AS since,
+    errands.next_try_at,
+    errands.tries
+   FROM errands
+  WHERE (errands.next_try_at IS NOT NULL)
+UNION ALL
+ SELECT ('act: '::text || order_acts.act) AS question,
+    order_acts.number,
+    rtrim(((order_acts.imp_uid || ' '::text) || order_acts.subject)) AS about,
+    order_acts.opened_at AS since,
+    order_acts.next_try_at,
+    order_acts.tries
+   FROM order_acts
+  WHERE ((order_acts.next_try_at IS NOT NULL) AND (order_acts.act <> ALL (ARRAY['cancel'::text, 'approve-cancel'::text, 'approve-return'::text])));
+
 CREATE TABLE operator_tasks (
     id bigint NOT NULL,
     kind text NOT NULL COLLATE pg_catalog."C",
@@ -1366,26 +1468,6 @@ ALTER TABLE operator_tasks ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
-);
-
-CREATE TABLE order_acts (
-    id bigint NOT NULL,
-    imp_uid text NOT NULL COLLATE pg_catalog."C",
-    round text NOT NULL COLLATE pg_catalog."C",
-    number text NOT NULL COLLATE pg_catalog."C",
-    subject text NOT NULL COLLATE pg_catalog."C",
-    act text NOT NULL,
-    fingerprint bytea NOT NULL,
-    state text NOT NULL,
-    opened_at timestamp with time zone NOT NULL,
-    ended_at timestamp with time zone,
-    code text,
-    message text,
-    CONSTRAINT order_acts_check CHECK (((state = ANY (ARRAY['done'::text, 'refused'::text])) = (ended_at IS NOT NULL))),
-    CONSTRAINT order_acts_check1 CHECK (((state = 'refused'::text) = ((code IS NOT NULL) AND (message IS NOT NULL)))),
-    CONSTRAINT order_acts_check2 CHECK (((state <> 'planned'::text) OR (act = ANY (ARRAY['cancel'::text, 'approve-cancel'::text, 'approve-return'::text])))),
-    CONSTRAINT order_acts_fingerprint_check CHECK ((octet_length(fingerprint) = 32)),
-    CONSTRAINT order_acts_state_check CHECK ((state = ANY (ARRAY['planned'::text, 'asking'::text, 'done'::text, 'refused'::text])))
 );
 
 ALTER TABLE order_acts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -1514,30 +1596,6 @@ CREATE TABLE quick_prepared (
     data_key integer GENERATED ALWAYS AS (data_key_of(sealed)) STORED NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     CONSTRAINT quick_prepared_merchant_uid_check CHECK ((merchant_uid ~ '^[^[:cntrl:]]{1,40}$'::text))
-);
-
-CREATE TABLE quick_questions (
-    number text NOT NULL COLLATE pg_catalog."C",
-    merchant_id bigint NOT NULL,
-    channel_id bigint NOT NULL,
-    kind text NOT NULL,
-    member_id text NOT NULL COLLATE pg_catalog."C",
-    partner_type text DEFAULT ''::text NOT NULL,
-    partner_subtype text DEFAULT ''::text NOT NULL,
-    state text DEFAULT 'asking'::text NOT NULL,
-    fail_code text,
-    fail_reason text,
-    inserted_at timestamp with time zone,
-    updated_at timestamp with time zone,
-    asked_at timestamp with time zone NOT NULL,
-    ended_at timestamp with time zone,
-    next_try_at timestamp with time zone,
-    tries integer DEFAULT 0 NOT NULL,
-    fence integer DEFAULT 0 NOT NULL,
-    CONSTRAINT quick_questions_ended CHECK ((((state = 'asking'::text) = (ended_at IS NULL)) AND ((state = 'refused'::text) = (fail_code IS NOT NULL)) AND ((state = 'done'::text) = (inserted_at IS NOT NULL)))),
-    CONSTRAINT quick_questions_kind_check CHECK ((kind = ANY (ARRAY['delete_member'::text, 'release_fido'::text]))),
-    CONSTRAINT quick_questions_looked_at CHECK (((state = 'asking'::text) = (next_try_at IS NOT NULL))),
-    CONSTRAINT quick_questions_state_check CHECK ((state = ANY (ARRAY['asking'::text, 'done'::text, 'refused'::text])))
 );
 
 CREATE TABLE returned_deposits (
@@ -1925,6 +1983,8 @@ CREATE UNIQUE INDEX one_receipt ON cash_receipts USING btree (imp_uid) WHERE (st
 
 CREATE UNIQUE INDEX one_shipment ON errands USING btree (imp_uid) WHERE ((kind = 'ship'::text) AND (state <> 'refused'::text));
 
+CREATE INDEX order_acts_due ON order_acts USING btree (next_try_at) WHERE (next_try_at IS NOT NULL);
+
 CREATE INDEX payment_events_by_time ON payment_events USING brin (at) WITH (autosummarize='on');
 
 CREATE INDEX payments_approving ON payments USING btree (approving_at) WHERE (step = 'approving'::text);
@@ -2047,7 +2107,7 @@ CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON merchants 
 
 CREATE CONSTRAINT TRIGGER audited AFTER UPDATE ON operator_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((current_setting('naru.acting'::text, true) <> ''::text) OR (current_setting('application_name'::text) <> 'naru'::text))) EXECUTE FUNCTION write_audit_log('id');
 
-CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE ON order_acts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('number');
+CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE OF state ON order_acts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('number');
 
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR DELETE OR UPDATE ON prepared DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('merchant_uid');
 

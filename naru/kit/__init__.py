@@ -1,12 +1,14 @@
 """What a merchant installs: ask a gateway that speaks i'mport, believe only what it answers.
 
-from naru.kit import Client, Order, Paid, verify_payment
+from naru.kit import Client, Finaliser
 
-client = Client(api_key, api_secret)          # or base_url="http://127.0.0.1:8800"
-payment = client.payment(imp_uid)             # never trust the browser: ask
-order = Order(merchant_uid=..., amount=...)   # found by payment.merchant_uid, in your database
-if isinstance(verify_payment(payment, order), Paid):
-    ...                                       # and only then
+till = Finaliser(
+    Client(api_key, api_secret),              # or base_url="http://127.0.0.1:8800"
+    orders,                                   # your own table: naru.kit.orders.sqlalchemy, .django
+    fulfil=lambda order, payment, session: ...,   # once, in the transaction that makes it paid
+)
+till.finalise(imp_uid)                        # callback, redirect and webhook alike
+till.sweep()                                  # from cron: whatever was never reported
 """
 
 from naru.kit.client import AsyncClient, Client
@@ -22,6 +24,7 @@ from naru.kit.errors import (
     Unauthorized,
     Unavailable,
 )
+from naru.kit.finalise import AsyncFinaliser, Finaliser
 from naru.kit.operations.asked import Card
 from naru.kit.operations.subscribe import Plan
 from naru.kit.records import (
@@ -39,6 +42,8 @@ from naru.kit.records import (
     StandardCode,
     Tier,
 )
+from naru.kit.step import Finding
+from naru.kit.sweep import Swept
 from naru.kit.types import Balance, Cancellation, Page, Payment, PgSetting, Prepared, Share
 from naru.kit.verify import (
     Cancelled,
@@ -46,15 +51,17 @@ from naru.kit.verify import (
     Forged,
     Order,
     Paid,
-    Unfinished,
+    Unknown,
     Verdict,
     WaitingForDeposit,
     verify_payment,
 )
+from naru.kit.verify import Unfinished as Unfinished
 from naru.kit.webhook import Report, Webhook, read_report, read_webhook
 
 __all__ = [
     "AsyncClient",
+    "AsyncFinaliser",
     "BadWebhook",
     "Balance",
     "BillingKey",
@@ -68,6 +75,8 @@ __all__ = [
     "Delivery",
     "Denied",
     "Failed",
+    "Finaliser",
+    "Finding",
     "Forged",
     "KitError",
     "MalformedAnswer",
@@ -90,11 +99,12 @@ __all__ = [
     "Share",
     "Shipment",
     "StandardCode",
+    "Swept",
     "Tier",
     "TimedOut",
     "Unauthorized",
     "Unavailable",
-    "Unfinished",
+    "Unknown",
     "Verdict",
     "WaitingForDeposit",
     "Webhook",

@@ -13,6 +13,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -77,6 +78,28 @@ class Token:
 
 
 Steps = Generator[Request | Pause, Answer | None, T]
+
+
+class Patience:
+    """How long one call may still take: `seconds` for each try, `within` for all of them."""
+
+    def __init__(self, seconds: float, within: float | None) -> None:
+        self._seconds = seconds
+        self._give_up_at = None if within is None else time.monotonic() + within
+
+    def for_try(self) -> float:
+        """Seconds for the next try. Raises TimedOut when none are left; it was not sent then."""
+        left = self._left()
+        if left <= 0:
+            raise TimedOut("no answer within the time that was given")
+        return min(self._seconds, left)
+
+    def for_pause(self, pause: Pause) -> float:
+        """Seconds to wait: never longer than what is left."""
+        return max(0.0, min(pause.seconds, self._left()))
+
+    def _left(self) -> float:
+        return inf if self._give_up_at is None else self._give_up_at - time.monotonic()
 
 
 class Conversation:
@@ -176,18 +199,22 @@ class Client(_Base):
 
     _pool: urllib3.PoolManager | None = None
 
-    def send(self, call: Call[T]) -> T:
-        """Carry out one call. Raises the errors of naru/kit/errors.py and nothing else."""
+    def send(self, call: Call[T], *, within: float | None = None) -> T:
+        """Carry out one call, with all its tries `within` so many seconds when they are given.
+
+        Raises the errors of naru/kit/errors.py and nothing else.
+        """
         steps = self._conversation.about(call)
+        patience = Patience(self._timeout_seconds, within)
         try:
             step = next(steps)
             while True:
                 if isinstance(step, Pause):
-                    time.sleep(step.seconds)
+                    time.sleep(patience.for_pause(step))
                     step = next(steps)
                     continue
                 try:
-                    answer = self._carry(step)
+                    answer = self._carry(step, patience.for_try())
                 except Unavailable as trouble:
                     step = steps.throw(trouble)
                 else:
@@ -196,22 +223,20 @@ class Client(_Base):
             result: T = end.value
             return result
 
-    def _carry(self, request: Request) -> Answer:
+    def _carry(self, request: Request, seconds: float) -> Answer:
         # Imported on first use: a process that only reads webhooks never pays for it.
         import urllib3
 
         if self._pool is None:
             self._pool = urllib3.PoolManager(maxsize=16)
-        give_up_at = time.monotonic() + self._timeout_seconds
+        give_up_at = time.monotonic() + seconds
         try:
             response = self._pool.request(
                 request.method,
                 self._base_url + request.target,
                 body=request.body,
                 headers=request.headers,
-                timeout=urllib3.Timeout(
-                    connect=self._connect_timeout_seconds, total=self._timeout_seconds
-                ),
+                timeout=urllib3.Timeout(connect=self._connect_timeout_seconds, total=seconds),
                 retries=False,
                 redirect=False,
                 preload_content=False,
@@ -267,20 +292,24 @@ class AsyncClient(_Base):
 
     _session: aiohttp.ClientSession | None = None
 
-    async def send(self, call: Call[T]) -> T:
-        """Carry out one call. Raises the errors of naru/kit/errors.py and nothing else."""
+    async def send(self, call: Call[T], *, within: float | None = None) -> T:
+        """Carry out one call, with all its tries `within` so many seconds when they are given.
+
+        Raises the errors of naru/kit/errors.py and nothing else.
+        """
         import asyncio  # 40 ms that a blocking shop need not spend
 
         steps = self._conversation.about(call)
+        patience = Patience(self._timeout_seconds, within)
         try:
             step = next(steps)
             while True:
                 if isinstance(step, Pause):
-                    await asyncio.sleep(step.seconds)
+                    await asyncio.sleep(patience.for_pause(step))
                     step = next(steps)
                     continue
                 try:
-                    answer = await self._carry(step)
+                    answer = await self._carry(step, patience.for_try())
                 except Unavailable as trouble:
                     step = steps.throw(trouble)
                 else:
@@ -289,7 +318,7 @@ class AsyncClient(_Base):
             result: T = end.value
             return result
 
-    async def _carry(self, request: Request) -> Answer:
+    async def _carry(self, request: Request, seconds: float) -> Answer:
         import aiohttp
         from yarl import URL
 
@@ -301,6 +330,9 @@ class AsyncClient(_Base):
                 data=request.body,
                 headers=request.headers,
                 allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(
+                    total=seconds, sock_connect=self._connect_timeout_seconds
+                ),
             ) as response:
                 body = bytearray()
                 async for chunk in response.content.iter_chunked(65536):
@@ -321,9 +353,6 @@ class AsyncClient(_Base):
         import aiohttp
 
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(
-                total=self._timeout_seconds, sock_connect=self._connect_timeout_seconds
-            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )

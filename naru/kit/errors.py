@@ -68,4 +68,12 @@ class Refused(Denied):
 
 
 class BadWebhook(KitError):
-    """Not a webhook or report we could believe: shape, encoding, size or signature. Answer 400."""
+    """Not a webhook or report we could believe: shape, encoding, size, signature or sender.
+
+    `http_status` is what to answer: 400 for a shape, 401 for a signature, 403 for an address, 405
+    for a method, 413 for a size, 415 for a content type.
+    """
+
+    def __init__(self, message: str, http_status: int = 400) -> None:
+        super().__init__(message)
+        self.http_status = http_status

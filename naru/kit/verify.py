@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from naru.kit.errors import KitError
 from naru.kit.types import Payment
 
 Reason = Literal[
@@ -23,6 +24,9 @@ Reason = Literal[
     "sandbox",  # play money, or a gateway that does not say
     "cancel_amount",  # paid, but the gateway does not say that nothing was given back
     "status",  # a status the protocol does not have
+    "not_found",  # the gateway knows no such payment of this merchant
+    "claimed",  # whoever reported it said another order than the gateway does
+    "no_order",  # the gateway's order number is none of this shop's
 ]
 
 
@@ -75,10 +79,15 @@ class WaitingForDeposit:
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
-    """The window is open or the approval is under way: nothing to say yet, ask again."""
+class Unknown:
+    """Nobody can say yet: ask again. Nothing was changed.
 
-    payment: Payment
+    The window is open or the approval is under way, or the gateway could not be asked: then there
+    is no `payment`, and `trouble` says why.
+    """
+
+    payment: Payment | None
+    trouble: KitError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +107,17 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Forged:
-    """The payment is not for this order at this price. `reasons` names every fact that differs."""
+    """The payment is not for this order at this price. `reasons` names every fact that differs.
 
-    payment: Payment
+    `payment` is None when the gateway knows none of this number.
+    """
+
+    payment: Payment | None
     reasons: tuple[Reason, ...]
 
 
-Verdict = Paid | WaitingForDeposit | Unfinished | Failed | Cancelled | Forged
+Verdict = Paid | WaitingForDeposit | Failed | Forged | Cancelled | Unknown
+Unfinished = Unknown
 
 
 def verify_payment(payment: Payment, order: Order) -> Verdict:
@@ -141,4 +154,4 @@ def verify_payment(payment: Payment, order: Order) -> Verdict:
         return Paid(payment)
     if payment.pay_method == "vbank" and payment.vbank_num:
         return WaitingForDeposit(payment)
-    return Unfinished(payment)
+    return Unknown(payment)

@@ -85,14 +85,14 @@ def _check_signature(body: bytes, headers: Mapping[str, str], secret: str) -> No
     except (standardwebhooks.WebhookVerificationError, ValueError) as error:
         # The library lets bare ValueErrors through: bad base64, a signature without a comma,
         # a body that is not UTF-8.
-        raise BadWebhook("the signature does not fit") from error
+        raise BadWebhook("the signature does not fit", 401) from error
 
 
 def _read_fields(body: bytes, content_type: str | None) -> dict[str, Any]:
     if len(body) > BODY_BYTES_MAX:
-        raise BadWebhook("the body is too long")
+        raise BadWebhook("the body is too long", 413)
     if (content_type or "").partition(";")[0].strip().lower() not in _CONTENT_TYPES:
-        raise BadWebhook("the content type is neither JSON nor a form")
+        raise BadWebhook("the content type is neither JSON nor a form", 415)
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -136,6 +136,9 @@ PLANTS: list[tuple[str, str, str]] = [
     ("doubts_looked_at", PAID, f"INSERT INTO undone_watches VALUES ('{PAID}', 0, now() + interval '74 hours', NULL, NULL, now() + interval '49 hours')"),
     ("doubts_looked_at", PAID, f"INSERT INTO undone_watches VALUES ('{PAID}', 1, now() + interval '3 hours')"),
     ("doubts_looked_at", PAID, f"INSERT INTO undone_watches VALUES ('{PAID}', 3); UPDATE payments SET step = 'failed', failed_at = now(), fail_reason = 'x' WHERE imp_uid = '{PAID}'"),
+    ("doubts_looked_at", PAID, f"INSERT INTO undone_watches VALUES ('{PAID}', 2, now() + interval '24 hours');"
+                               " UPDATE payments SET step = 'failed', failed_at = now() - interval '145 hours', fail_reason = 'x'"
+                               f" WHERE imp_uid = '{PAID}'"),
     ("webhooks_leave", "D", DELIVERY.format("state = 'waiting', ended_at = NULL, next_at = now() - interval '11 min'")),
     ("webhooks_leave", "D", DELIVERY.format("state = 'parked'")),
     ("receipts_told", "receipt1", "INSERT INTO cash_receipts (merchant_id, channel_id, imp_uid, number, state, type, amount, tax_free, vat,"

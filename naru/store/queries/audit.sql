@@ -304,8 +304,9 @@ SELECT q.number AS id, q.question || ' about ' || q.about || ' since ' || q.sinc
        AND NOT EXISTS (SELECT 1 FROM operator_tasks t WHERE t.subject = q.number AND t.closed_at IS NULL);
 
 -- doubts_looked_at --
--- L1: No doubt is put off for more than a day, and every approval that was undone is looked for to the end.
--- Then: Another hand wrote it: `naru log show` says whose. `naru worker` looks by itself if you bring the time back: UPDATE intents SET next_try_at = now() for a doubt, UPDATE undone_watches SET next_look_at = now() for a watch.
+-- L1: No doubt is put off for more than a day, and every approval that was undone is looked for to the end
+-- within six days.
+-- Then: The PG has been silent for days (ask it about that order), or another hand wrote it: `naru log show` says whose. `naru worker` looks by itself if you bring the time back: UPDATE intents SET next_try_at = now() for a doubt, UPDATE undone_watches SET next_look_at = now() for a watch.
 SELECT i.imp_uid || ' ' || i.id AS id, i.kind || ' is not tried before ' || i.next_try_at AS why
   FROM intents i
  -- As by the clock of the try that put it off: ours may have been set back since, though by two days at most.
@@ -319,7 +320,12 @@ SELECT w.imp_uid, 'is not looked for before ' || w.next_look_at
 UNION ALL
 SELECT w.imp_uid, 'is not looked for any more, after ' || w.looks || ' looks'
   FROM undone_watches w JOIN payments p USING (imp_uid)
- WHERE w.next_look_at IS NULL AND p.step = 'failed' AND w.looks < 4;
+ WHERE w.next_look_at IS NULL AND p.step = 'failed' AND w.looks < 4
+UNION ALL
+-- Put off again and again, by another hand or by a PG that is silent. The ladder takes two days.
+SELECT w.imp_uid, 'is still looked for, after ' || w.looks || ' looks since ' || p.failed_at
+  FROM undone_watches w JOIN payments p USING (imp_uid)
+ WHERE w.next_look_at IS NOT NULL AND p.step = 'failed' AND w.looks < 4 AND p.failed_at < $2 - interval '6 days';
 
 -- webhooks_leave --
 -- L2: No webhook is overdue by ten minutes, and a person was told of every one that was given up.

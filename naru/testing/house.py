@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, Any
 from naru.cli import fresh, logs, seed
 from naru.cli.get_ready import end_at_sigterm
 from naru.cli.postgres import Postgres
-from naru.config import Settings
+from naru.cli.trouble import CliError
+from naru.config import ConfigError, Settings
 
 if TYPE_CHECKING:
     import asyncpg
@@ -382,17 +383,21 @@ def main(folder: Path) -> int:
             wire.write(json.dumps(what) + "\n")
             wire.flush()
 
-    logs.set_up(Settings(log_level="warning"))
-    importing = threading.Thread(target=_import_all)
-    importing.start()
     postgres = Postgres(folder, durable=False)
     try:
+        logs.set_up(replace(Settings.read(), log_level="warning"))
+        importing = threading.Thread(target=_import_all)
+        importing.start()
         # In this thread: the kernel ties the server's life to the thread that starts it.
         postgres.start()
         importing.join()
         import uvloop
 
         uvloop.run(_live(postgres, folder, say, parent))
+    except Exception as error:
+        told = isinstance(error, ConfigError | CliError | Wrong)
+        say({"trouble": str(error) if told else f"{type(error).__name__}: {error}"})
+        return 1
     finally:
         postgres.stop()
         shutil.rmtree(postgres.folder, ignore_errors=True)

@@ -180,8 +180,12 @@ class Imp:
         return self.client.payment(self._imp_uid(which))
 
     def cancel(self, amount: int | Decimal | None = None, which: Which = None) -> Payment:
-        """The merchant's staff give back this much, or all. Raises the kit's errors."""
-        payment = self.client.cancel(imp_uid=self._imp_uid(which), amount=amount, reason="시험")
+        """The merchant's staff give back this much, or all, at the gateway's console: the shop's
+        server is told by a webhook, as it is not of a cancel of its own. Raises the kit's errors.
+        """
+        payment = self.client.cancel(
+            imp_uid=self._imp_uid(which), amount=amount, reason="관리자 취소", enable_webhook=True
+        )
         self.settle()
         return payment
 

@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture `imp`. Loaded by every run of pytest, so it imports next to nothing."""
+"""The pytest plugin: the fixtures `imp` and `async_imp`. Loaded by every run of pytest, so it imports next to nothing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from naru.testing.async_imp import AsyncImp
     from naru.testing.imp import Imp
     from naru.testing.private_gateway import PrivateGateway
 
@@ -37,3 +38,11 @@ def imp(private_gateway: PrivateGateway) -> Iterator[Imp]:
     shop.close()
     if shop.time_was_moved:
         private_gateway.begin_anew()
+
+
+@pytest.fixture
+def async_imp(imp: Imp) -> AsyncImp:
+    """The same for a test that is a coroutine: its verbs are awaited."""
+    from naru.testing.async_imp import AsyncImp
+
+    return AsyncImp(imp)

@@ -148,7 +148,11 @@ class Webhooks:
         with suppress(queue.Empty):
             letter, answer = self._waiting.get(timeout=seconds)
             if answer.set_running_or_notify_cancel():
-                answer.set_result(self._bring_often(letter))
+                status = 500
+                try:
+                    status = self._bring_often(letter)
+                finally:
+                    answer.set_result(status)
 
     def close(self) -> None:
         """Nobody will be told any more: whoever waits is sent away."""

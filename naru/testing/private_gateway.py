@@ -101,10 +101,10 @@ class PrivateGateway:
             told = first.get(timeout=START_SECONDS)
         except queue.Empty:
             told = None
-        if told is None:
-            words = self._last_words()
+        if told is None or "trouble" in told:
+            words = self._last_words() if told is None else told["trouble"]
             self.stop()
-            raise GatewayTrouble(f"The private gateway did not start: {words}")
+            raise GatewayTrouble(f"The private gateway does not start. {words}")
         self.url, self.sandbox_url = told["url"], told["sandbox_url"]
 
     def stop(self) -> None:

@@ -1,0 +1,116 @@
+"""A private gateway begins, and ends for certain; nothing is left of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from naru.testing.private_gateway import GatewayTrouble, PrivateGateway, missing_parts
+from tests.support.scale import often
+
+GONE_SECONDS = 30.0
+# A parent that starts a gateway, says where everything is, and waits to be killed.
+PARENT = """
+import json, sys, time
+from naru.testing.private_gateway import PrivateGateway
+gateway = PrivateGateway()
+gateway.start()
+print(json.dumps({"pid": gateway.pid, "folder": str(gateway._folder)}), flush=True)
+time.sleep(600)
+"""
+
+
+def processes_of(folder: str) -> list[int]:
+    """Every process that was started for this folder: the house and its PostgreSQL."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().decode("utf-8", "replace")
+            except OSError:
+                continue
+            if folder in command:
+                found.append(int(entry.name))
+    return found
+
+
+def gone(folder: str) -> bool:
+    """Is nothing left of the gateway in this folder, within half a minute?"""
+    deadline = time.monotonic() + GONE_SECONDS
+    while processes_of(folder) or Path(folder).exists():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT][: often(1, 3)])
+def test_it_ends_with_whoever_started_it(kind: signal.Signals) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert parent.stdout is not None
+    told = json.loads(parent.stdout.readline())
+    # Control: it is there, with its PostgreSQL.
+    assert told["pid"] in processes_of(told["folder"])
+    assert len(processes_of(told["folder"])) >= 2
+    parent.send_signal(kind)
+    parent.wait(20)
+    parent.stdout.close()
+    assert gone(told["folder"])
+
+
+def test_it_ends_when_told_and_says_that_it_has_ended() -> None:
+    gateway = PrivateGateway(settings={"NARU_CLOSE_EXPIRED_ACCOUNTS": "on"})
+    with gateway:
+        folder = str(gateway._folder)
+        imp = gateway.open_shop()
+        # What was set holds: accounts that nobody paid in time are closed.
+        imp.pay("order-1", 1000, pay_method="vbank")
+        imp.approve()
+        imp.advance("40d")
+        assert imp.payment().status == "failed"
+    assert gone(folder)
+    gateway.stop()
+    with pytest.raises(GatewayTrouble, match="not running"):
+        imp.settle()
+
+
+def test_a_gateway_that_dies_is_told_as_such_and_leaves_no_database() -> None:
+    with PrivateGateway() as gateway:
+        folder, imp = str(gateway._folder), gateway.open_shop()
+        assert gateway.pid is not None
+        os.kill(gateway.pid, signal.SIGKILL)
+        with pytest.raises(GatewayTrouble, match=r"has ended|not running"):
+            imp.settle()
+    assert gone(folder)
+
+
+def test_a_wrong_setting_is_told_with_its_sentence() -> None:
+    with pytest.raises(GatewayTrouble, match="NARU_PROCESSES must be a number"):
+        PrivateGateway(settings={"NARU_PROCESSES": "many"}).start()
+
+
+def test_what_is_missing_is_named() -> None:
+    """In a Python that lacks a part; this one lacks none."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.modules['asyncpg'] = sys.modules['uvloop'] = None\n"
+            "from naru.testing.private_gateway import PrivateGateway; PrivateGateway().start()",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "lacks asyncpg, uvloop: pip install 'naru[server]'" in done.stderr
+    assert missing_parts() == []

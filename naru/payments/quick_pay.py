@@ -108,10 +108,12 @@ async def ask_about_member(
     reach("member.after_pg")
     if isinstance(outcome, Unknown):
         raise OutcomeUnknown
-    await _end(gateway, question, outcome)
-    if isinstance(outcome, Declined):
-        raise PgRefused(outcome.code, outcome.message)
-    return outcome
+    ended = await _end(gateway, question, outcome)
+    if isinstance(outcome, QuickMember):
+        return outcome
+    if not ended:
+        raise OutcomeUnknown  # Another one asks it by now, and hears what the PG did.
+    raise PgRefused(outcome.code, outcome.message)
 
 
 async def due_members(gateway: Gateway, most: int = 100) -> list[str]:
@@ -153,13 +155,15 @@ async def ask_again(gateway: Gateway, number: str) -> None:
             )
 
 
-async def _end(gateway: Gateway, question: QuickQuestion, outcome: QuickMember | Declined) -> None:
+async def _end(gateway: Gateway, question: QuickQuestion, outcome: QuickMember | Declined) -> bool:
+    """Write down what the PG said. False: it had ended before, or another one holds the question."""
     now = gateway.now()
     async with gateway.store.begin() as tx:
-        ended = await tx.quick.end(question.number, outcome, now)
+        ended = await tx.quick.end(question, outcome, now)
         if ended is not None and ended.tries:
             note = f"ended by itself: {ended.state}"
             await tx.tasks.end_by_itself([TaskKind.MEMBER_UNKNOWN], question.number, note, now)
+    return ended is not None
 
 
 async def _is_their_member(gateway: Gateway, channel: Channel, member_id: str) -> bool:

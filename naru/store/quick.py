@@ -68,24 +68,24 @@ class Quick:
     async def ask(
         self, question: QuickQuestion, now: datetime, next_try_at: datetime
     ) -> QuickQuestion:
-        """Write the question down; the one that waits for its answer already, if there is one."""
-        while True:
-            row = await self._connection.fetchrow(
-                Q["ask"],
-                question.number,
-                question.merchant_id,
-                question.channel_id,
-                question.kind,
-                question.member_id,
-                question.partner_type,
-                question.partner_subtype,
-                now,
-                next_try_at,
-            ) or await self._connection.fetchrow(
-                Q["asking"], question.channel_id, question.kind, question.member_id
-            )
-            if row is not None:
-                return _read(row)
+        """Write the question down; the one that waits for its answer already, if there is one.
+
+        Who asked that one before holds it no longer: their refusal says nothing of our asking.
+        """
+        row = await self._connection.fetchrow(
+            Q["ask"],
+            question.number,
+            question.merchant_id,
+            question.channel_id,
+            question.kind,
+            question.member_id,
+            question.partner_type,
+            question.partner_subtype,
+            now,
+            next_try_at,
+        )
+        assert row is not None, "it is new, or it is the one that waits"
+        return _read(row)
 
     async def due(self, now: datetime, most: int) -> list[str]:
         """Numbers of questions to ask again now, oldest first."""
@@ -116,15 +116,17 @@ class Quick:
         return None if row is None else _read(row)
 
     async def end(
-        self, number: str, outcome: QuickMember | Declined, now: datetime
+        self, question: QuickQuestion, outcome: QuickMember | Declined, now: datetime
     ) -> QuickQuestion | None:
-        """asking -> done or refused. None: it had ended before."""
+        """asking -> done or refused. None: it had ended before, or was refused while another one asks."""
         values: tuple[Any, ...]
         if isinstance(outcome, Declined):
             values = ("refused", outcome.code, outcome.message, None, None)
         else:
             values = ("done", None, None, outcome.inserted_at, outcome.updated_at)
-        row = await self._connection.fetchrow(Q["end"], number, *values, now)
+        row = await self._connection.fetchrow(
+            Q["end"], question.number, *values, now, question.fence
+        )
         return None if row is None else _read(row)
 
     async def _put(

@@ -499,6 +499,15 @@ STORE = (
         "test_sixty_who_ask_at_once_hear_what_each_would_hear_alone",
     ),
     Planted(
+        "one question that cannot be answered fails all that came with it",
+        "P10",
+        "naru/store/ask_together.py",
+        "if len(asked) == 1 or isinstance(error, StoreUnavailable):",
+        "if True:",
+        "tests/store/test_ask_together.py::"
+        "test_a_question_that_cannot_be_answered_is_nobody_elses_trouble",
+    ),
+    Planted(
         "searching in another merchant's orders",
         "P10",
         _QUERIES + "payments.sql",
@@ -1421,9 +1430,27 @@ KEYS = (
         "nobody is told of a key in doubt",
         "L1",
         "naru/payments/reconcile_key.py",
-        'if key.state == "asking" and now - key.asked_at > TELL_AFTER:',
+        "if now - since > TELL_AFTER:",
         "if False:",
         "tests/payments/test_key_found_later.py::test_a_key_in_doubt_is_told_and_listed_until_it_is_known",
+    ),
+    Planted(
+        "nobody is told of a deleted key that the PG never lets go of",
+        "L1",
+        "naru/payments/reconcile_key.py",
+        "if now - since > TELL_AFTER:",
+        'if now - since > TELL_AFTER and key.state == "asking":',
+        "tests/payments/test_key_found_later.py::"
+        "test_a_deleted_key_that_the_pg_never_lets_go_of_is_told_to_a_person",
+    ),
+    Planted(
+        "a silent mall is asked without end in every round",
+        "L1",
+        "naru/payments/act_on_order.py",
+        "again_at(act.tries, opened_at, now)",
+        "now",
+        "tests/rest/test_order_acts.py::"
+        "test_a_mall_that_stays_silent_about_an_act_is_asked_ever_more_slowly_and_a_person_is_told",
     ),
     Planted(
         "everybody checks a card for themselves",
@@ -1464,6 +1491,14 @@ KEYS = (
         "SELECT number FROM quick_questions WHERE next_try_at <= $1",
         "SELECT number FROM quick_questions WHERE next_try_at <= $1 AND fence > 9",
         f"{QUICK}::test_a_question_that_nobody_repeats_is_ended_by_the_worker",
+    ),
+    Planted(
+        "who could not ask about a member ends the question of who could",
+        "P3",
+        f"{_QUERIES}quick.sql",
+        "AND ($2 = 'done' OR fence = $8)",
+        "AND ($2 = 'done' OR fence >= $8)",
+        f"{QUICK}::test_who_could_not_ask_ends_no_question_that_another_one_asks",
     ),
     Planted(
         "a key of another merchant is charged",

@@ -12,8 +12,9 @@ from yarl import URL
 from naru.domain.channel import Channel
 from naru.domain.ids import MerchantUid
 from naru.domain.money import Money
+from naru.domain.outcome import Declined
 from naru.domain.payment import Payment, Surface
-from naru.domain.quick import QuickQuestion
+from naru.domain.quick import QuickMember, QuickQuestion
 from naru.payments.quick_pay import ask_again, due_members
 from naru.payments.start import Opening, enter_window, start
 from tests.rest.conftest import NUMBERS, Answered, Desk
@@ -320,6 +321,34 @@ async def test_a_question_that_nobody_repeats_is_ended_by_the_worker(quick: Desk
     assert not await due()
     _, said = await check_pin(quick, member)
     assert said["code"] == "MEMBER_NOT_FOUND"
+
+
+async def test_who_could_not_ask_ends_no_question_that_another_one_asks(quick: Desk) -> None:
+    """Its line to the PG was down; the other one's question is on its way (simulated seed 100103)."""
+    member, gateway = await join(quick), quick.gateway
+    channel = await channel_of(quick)
+
+    async def question() -> QuickQuestion:
+        number = gateway.ids.cancel_no()
+        fresh = QuickQuestion(number, channel.merchant_id, channel.id, "delete_member", member)
+        async with gateway.store.begin() as tx:
+            return await tx.quick.ask(fresh, quick.clock(), quick.clock())
+
+    one, other = await question(), await question()
+    assert one.number == other.number
+    unsent = Declined("NOT_SENT", "connection refused")
+    async with gateway.store.begin() as tx:
+        assert await tx.quick.end(one, unsent, quick.clock()) is None
+        # Control: who asked last may say that it was never asked; and a yes is true whoever heard it.
+        ended = await tx.quick.end(other, unsent, quick.clock())
+    assert (ended and ended.state) == "refused"
+
+    one, _ = await question(), await question()
+    async with gateway.store.begin() as tx:
+        done = await tx.quick.end(
+            one, QuickMember(member, quick.clock(), quick.clock()), quick.clock()
+        )
+    assert (done and done.state) == "done"
 
 
 @pytest.mark.operation("POST /kcpquick/payment/autopay")

@@ -16,25 +16,21 @@ RETURNING merchant_uid;
 SELECT * FROM quick_prepared WHERE merchant_id = $1 AND merchant_uid = $2;
 
 -- ask --
--- A question about a member; no row comes back while the same one waits for its answer.
+-- A question about a member; the one that waits for its answer already, whose earlier askers no longer hold it.
 INSERT INTO quick_questions (number, merchant_id, channel_id, kind, member_id, partner_type, partner_subtype, asked_at, next_try_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-ON CONFLICT (channel_id, kind, member_id) WHERE state = 'asking' DO NOTHING
+ON CONFLICT (channel_id, kind, member_id) WHERE state = 'asking' DO UPDATE SET fence = quick_questions.fence + 1
 RETURNING *;
-
--- asking --
--- The same question, when it waits for its answer.
-SELECT * FROM quick_questions WHERE channel_id = $1 AND kind = $2 AND member_id = $3 AND state = 'asking';
 
 -- of_number --
 -- The question of this number.
 SELECT * FROM quick_questions WHERE number = $1;
 
 -- end --
--- asking -> done or refused; no row comes back when somebody ended it before.
+-- asking -> done, or refused by who holds the question ($8); no row comes back when somebody ended it before.
 UPDATE quick_questions SET state = $2, fail_code = $3, fail_reason = $4, inserted_at = $5, updated_at = $6, ended_at = $7,
        next_try_at = NULL
- WHERE number = $1 AND state = 'asking'
+ WHERE number = $1 AND state = 'asking' AND ($2 = 'done' OR fence = $8)
 RETURNING *;
 
 -- due --

@@ -7,7 +7,7 @@ database connections and its tasks live.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -91,11 +91,8 @@ class AsyncImp:
     async def _do(self, verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
 
-        def run_here(work: Awaitable[int]) -> int:
-            async def run() -> int:
-                return await work
-
-            return asyncio.run_coroutine_threadsafe(run(), loop).result(BROUGHT_SECONDS)
+        def run_here(work: Coroutine[Any, Any, int]) -> int:
+            return asyncio.run_coroutine_threadsafe(work, loop).result(BROUGHT_SECONDS)
 
         self.webhooks.run_async = run_here
         return await asyncio.to_thread(verb, *args, **kwargs)

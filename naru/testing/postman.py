@@ -14,7 +14,7 @@ import io
 import json
 import queue
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
@@ -25,7 +25,7 @@ from urllib.parse import parse_qs, urlsplit
 
 Shop = str | Callable[..., Any]
 """Where webhooks go: an origin or a whole address, a WSGI callable, or an ASGI callable."""
-RunAsync = Callable[[Awaitable[int]], int]
+RunAsync = Callable[[Coroutine[Any, Any, int]], int]
 
 DEFAULT_PATH = "/payments/webhook"
 BROUGHT_SECONDS = 25.0  # The gateway waits 30 s for a shop's answer.
@@ -60,7 +60,7 @@ class Webhooks:
         self.arrived: list[Letter] = []
         self.told: list[tuple[Letter, int]] = []
         self.held: list[Letter] = []
-        self.run_async: RunAsync = run_in_new_loop
+        self.run_async: RunAsync = self._run_in_own_loop
         self._secret = secret
         self._shop: Shop | None = None
         self._path = DEFAULT_PATH
@@ -69,6 +69,7 @@ class Webhooks:
         self._waiting: queue.SimpleQueue[tuple[Letter, Future[int]]] = queue.SimpleQueue()
         self._errors: list[BaseException] = []
         self._lock = threading.Lock()
+        self._runner: asyncio.Runner | None = None
 
     def to(self, shop: Shop, path: str = DEFAULT_PATH) -> None:
         """Bring webhooks to this shop from now on: `"http://127.0.0.1:8000"`, or its WSGI or ASGI app.
@@ -161,6 +162,8 @@ class Webhooks:
                 _, answer = self._waiting.get_nowait()
                 if answer.set_running_or_notify_cancel():
                     answer.set_result(_GONE)
+        if self._runner is not None:
+            self._runner.close()
 
     def raise_errors(self) -> None:
         """What the shop raised while it was told in this process, the first of it."""
@@ -176,6 +179,18 @@ class Webhooks:
                     raise PostTrouble(f"{letter} is not held here.")
                 self.held.remove(letter)
         return letters
+
+    def _run_in_own_loop(self, work: Coroutine[Any, Any, int]) -> int:
+        """For blocking tests: one loop for all webhooks, which may share what the shop opened."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self._runner = self._runner or asyncio.Runner()
+            return self._runner.run(work)
+        work.close()
+        raise PostTrouble(
+            "An async test tells an ASGI shop with the fixture `async_imp`, not `imp`."
+        )
 
     def _bring_often(self, letter: Letter) -> int:
         return [self._bring(letter) for _ in range(self._times)][-1]
@@ -283,21 +298,6 @@ def signed_anew(secret: str, letter: Letter) -> dict[str, str]:
         headers["webhook-id"], now, letter.body.decode()
     )
     return headers
-
-
-def run_in_new_loop(work: Awaitable[int]) -> int:
-    """Run it in an event loop of its own. Raises PostTrouble in a thread that has one running."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-
-        async def run() -> int:
-            return await work
-
-        return asyncio.run(run())
-    if inspect.iscoroutine(work):
-        work.close()
-    raise PostTrouble("An async test tells an ASGI shop with the fixture `async_imp`, not `imp`.")
 
 
 def _is_asgi(shop: Callable[..., Any]) -> bool:

@@ -72,6 +72,23 @@ def read_report(body: bytes, content_type: str | None = None) -> Report:
     return Report(_imp_uid(fields), _optional(fields, "merchant_uid", 200))
 
 
+def read_redirect(query: str) -> tuple[str | None, str | None]:
+    """The imp_uid and the claimed merchant_uid in the query of `m_redirect_url`.
+
+    A window that never opened has no imp_uid to tell. What else is there may be the shop's own and
+    is not looked at. Raises BadWebhook.
+    """
+    if len(query) > BODY_BYTES_MAX:
+        raise BadWebhook("the query is too long", 414)
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=100)
+    except ValueError:
+        raise BadWebhook("the query cannot be read") from None
+    fields = _once([pair for pair in pairs if pair[0] in ("imp_uid", "merchant_uid")])
+    imp_uid = _imp_uid(fields) if fields.get("imp_uid") else None
+    return imp_uid, _optional(fields, "merchant_uid", 200)
+
+
 def _check_signature(body: bytes, headers: Mapping[str, str], secret: str) -> None:
     # Imported here: whoever uses no signature does not pay for it.
     import standardwebhooks

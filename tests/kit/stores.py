@@ -98,8 +98,7 @@ def django_shop() -> Any:
                 "OPTIONS": {"timeout": 20},
             }
         },
-        INSTALLED_APPS=["tests.kit.merchants.django_shop"],
-        ROOT_URLCONF="tests.kit.merchants.django_shop.urls",
+        INSTALLED_APPS=["tests.kit.django_shop"],
         ALLOWED_HOSTS=["*"],
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         USE_TZ=True,
@@ -109,7 +108,7 @@ def django_shop() -> Any:
     from django.db import connection
 
     django.setup()
-    from tests.kit.merchants.django_shop import models
+    from tests.kit.django_shop import models
 
     with connection.schema_editor() as editor:
         editor.create_model(models.Order)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,12 +44,6 @@ from tests.support.stand_in_gateway import (
 )
 
 CHAIR = 64_900
-
-
-@pytest.fixture
-def gateway() -> Iterator[StandInGateway]:
-    with StandInGateway() as stand_in:
-        yield stand_in
 
 
 @dataclass

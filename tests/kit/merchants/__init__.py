@@ -1,1 +1,0 @@
-"""Sample merchants, as a shop would write them: type-checked strictly, and run by the tests."""

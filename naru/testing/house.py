@@ -130,6 +130,8 @@ class Life:
 
         if not 0 < seconds <= 10 * 366 * 86_400:
             raise Wrong("Time goes on by more than nothing and at most ten years at once.")
+        # What is under way ends in its own time: a lease that ran out under it would do it twice.
+        await self.settle()
         await self.clock.advance(timedelta(seconds=seconds), self.database)
         self.sandbox.state.company.notices_waiting.set()
         for each in timetable(self.gateway):

@@ -59,7 +59,7 @@ def with_columns(sql: str) -> str:
         elif star["returning"]:
             *_, found = [
                 None,
-                *re.finditer(r"(?<!FOR )\b(?:INTO|UPDATE)\s+(\w+)", sql[: star.start()]),
+                *re.finditer(r"(?<!FOR )(?<!DO )\b(?:INTO|UPDATE)\s+(\w+)", sql[: star.start()]),
             ]
         else:
             found = re.search(

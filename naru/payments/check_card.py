@@ -15,6 +15,7 @@ from naru.domain.cancellation import CancelRequest
 from naru.domain.errors import BeingChecked, NaruError, OutcomeUnknown, PgRefused
 from naru.domain.payment import Payment, Step
 from naru.payments.cancel import cancel
+from naru.payments.claim import Bind
 from naru.payments.gateway import Gateway
 from naru.payments.pay_by_billing_key import pay_by_billing_key
 from naru.payments.start import Opening
@@ -51,10 +52,20 @@ async def check_card(gateway: Gateway, opening: Opening, key: BillingKey) -> Non
                 return
             if others is None:
                 with suppress(BeingChecked):  # Another process was faster by a moment.
-                    payment = await pay_by_billing_key(gateway, opening, key, bind=bind)
-                    await give_back_check(gateway, payment.imp_uid)
+                    await _check(gateway, opening, key, bind)
                     return
     raise OutcomeUnknown
+
+
+async def _check(gateway: Gateway, opening: Opening, key: BillingKey, bind: Bind) -> None:
+    try:
+        payment = await pay_by_billing_key(gateway, opening, key, bind=bind)
+    except PgRefused as refused:
+        # It has ended: those who waited hear of it, and whoever comes later asks anew.
+        if refused.imp_uid is not None:
+            await give_back_check(gateway, refused.imp_uid)
+        raise
+    await give_back_check(gateway, payment.imp_uid)
 
 
 async def due_checks(gateway: Gateway, most: int = 100) -> list[str]:

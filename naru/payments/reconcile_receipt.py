@@ -42,7 +42,8 @@ async def reconcile_receipt(gateway: Gateway, number: str) -> CashReceipt | None
         except PgBusy:
             return None  # It stays due, and nothing was leased.
         settled = await _ask_again(gateway, channel, receipt)
-    if settled.state in ("asking", "cancelling") and settled.fence == receipt.fence:
+    # What was found to be issued and has to go at once is another question, which is due already.
+    if settled.state == receipt.state and settled.fence == receipt.fence:
         await _later(gateway, receipt)
     return settled
 

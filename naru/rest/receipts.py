@@ -209,9 +209,9 @@ async def revoke_external(call: Call, request: OneExternalReceipt) -> Answer:
 
 
 async def recall_issue(call: Call, request: Any, receipt_number: str) -> Answer:
-    """What became of the question with this number."""
+    """What became of the question with this number; of one that is taken back nobody knows yet."""
     receipt = await _of_number(call, receipt_number)
-    if receipt.state == "asking":
+    if receipt.state in ("asking", "cancelling"):
         return not_known_yet(None)
     if receipt.state == "refused":
         raise PgRefused(receipt.fail_code or "", receipt.fail_reason or "")
@@ -297,7 +297,7 @@ def _annotation(receipt: CashReceipt) -> ReceiptAnnotation:
 
 
 def _external(receipt: CashReceipt) -> ExternalReceiptAnnotation:
-    return ExternalReceiptAnnotation(merchant_uid=receipt.merchant_uid or "", **_facts(receipt))
+    return ExternalReceiptAnnotation(merchant_uid=receipt.merchant_uid, **_facts(receipt))
 
 
 def _any_annotation(receipt: CashReceipt) -> ReceiptAnnotation | ExternalReceiptAnnotation:

@@ -57,6 +57,9 @@ async def test_a_card_that_cannot_be_charged_is_refused_to_all_who_asked(
     heard = await checks(house, key)
     assert all(isinstance(each, PgRefused) and each.pg_code == "3011" for each in heard), heard
     assert pg.count("charges") == 1
+    # Whoever comes after it asks anew: the customer may have paid their bill since.
+    assert await checks(house, key, 1) == [None]
+    assert (pg.count("charges"), pg.taken()) == (2, 0)
 
 
 async def test_while_a_check_is_in_doubt_nobody_charges_again(

@@ -190,9 +190,12 @@ async def _later(gateway: Gateway, act: KeptAct) -> None:
     now, opened_at = gateway.now(), act.opened_at
     assert opened_at is not None, "it was read from its row"
     async with gateway.store.begin() as tx:
+        if act.act.gives_money_back:
+            # Its cancel has the ladder, and tells a person; this asks nobody but our own books.
+            await tx.order_acts.later(act, now + LEASE)
+            return
         await tx.order_acts.later(act, again_at(act.tries, opened_at, now))
-        # Of money that may have gone back a person is told by its cancel.
-        if now - opened_at > TELL_AFTER and not act.act.gives_money_back:
+        if now - opened_at > TELL_AFTER:
             await tx.tasks.open(
                 TaskKind.ERRAND_UNKNOWN,
                 act.number,
@@ -284,7 +287,7 @@ async def _end(
     """Write the end down; what people were asked about it is closed in the house's name."""
     now = gateway.now()
     ended = await tx.order_acts.end(act, state, now, code, message)
-    if act.tries:
+    if ended.tries:
         await tx.tasks.end_by_itself(
             [TaskKind.ERRAND_UNKNOWN], act.number, f"ended by itself: {ended.state}", now
         )

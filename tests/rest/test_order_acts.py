@@ -16,6 +16,7 @@ from naru.domain.task import TaskKind
 from naru.payments.act_on_order import due_acts, end_open_act, what_became
 from naru.payments.cancel import cancel
 from naru.payments.claim import FIRST_LOOK
+from naru.payments.reconcile import reconcile
 from naru.store.order_acts import KeptAct
 from tests.rest.conftest import Desk
 from tests.rest.test_naver import act, buy, channel_of, orders, stored, told_about
@@ -169,6 +170,28 @@ async def test_a_mall_that_stays_silent_about_an_act_is_asked_ever_more_slowly_a
         assert told == ([(TaskKind.ERRAND_UNKNOWN, kept.number)] if minute >= 60 else [])
     # The ladder of all others, and once where a person is to be told. Before it had one: every minute.
     assert tried == [1, 2, 3, 4, 9, 24, 61]
+
+
+async def test_an_act_that_gives_money_back_waits_for_its_cancel_and_tells_nobody_beside_it(
+    desk_with_pg: Desk,
+) -> None:
+    """The cancel has the ladder and the task; minutes after its end the act has ended too."""
+    desk = desk_with_pg
+    payment = await buy(desk, await channel_of(desk, "naverco"), 900_033, ())
+    assert (await act(desk, payment, "cancel")).body["code"] == 1
+    for _ in range(120):
+        desk.clock.advance(60)
+        await worker_looks(desk)
+    assert await told_about(desk, payment) == [("cancel", "asking", None)]
+    async with desk.gateway.store.direct() as session:
+        doubts = await session.doubts.elsewhere(desk.clock(), 1_000)
+        tasks = await session.tasks.of_payment(payment.imp_uid)
+    assert not [each for each in doubts if payment.imp_uid in each.about]
+    assert TaskKind.ERRAND_UNKNOWN not in [each.kind for each in tasks]
+    await reconcile(desk.gateway, payment.imp_uid)
+    desk.clock.advance(60)
+    await worker_looks(desk)
+    assert await told_about(desk, payment) == [("cancel", "done", None)]
 
 
 @pytest.mark.parametrize(

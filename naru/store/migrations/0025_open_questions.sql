@@ -38,8 +38,8 @@ END $$;
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE OF state ON order_acts
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('number');
 
--- What a PG was asked and has not answered, and that moves no money. An act that gives money back
--- is in the intents. A task about one of these is about its number.
+-- What a PG was asked and has not answered, and that moves no money. Of an act that gives money
+-- back its cancel tells, as long as that is open. A task about one of these is about its number.
 CREATE VIEW open_questions AS
 SELECT CASE state WHEN 'asking' THEN 'billing key' ELSE 'billing key to forget' END AS question, number,
        customer_uid AS about, CASE state WHEN 'asking' THEN asked_at ELSE ended_at END AS since, next_try_at, tries
@@ -53,4 +53,5 @@ UNION ALL
 SELECT 'errand: ' || replace(kind, '_', ' '), number, imp_uid, asked_at, next_try_at, tries FROM errands WHERE next_try_at IS NOT NULL
 UNION ALL
 SELECT 'act: ' || act, number, rtrim(imp_uid || ' ' || subject), opened_at, next_try_at, tries
-  FROM order_acts WHERE next_try_at IS NOT NULL AND act NOT IN ('cancel', 'approve-cancel', 'approve-return');
+  FROM order_acts a WHERE next_try_at IS NOT NULL
+   AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.kind = 'cancel' AND i.number = a.number AND i.closed_at IS NULL);

@@ -574,7 +574,7 @@ BEGIN
         -- A receipt is of money that was taken and is still there: of all of it, and in won.
         IF NEW.imp_uid IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM payments WHERE imp_uid = NEW.imp_uid AND merchant_id = NEW.merchant_id
-               AND channel_id = NEW.channel_id AND step = 'paid' AND currency = 'KRW'
+               AND merchant_uid = NEW.merchant_uid AND channel_id = NEW.channel_id AND step = 'paid' AND currency = 'KRW'
                AND NOT cash_receipt_issued AND amount - cancelled = NEW.amount) THEN
             RAISE EXCEPTION 'cash receipt % is not of what is left of payment %', NEW.number, NEW.imp_uid
                 USING ERRCODE = 'integrity_constraint_violation';
@@ -990,7 +990,7 @@ CREATE TABLE cash_receipts (
     merchant_id bigint NOT NULL,
     channel_id bigint NOT NULL,
     imp_uid text COLLATE pg_catalog."C",
-    merchant_uid text COLLATE pg_catalog."C",
+    merchant_uid text NOT NULL COLLATE pg_catalog."C",
     number text NOT NULL COLLATE pg_catalog."C",
     state text NOT NULL,
     type text NOT NULL,
@@ -1017,7 +1017,6 @@ CREATE TABLE cash_receipts (
     CONSTRAINT cash_receipts_issued CHECK ((((state = ANY (ARRAY['asking'::text, 'refused'::text])) = (receipt_tid IS NULL)) AND ((receipt_tid IS NULL) = (applied_at IS NULL)) AND ((receipt_tid IS NULL) = (apply_num IS NULL)))),
     CONSTRAINT cash_receipts_looked_at CHECK (((state = ANY (ARRAY['asking'::text, 'cancelling'::text])) = (next_try_at IS NOT NULL))),
     CONSTRAINT cash_receipts_merchant_uid_check CHECK ((merchant_uid ~ '^[^[:cntrl:]]{1,40}$'::text)),
-    CONSTRAINT cash_receipts_of_one CHECK (((imp_uid IS NULL) <> (merchant_uid IS NULL))),
     CONSTRAINT cash_receipts_sealed CHECK ((((sealed IS NOT NULL) = (data_key IS NOT NULL)) AND ((sealed IS NOT NULL) = (state = 'asking'::text)))),
     CONSTRAINT cash_receipts_state_check CHECK ((state = ANY (ARRAY['asking'::text, 'issued'::text, 'refused'::text, 'cancelling'::text, 'cancelled'::text]))),
     CONSTRAINT cash_receipts_tax CHECK (((tax_free + vat) <= amount)),
@@ -1435,14 +1434,16 @@ UNION ALL
    FROM errands
   WHERE (errands.next_try_at IS NOT NULL)
 UNION ALL
- SELECT ('act: '::text || order_acts.act) AS question,
-    order_acts.number,
-    rtrim(((order_acts.imp_uid || ' '::text) || order_acts.subject)) AS about,
-    order_acts.opened_at AS since,
-    order_acts.next_try_at,
-    order_acts.tries
-   FROM order_acts
-  WHERE ((order_acts.next_try_at IS NOT NULL) AND (order_acts.act <> ALL (ARRAY['cancel'::text, 'approve-cancel'::text, 'approve-return'::text])));
+ SELECT ('act: '::text || a.act) AS question,
+    a.number,
+    rtrim(((a.imp_uid || ' '::text) || a.subject)) AS about,
+    a.opened_at AS since,
+    a.next_try_at,
+    a.tries
+   FROM order_acts a
+  WHERE ((a.next_try_at IS NOT NULL) AND (NOT (EXISTS ( SELECT 1
+           FROM intents i
+          WHERE ((i.kind = 'cancel'::text) AND (i.number = a.number) AND (i.closed_at IS NULL))))));
 
 CREATE TABLE operator_tasks (
     id bigint NOT NULL,
@@ -1965,8 +1966,6 @@ CREATE UNIQUE INDEX one_check_of_key ON card_checks USING btree (key_number) WHE
 
 CREATE UNIQUE INDEX one_default_channel ON channels USING btree (merchant_id, kind) WHERE is_default;
 
-CREATE UNIQUE INDEX one_external_receipt ON cash_receipts USING btree (merchant_id, merchant_uid) WHERE (state = ANY (ARRAY['asking'::text, 'issued'::text, 'cancelling'::text]));
-
 CREATE UNIQUE INDEX one_live_key ON billing_keys USING btree (merchant_id, customer_uid) WHERE (state = 'live'::text);
 
 CREATE UNIQUE INDEX one_open_act ON order_acts USING btree (imp_uid, subject) WHERE (state = ANY (ARRAY['planned'::text, 'asking'::text]));
@@ -1979,7 +1978,7 @@ CREATE UNIQUE INDEX one_open_task ON operator_tasks USING btree (kind, subject) 
 
 CREATE UNIQUE INDEX one_quick_question ON quick_questions USING btree (channel_id, kind, member_id) WHERE (state = 'asking'::text);
 
-CREATE UNIQUE INDEX one_receipt ON cash_receipts USING btree (imp_uid) WHERE (state = ANY (ARRAY['asking'::text, 'issued'::text, 'cancelling'::text]));
+CREATE UNIQUE INDEX one_receipt ON cash_receipts USING btree (merchant_id, merchant_uid) WHERE (state = ANY (ARRAY['asking'::text, 'issued'::text, 'cancelling'::text]));
 
 CREATE UNIQUE INDEX one_shipment ON errands USING btree (imp_uid) WHERE ((kind = 'ship'::text) AND (state <> 'refused'::text));
 

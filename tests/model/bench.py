@@ -25,8 +25,13 @@ from naru import notices
 from naru.domain.channel import Channel
 from naru.domain.ids import hash_secret
 from naru.domain.merchant import Merchant
+from naru.payments.certify import end_certifications
+from naru.payments.check_card import due_checks, give_back_check
+from naru.payments.quick_pay import ask_again, due_members
 from naru.payments.reconcile import due, reconcile
 from naru.payments.reconcile_key import due_keys, reconcile_key
+from naru.payments.reconcile_receipt import due_receipts, reconcile_receipt
+from naru.payments.run_errand import due_errands, run_again
 from naru.payments.run_schedule import due_schedules, run_schedule
 from naru.rest import Door, operations
 from naru.store.audit import CHECKS
@@ -35,6 +40,9 @@ from tests.support.stand_in_pg import SECRET, Asked, StandInPg, standing_in
 
 Result = TypeVar("Result")
 NO = "한도초과"
+# Beside the channel of `kcp`, which is the default: one whose accounts may be changed, one of quick pay,
+# and one for certifications.
+SETTLE, QUICK, DANAL = "settle", "kcp_quick", "danal"
 _NUMBERS = count(1)
 
 # Not after every step: what looks at all rows, and what goes by the clock on the wall, which stands
@@ -65,6 +73,13 @@ SELECT p.imp_uid,
                  GROUP BY account HAVING sum(amount) <> 0) b) AS books,
        p.flagged
   FROM payments p WHERE p.imp_uid = ANY ($1)
+"""
+_PAPERS = """
+SELECT (SELECT json_agg(json_build_array(coalesce(r.imp_uid, r.merchant_uid), r.state, r.amount, r.cancels)
+                        ORDER BY r.id) FROM cash_receipts r WHERE r.merchant_id = ANY ($1)) AS receipts,
+       (SELECT json_agg(json_build_array(c.imp_uid, c.stage, c.tries, c.sealed IS NOT NULL)
+                        ORDER BY c.imp_uid) FROM certifications c
+         WHERE c.merchant_id = ANY ($1)) AS certifications
 """
 
 
@@ -117,9 +132,14 @@ class Shop:
     """One of the merchants of an example."""
 
     merchant: Merchant
-    channel: Channel
+    channels: dict[str, Channel]
     imp_key: str
     imp_secret: str
+
+    @property
+    def channel(self) -> Channel:
+        """The default one."""
+        return self.channels["kcp"]
 
 
 class Bench:
@@ -164,7 +184,12 @@ class Bench:
         self.clock.reset()
         self.pg.next.clear()
         self.pg.peek = None
+        self.pg.members = {}
+        self.pg.receipts.clear()
         self.shops = []
+        settings = {"url": self.pg.url, "secret": SECRET}
+        # One shop at quick pay, under whose name all three sell; nobody of another example does.
+        quick_mid = f"Q{next(_NUMBERS)}"
         for _ in range(3):
             number = next(_NUMBERS)
             key, secret = f"model-key-{number}", f"secret-{number}"
@@ -173,20 +198,26 @@ class Bench:
                     f"상점{number}", [f"impm{number:07d}"], live=False, webhook_secret=None
                 )
                 await tx.merchants.add_key(owner, key, hash_secret(secret))
-                await tx.channels.add(
-                    owner,
-                    f"channel-model-{number}",
-                    "kcp",
-                    "T0000",
-                    "sandbox",
-                    test=True,
-                    settings={"url": self.pg.url, "secret": SECRET},
-                    is_default=True,
-                )
+                for pg_code in ("kcp", SETTLE, QUICK, DANAL):
+                    # What a company may tell of a person's phone is a matter of contract.
+                    contract = {"phone_approved": True} if len(self.shops) == 1 else {}
+                    await tx.channels.add(
+                        owner,
+                        f"channel-{pg_code}-{number}",
+                        pg_code,
+                        quick_mid if pg_code == QUICK else "T0000",
+                        "sandbox",
+                        test=True,
+                        settings=settings | (contract if pg_code == DANAL else {}),
+                        kind="certification" if pg_code == DANAL else "payment",
+                        is_default=pg_code in ("kcp", DANAL),
+                    )
                 merchant = await tx.merchants.get(owner)
-                [channel] = await tx.channels.of_merchant(owner)
+                channels = await tx.channels.of_merchant(owner)
             assert merchant is not None
-            self.shops.append(Shop(merchant, channel, key, secret))
+            self.shops.append(
+                Shop(merchant, {each.pg_code: each for each in channels}, key, secret)
+            )
         agency, _, tier = (each.merchant.id for each in self.shops)
         async with self.gateway.store.begin() as tx:
             await tx.tiers.add(tier, agency, tier_code)
@@ -215,16 +246,16 @@ class Bench:
                 headers.append((name, value.encode()))
         return await _call(self.door, method, path, headers, raw)
 
-    async def notice(self, shop: Shop, notice: dict[str, Any]) -> Answer:
+    async def notice(self, channel: Channel, notice: dict[str, Any]) -> Answer:
         """The PG's server tells of a deposit."""
-        raw = json.dumps({"type": "deposited", "mid": shop.channel.mid, **notice}).encode()
+        raw = json.dumps({"type": "deposited", "mid": channel.mid, **notice}).encode()
         stamp = str(self.clock.seconds)
         signed = hmac.new(SECRET.encode(), f"{stamp}.".encode() + raw, hashlib.sha256)
         headers = [
             (b"x-sandbox-timestamp", stamp.encode()),
             (b"x-sandbox-signature", signed.hexdigest().encode()),
         ]
-        path = f"/notices/{shop.channel.channel_key}"
+        path = f"/notices/{channel.channel_key}"
         return await _call(self.notices, "POST", path, headers, raw)
 
     async def work(self, *, silent: bool) -> None:
@@ -238,6 +269,17 @@ class Bench:
             await reconcile(self.gateway, imp_uid)
         for number in await due_keys(self.gateway):
             await reconcile_key(self.gateway, number)
+        for imp_uid in await due_checks(self.gateway):
+            await give_back_check(self.gateway, imp_uid)
+        for number in await due_errands(self.gateway):
+            await run_again(self.gateway, number)
+        for number in await due_members(self.gateway):
+            await ask_again(self.gateway, number)
+        # A receipt whose money went back meanwhile is taken back as soon as it is known to be there.
+        while numbers := await due_receipts(self.gateway):
+            for number in numbers:
+                await reconcile_receipt(self.gateway, number)
+        await end_certifications(self.gateway)
         self.pg.peek = None
 
     async def due_plans(self) -> list[str]:
@@ -290,7 +332,7 @@ class Bench:
                     asked.request.transport.abort()
                     return web.Response()
                 case "declined":
-                    names = ("order_no", "key_no")
+                    names = ("order_no", "key_no", "number")
                     asked_about = {name: asked.body[name] for name in names if name in asked.body}
                     return {**asked_about, "result": "declined", "code": "LIMIT", "message": NO}
                 case "garbage":
@@ -319,6 +361,13 @@ class Bench:
             for row in rows
         }
 
+    async def papers(self) -> dict[str, list[list[Any]]]:
+        """Cash receipts and certifications of the shops of this example, oldest first."""
+        owners = [each.merchant.id for each in self.shops]
+        row = await self.sql.fetchrow(_PAPERS, owners)
+        assert row is not None
+        return {name: json.loads(row[name] or "[]") for name in ("receipts", "certifications")}
+
     async def broken(self, imp_uids: list[str]) -> list[str]:
         """What the audit's checks find about these payments."""
         rows = await self.sql.fetch(_AUDIT, imp_uids, datetime.now(UTC))
@@ -329,6 +378,7 @@ async def _call(
     app: Any, method: str, path: str, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> Answer:
     """One request to an ASGI application, and its whole answer."""
+    path, _, query = path.partition("?")
     scope = {
         "type": "http",
         "http_version": "1.1",
@@ -336,7 +386,7 @@ async def _call(
         "scheme": "http",
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query.encode(),
         "root_path": "",
         "headers": headers,
         "client": ("127.0.0.1", 1),

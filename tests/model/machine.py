@@ -7,6 +7,7 @@ events, webhooks, deposits and books of all payments are compared with the model
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
@@ -19,11 +20,20 @@ from naru.domain.payment import Surface
 from naru.payments.approve import approve
 from naru.payments.start import Opening, start
 from tests.model import v1
-from tests.model.bench import Answer, Bench
+from tests.model.bench import QUICK, SETTLE, Answer, Bench
 from tests.model.v1 import CHECKING, DONE, DONE_UNSEEN, V1, Cancel, Doubt, Key, Payment
 
+Recall = Callable[[Answer], bool]
+
 HOOK = "https://shop.example/hook"
-CANCELS = ("POST", "/payments/cancel")
+# What these began and was undone is answered by why it was.
+BEGINS = frozenset(
+    [
+        *("/vbanks", "/cvs", "/benepia/payment", "/kcpquick/payment/money"),
+        *("/kcpquick/payment/autopay", "/subscribe/payments/again"),
+        *("/subscribe/payments/onetime", "/subscribe/payments/foreign"),
+    ]
+)
 # What the PG calls the numbers that are paid later.
 PG_NAMES = {"/vbanks": "virtual_accounts", "/cvs": "barcodes"}
 
@@ -40,6 +50,7 @@ approval_fates = st.sampled_from([*pg_fates, "declined", "mismatch", "late", "to
 cancel_fates = st.sampled_from([*pg_fates, "refused", "late", "too_late"])
 number_paths = st.sampled_from(["/vbanks", "/vbanks", "/cvs"])
 close_fates = st.sampled_from(pg_fates)
+some_payment = precondition(lambda self: self.v1.payments)
 
 
 class Gateways(RuleBasedStateMachine):
@@ -113,9 +124,8 @@ class Gateways(RuleBasedStateMachine):
         doubtful = {each.imp_uid for each in self.v1.payments if each.doubt is not None}
         self.bench.fate(operation, fate, doubtful=doubtful, **more)
 
-    def _pick(self, which: int) -> Payment | None:
-        payments = self.v1.payments
-        return payments[which % len(payments)] if payments else None
+    def _pick(self, which: int) -> Payment:
+        return self.v1.payments[which % len(self.v1.payments)]
 
     def _same(self, said: dict[str, Any], payment: Payment) -> None:
         known = payment.annotation()
@@ -139,33 +149,35 @@ class Gateways(RuleBasedStateMachine):
             assert answer.words == (422, -1, v1.OTHER_REQUEST)
         elif key.raw is not None:
             assert (answer.raw, answer.replayed) == (key.raw, True)
-        else:
-            assert key.payment is not None
-            if key.payment.doubt is not None and self._doubts(key):
-                assert answer.words == (409, 1, CHECKING)
-                self._same(answer.body["response"], key.payment)
-            else:
-                self._recalled(name, key, answer)
-                key.raw = answer.raw
+        elif key.recall is not None and key.recall(answer):
+            key.raw = answer.raw
         return True
 
-    @staticmethod
-    def _doubts(key: Key) -> bool:
-        """Is the doubt of its payment this key's own?"""
-        assert key.payment is not None
-        assert key.payment.doubt is not None
-        if key.cancel is not None:
-            return key.payment.doubt.cancel is key.cancel
-        return key.payment.doubt.kind != "cancel"
+    def _recall(
+        self, name: tuple[int, str, str, str], payment: Payment, cancel: Cancel | None = None
+    ) -> Recall:
+        """What a repetition must hear of the doubt of this payment, or of this cancel."""
 
-    def _recalled(self, name: tuple[int, str, str, str], key: Key, answer: Answer) -> None:
+        def recall(answer: Answer) -> bool:
+            doubt = payment.doubt
+            its_own = doubt is not None and (
+                doubt.kind != "cancel" if cancel is None else doubt.cancel is cancel
+            )
+            if its_own:
+                assert answer.words == (409, 1, CHECKING)
+                self._same(answer.body["response"], payment)
+            else:
+                self._recalled(name, payment, answer)
+            return not its_own
+
+        return recall
+
+    def _recalled(self, name: tuple[int, str, str, str], payment: Payment, answer: Answer) -> None:
         """The doubt ended meanwhile: the answer is what became of it."""
-        payment = key.payment
-        assert payment is not None
         if name[1] == "DELETE" and payment.step != "failed":
             what = "수납번호" if payment.method == "cvs" else "가상계좌"
             assert answer.words == (200, -1, f"PG사에서 {what} 말소를 거절하였습니다.")
-        elif name[1:3] != CANCELS and payment.step == "failed" and len(payment.events) == 3:
+        elif name[2] in BEGINS and payment.step == "failed" and len(payment.events) == 3:
             assert answer.words == (200, -1, payment.fail_reason)
         else:
             assert answer.words == DONE
@@ -176,14 +188,14 @@ class Gateways(RuleBasedStateMachine):
         name: tuple[int, str, str, str],
         body: dict[str, Any] | None,
         answer: Answer,
-        *,
-        expires_at: int,
-        final: bool,
-        payment: Payment | None = None,
-        cancel: Cancel | None = None,
+        at: int,
+        recall: Recall | None = None,
     ) -> None:
-        raw = answer.raw if final else None
-        self.v1.keys[name] = Key(json.dumps(body, sort_keys=True), expires_at, payment, cancel, raw)
+        """This key belongs to this request; with `recall` its answer is not the one for good."""
+        if name[3]:
+            raw = answer.raw if recall is None else None
+            expires_at = at + v1.KEY_LIFE
+            self.v1.keys[name] = Key(json.dumps(body, sort_keys=True), expires_at, raw, recall)
 
     # --- rules: time and tokens ----------------------------------------------------------------
 
@@ -219,13 +231,16 @@ class Gateways(RuleBasedStateMachine):
         order=orders,
         amount=amounts,
         method=st.sampled_from(["card", "card", "vbank"]),
+        pg=st.sampled_from(["kcp", "kcp", "kcp", SETTLE, QUICK]),
     )
-    def open_window(self, merchant: int, order: str, amount: int, method: str) -> None:
+    def open_window(
+        self, merchant: int, order: str, amount: int, method: str, pg: str = "kcp"
+    ) -> None:
         """A buyer presses 결제하기."""
         shop = self.bench.shops[merchant]
         opening = Opening(
             merchant=shop.merchant,
-            channel=shop.channel,
+            channel=shop.channels[pg],
             merchant_uid=MerchantUid(order),
             amount=Money(amount),
             surface=Surface.PC,
@@ -242,17 +257,16 @@ class Gateways(RuleBasedStateMachine):
         assert said == why
         if said is not None:
             return
-        payment = Payment(merchant, order, amount, method, self.now)
+        payment = Payment(merchant, order, amount, method, self.now, pg=pg)
         payment.imp_uid, payment.pg_order = opened.imp_uid, opened.pg_order_no
         self.v1.payments.append(payment)
         self.touched = payment
 
+    @some_payment
     @rule(which=which_ones, fate=approval_fates)
     def come_back(self, which: int, fate: str) -> None:
         """The browser brings the PG's proof; the first time the money is asked for."""
         payment = self._pick(which)
-        if payment is None:
-            return
         self.touched = payment
         fields = self._proof(payment)
         if payment.step == "opened" and self.v1.claim(payment, self.now):
@@ -276,16 +290,16 @@ class Gateways(RuleBasedStateMachine):
             payment.pg_order,
             amount=str(payment.amount),
             pay_method=payment.method,
+            mid=self.bench.shops[payment.merchant].channels[payment.pg].mid,
             expires_at=str(self.now + 600),
             **changes,
         )
 
+    @some_payment
     @rule(which=which_ones)
     def come_back_forged(self, which: int) -> None:
         """Somebody else's signature changes nothing."""
         payment = self._pick(which)
-        if payment is None:
-            return
         self.touched = payment
         try:
             self.run(
@@ -299,12 +313,11 @@ class Gateways(RuleBasedStateMachine):
             return
         raise AssertionError("a forged return was believed")
 
+    @some_payment
     @rule(which=which_ones)
     def give_up(self, which: int) -> None:
         """The buyer closes the PG's window."""
         payment = self._pick(which)
-        if payment is None:
-            return
         self.touched = payment
         said = {"status": "abandoned", "code": "F0005", "message": "사용자가 취소"}
         self.run(approve(self.bench.gateway, payment.imp_uid, self._proof(payment, **said)))
@@ -329,9 +342,7 @@ class Gateways(RuleBasedStateMachine):
         if words == DONE:
             said = {"amount": amount, "currency": None, "merchant_uid": order}
             assert answer.body["response"] == said
-            if key is not None:
-                expires_at = self.now + v1.KEY_LIFE
-                self._remember(name, body, answer, expires_at=expires_at, final=True)
+            self._remember(name, body, answer, self.now)
 
     @rule(merchant=merchants, order=orders)
     def look_at_announced(self, merchant: int, order: str) -> None:
@@ -345,6 +356,7 @@ class Gateways(RuleBasedStateMachine):
 
     # --- rules: giving back --------------------------------------------------------------------
 
+    @some_payment
     @rule(
         asks=owners,
         which=which_ones,
@@ -370,8 +382,6 @@ class Gateways(RuleBasedStateMachine):
     ) -> None:
         """Give back all or a part; the other merchant tries it as well."""
         payment = self._pick(which)
-        if payment is None:
-            return
         self.touched = payment
         merchant = self._who(payment, asks)
         body: dict[str, Any] = {"imp_uid": payment.imp_uid, "reason": f"변심 {amount}"}
@@ -419,16 +429,8 @@ class Gateways(RuleBasedStateMachine):
             self.v1.cancelled(payment, cancel)
             assert answer.words == DONE
             self._same(answer.body["response"], payment)
-        if key is not None:
-            self._remember(
-                name_of_key,
-                body,
-                answer,
-                expires_at=at + v1.KEY_LIFE,
-                final=fate not in DONE_UNSEEN,
-                payment=payment,
-                cancel=cancel,
-            )
+        recall = self._recall(name_of_key, payment, cancel) if fate in DONE_UNSEEN else None
+        self._remember(name_of_key, body, answer, at, recall)
 
     def _unknown(self, answer: Answer, payment: Payment, key: str | None) -> None:
         """The PG's answer did not come: nobody says that it failed."""
@@ -448,6 +450,7 @@ class Gateways(RuleBasedStateMachine):
         fate=approval_fates,
         key=some_key,
         path=number_paths,
+        pg=st.sampled_from(["kcp", SETTLE]),
     )
     def issue(
         self,
@@ -458,6 +461,7 @@ class Gateways(RuleBasedStateMachine):
         fate: str,
         key: str | None,
         path: str = "/vbanks",
+        pg: str = "kcp",
     ) -> None:
         """An account without a window, or a barcode."""
         # The same day gives the same content, as a server that repeats itself sends it.
@@ -467,6 +471,7 @@ class Gateways(RuleBasedStateMachine):
             body |= {"name": "당근", "expired_at": due}
         else:
             body |= {"vbank_code": "004", "vbank_due": due, "vbank_holder": "나루"}
+            body["channel_key"] = self.bench.shops[merchant].channels[pg].channel_key
         name = (merchant, "POST", path, key or "")
         fresh = key is None or self.v1.key_of(name, self.now) is None
         # An announced amount binds windows and accounts, not barcodes.
@@ -489,7 +494,8 @@ class Gateways(RuleBasedStateMachine):
             return
         assert not any(self.bench.pg.next.values())
         method = "cvs" if path == "/cvs" else "vbank"
-        payment = Payment(merchant, order, amount, method, at, by_api=True, due=due)
+        pg = "kcp" if path == "/cvs" else pg
+        payment = Payment(merchant, order, amount, method, at, by_api=True, due=due, pg=pg)
         self._begun(payment)
         self.v1.settle(payment, fate, at, self.now, declined)
         if fate in DONE_UNSEEN:
@@ -499,15 +505,8 @@ class Gateways(RuleBasedStateMachine):
         else:
             assert answer.words == DONE
             self._same(answer.body["response"], payment)
-        if key is not None:
-            self._remember(
-                name,
-                body,
-                answer,
-                expires_at=at + v1.KEY_LIFE,
-                final=fate not in DONE_UNSEEN,
-                payment=payment,
-            )
+        recall = self._recall(name, payment) if fate in DONE_UNSEEN else None
+        self._remember(name, body, answer, at, recall)
 
     def _begun(self, payment: Payment) -> None:
         """The gateway began this payment by itself, and asked for its money."""
@@ -520,13 +519,15 @@ class Gateways(RuleBasedStateMachine):
         """The names that the gateway gave to the newest payment."""
         known = [each.imp_uid for each in self.v1.payments]
         [row] = await self.bench.sql.fetch(
-            "SELECT imp_uid, pg_order_no FROM payments"
+            "SELECT imp_uid, pg_order_no, merchant_uid FROM payments"
             " WHERE merchant_id = $1 AND imp_uid <> ALL ($2)",
             self.bench.shops[payment.merchant].merchant.id,
             known,
         )
         payment.imp_uid, payment.pg_order = row["imp_uid"], row["pg_order_no"]
+        payment.order = payment.order or row["merchant_uid"]
 
+    @some_payment
     @rule(
         which=which_ones,
         how=st.sampled_from(["rest", "rest", "rest", "short", "over", "late", "repeated"]),
@@ -534,45 +535,47 @@ class Gateways(RuleBasedStateMachine):
     def deposit(self, which: int, how: str) -> None:
         """Money arrives in an account, and the PG tells of it."""
         payment = self._pick(which)
-        order = None if payment is None else self.bench.pg.orders.get(payment.pg_order)
-        if payment is None or order is None or payment.method not in ("vbank", "cvs"):
+        order = self.bench.pg.orders.get(payment.pg_order)
+        if order is None or payment.method not in ("vbank", "cvs"):
             return
         if order["state"] not in ("waiting_deposit", "deposited"):
             return
-        self.touched = payment
         rest = payment.amount - self.v1.arrived(payment)
         amount = {"short": rest - 1, "over": rest + 1}.get(how, rest)
-        at = payment.due + 1 if how == "late" else min(self.now, payment.due)
         if how == "repeated" and payment.deposits:
-            last = payment.deposits[-1]
-            key, amount, at = last.key, last.amount, last.at
-        elif amount <= 0:
-            return
-        else:
-            key = f"n{payment.imp_uid}-{len(payment.deposits)}"
+            self.touched, last = payment, payment.deposits[-1]
+            self._notice(payment, last.key, last.amount, last.at)
+        elif amount > 0:
+            late = how == "late"
+            self._deposit(payment, amount, payment.due + 1 if late else min(self.now, payment.due))
+
+    def _deposit(self, payment: Payment, amount: int, at: int) -> None:
+        """Money arrives for the first time."""
+        self.touched = payment
+        self._notice(payment, f"n{payment.imp_uid}-{len(payment.deposits)}", amount, at)
+
+    def _notice(self, payment: Payment, key: str, amount: int, at: int) -> None:
         if self.v1.deposit(payment, key, amount, at) != "repeated":
-            self.bench.pg.move("deposit", payment.pg_order, order["approval"]["tid"], key, amount)
-            if self.v1.arrived(payment) == payment.amount:
-                order["state"] = "deposited"
+            self.bench.pg.deposit(payment.pg_order, key, amount, at)
         notice = {
             "notice_id": key,
             "order_no": payment.pg_order,
-            "tid": order["approval"]["tid"],
+            "tid": self.bench.pg.orders[payment.pg_order]["approval"]["tid"],
             "amount": amount,
             "currency": "KRW",
             "deposited_at": at,
         }
-        answer = self.run(self.bench.notice(self.bench.shops[payment.merchant], notice))
+        channel = self.bench.shops[payment.merchant].channels[payment.pg]
+        answer = self.run(self.bench.notice(channel, notice))
         assert (answer.status, answer.raw) == (200, b"OK")
 
+    @some_payment
     @rule(asks=owners, which=which_ones, fate=close_fates, key=some_key, path=number_paths)
     def close(
         self, asks: int, which: int, fate: str, key: str | None, path: str = "/vbanks"
     ) -> None:
         """The merchant closes an account or a barcode; the other one tries it as well."""
         payment = self._pick(which)
-        if payment is None:
-            return
         self.touched = payment
         merchant = self._who(payment, asks)
         why = self.v1.refuse_close(payment, merchant, path)
@@ -580,6 +583,11 @@ class Gateways(RuleBasedStateMachine):
         name = (merchant, "DELETE", path, key or "")
         fresh = key is None or self.v1.key_of(name, self.now) is None
         at = self.now
+        order = self.bench.pg.orders[payment.pg_order] if why is None else {}
+        # What was deposited fits the account as the PG has changed it; that is not known here yet.
+        deposited = order.get("state") == "deposited"
+        if fresh and deposited and fate in DONE_UNSEEN:
+            return
         if fresh and why is None:
             self._fate("virtual_accounts", fate)
         answer = self._ask(merchant, "DELETE", path, None, key)
@@ -589,22 +597,17 @@ class Gateways(RuleBasedStateMachine):
         if why is not None:
             assert answer.words == why
             return
-        if fate in DONE_UNSEEN:
+        if deposited:
+            assert answer.words == (200, -1, "이미 입금")
+        elif fate in DONE_UNSEEN:
             payment.doubt = Doubt("close", DONE_UNSEEN[fate], at)
             self._unknown(answer, payment, key)
         else:
             self.v1.closed(payment, self.now)
             assert answer.words == DONE
             self._same(answer.body["response"], payment)
-        if key is not None:
-            self._remember(
-                name,
-                None,
-                answer,
-                expires_at=at + v1.KEY_LIFE,
-                final=fate not in DONE_UNSEEN,
-                payment=payment,
-            )
+        recall = self._recall(name, payment) if fate in DONE_UNSEEN else None
+        self._remember(name, None, answer, at, recall)
 
     # --- rules: the worker ---------------------------------------------------------------------
 
@@ -612,27 +615,34 @@ class Gateways(RuleBasedStateMachine):
     @rule(silent=st.sampled_from([False, False, True]))
     def work(self, silent: bool) -> None:
         """A minute later the worker looks at everything in doubt; the PG may still be silent."""
-        doubtful = [each for each in self.v1.payments if each.doubt is not None]
         # The first three rungs of the ladder lie within a minute.
-        doubts = [*(each.doubt for each in doubtful if each.doubt), *self.v1.asking.values()]
-        silent = silent and all(each.silences < 3 for each in doubts)
+        silent = silent and all(each.silences < 3 for each in self._open())
         self.bench.clock.advance(61)
         self.run(self.bench.work(silent=silent))
+        self._ends(self.now, silent=silent)
+
+    def _ends(self, now: int, *, silent: bool) -> None:
+        """What the worker's round ends in the model."""
+        for each in [each for each in self.v1.payments if each.doubt is not None]:
+            self.v1.find_out(each, now, silent=silent)
         self.v1.end_asking(silent=silent)
-        for each in doubtful:
-            self.v1.find_out(each, self.now, silent=silent)
+        self.v1.end_checks(now, silent=silent)
+
+    def _open(self) -> list[Any]:
+        """Everything in doubt, with how often the PG was silent about it."""
+        doubts = [each.doubt for each in self.v1.payments if each.doubt is not None]
+        return [*doubts, *self.v1.asking.values()]
 
     def _doubts_there_are(self) -> bool:
-        return bool(self.v1.asking) or any(each.doubt for each in self.v1.payments)
+        return bool(self._open() or self.v1.checks)
 
     # --- rules: looking ------------------------------------------------------------------------
 
+    @some_payment
     @rule(asks=owners, which=which_ones)
     def look(self, asks: int, which: int) -> None:
         """GET one payment; the other merchant hears what it hears of an unknown one."""
         payment = self._pick(which)
-        if payment is None:
-            return
         answer = self._ask(self._who(payment, asks), "GET", f"/payments/{payment.imp_uid}")
         if asks:
             assert answer.words == (404, -1, v1.NO_PAYMENT)
@@ -663,6 +673,9 @@ class Gateways(RuleBasedStateMachine):
         """P1, P4, P10, P16, P24: one answer, all events, webhooks, deposits and books, and the audit."""
         type(self).steps += 1
         payments = self.v1.payments
+        if expected := self._written_papers():
+            papers = self.run(self.bench.papers())
+            assert {name: papers[name] for name in expected} == expected
         if not payments:
             return
         if self.touched is not None:
@@ -681,6 +694,10 @@ class Gateways(RuleBasedStateMachine):
         if written != self.written:
             self.written = written
             assert self.run(self.bench.broken(ids)) == []
+
+    def _written_papers(self) -> dict[str, Any]:
+        """What is written beside payments."""
+        return {}
 
     @staticmethod
     def _as_written(payment: Payment) -> dict[str, Any]:
@@ -706,13 +723,16 @@ class Gateways(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """The doubts end, and the PG's book is ours."""
-        if not self.v1.payments:
-            return
         self.bench.pg.next.clear()
         if self._doubts_there_are():
             self.work(silent=False)
         for each in self.v1.payments:
             order = self.bench.pg.orders.get(each.pg_order)
+            if each.deposits:
+                assert order is not None
+                assert order["deposited"] == sum(one.amount for one in each.deposits)
+                assert order["cancelled"] == each.cancelled
+                continue
             has = order is not None and order["state"] in ("approved", "deposited")
             theirs = order["amount"] - order["cancelled"] if order is not None and has else 0
             assert theirs == (each.balance if each.step in ("paid", "cancelled") else 0)

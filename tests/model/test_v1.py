@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import partialmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import initialize, run_state_machine_as_test
+from hypothesis import Phase
+from hypothesis.stateful import run_state_machine_as_test
 
 from naru.domain.cancellation import plan_cancellation
 from naru.domain.schedule import Schedule
@@ -21,43 +18,29 @@ from naru.store.billing_keys import BillingKeys
 from naru.store.payments import Payments
 from naru.store.schedules import Schedules
 from tests.model.bench import Bench
-from tests.model.subscriptions import Subscriptions
+from tests.model.people import PeopleRules
+from tests.model.runs import (
+    ACCOUNT,
+    BARCODE,
+    CARD,
+    NOTHING,
+    OPENED,
+    PAID,
+    PLANNED,
+    STEPS_OF_EXAMPLE,
+    Begun,
+    how,
+    narrow,
+)
 from tests.model.v1 import V1, Payment
 from tests.support.scale import often
 
-if TYPE_CHECKING:
-    from tests.support.postgres import Databases
-
-STEPS_OF_EXAMPLE = 50
-STEPS = often(5_000, 500_000)
-
-
-@pytest.fixture(scope="module")
-def bench(databases: Databases) -> Iterator[Bench]:
-    dsn = databases.new()
-    opened = Bench(dsn)
-    yield opened
-    opened.close()
-    databases.drop(dsn)
-
-
-def how(examples: int, steps: int = STEPS_OF_EXAMPLE, **more: Any) -> settings:
-    """By day the same examples every time, by night others."""
-    return settings(
-        max_examples=examples,
-        stateful_step_count=steps,
-        deadline=None,
-        database=None,
-        derandomize=bool(often(1, 0)),
-        suppress_health_check=list(HealthCheck),
-        print_blob=True,
-        **more,
-    )
+STEPS = often(1_500, 500_000)
 
 
 @pytest.mark.promise("P1", "P4", "P6", "P7", "P8", "P10", "P14", "P15", "P16", "P17", "P22", "P24")
 def test_the_gateway_is_the_model(bench: Bench) -> None:
-    class Run(Subscriptions):
+    class Run(PeopleRules):
         """This run's own count of steps."""
 
     Run.bench = bench
@@ -255,47 +238,6 @@ def _what_did_not_fail_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("naru.payments.run_schedule.must_have_failed", unasked)
 
 
-Begun = tuple[tuple[str, dict[str, Any]], ...]
-
-NOTHING: Begun = ()
-OPENED: Begun = (
-    ("open_window", {"merchant": 0, "order": "order-a", "amount": 1_000, "method": "card"}),
-)
-PAID: Begun = (*OPENED, ("come_back", {"which": 0, "fate": "ok"}))
-ACCOUNT: Begun = (
-    (
-        "issue",
-        {
-            "merchant": 0,
-            "order": "order-a",
-            "amount": 1_000,
-            "days": 1,
-            "fate": "ok",
-            "key": None,
-        },
-    ),
-)
-BARCODE: Begun = (("issue", {**ACCOUNT[0][1], "path": "/cvs"}),)
-CARD: Begun = (
-    (
-        "keep_card",
-        {"merchant": 0, "customer": "gildong", "card": "4518421234567811", "fate": "ok"},
-    ),
-)
-PLANNED: Begun = (
-    *CARD,
-    (
-        "plan",
-        {
-            "merchant": 0,
-            "order": "month-1",
-            "customer": "gildong",
-            "amount": 1_000,
-            "seconds": 600,
-        },
-    ),
-)
-
 # How the run that must find it begins, and what may happen then: all that it takes and little else, so
 # that it is found within seconds. The run that must not fail (above) chooses among everything.
 CONTROLS: list[tuple[Any, Begun, tuple[str, ...]]] = [
@@ -316,33 +258,6 @@ CONTROLS: list[tuple[Any, Begun, tuple[str, ...]]] = [
     (_failed_plan_goes_unsaid, PLANNED, ("run_plans", "look_at_plan")),
     (_what_did_not_fail_is_tried_again, PLANNED, ("try_plan_again",)),
 ]
-
-
-def narrow(begun: Begun, rules: tuple[str, ...]) -> type[Subscriptions]:
-    """The machine that begins so, and leaves Hypothesis only these rules to choose from."""
-
-    class Run(Subscriptions):
-        """Counts its examples; the clean-up after a found deviation may find it again."""
-
-        examples: ClassVar[int] = 0
-
-        @initialize()
-        def two_merchants(self) -> None:
-            """Signed in, and so far already."""
-            type(self).examples += 1
-            super().two_merchants()
-            for name, how in begun:
-                getattr(self, name)(**how)
-
-    known = {
-        name: member
-        for name, member in inspect.getmembers(Subscriptions)
-        if hasattr(member, "hypothesis_stateful_rule")
-    }
-    assert set(rules) <= set(known)
-    for name in set(known) - set(rules):
-        setattr(Run, name, partialmethod(known[name]))
-    return Run
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ asks the model first what will happen, lets it happen at the gateway, and compar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,10 @@ NO_PLAN = "존재하지 않는 예약결제입니다."
 TOO_EARLY = "schedule_at 은 현재 시각 이후여야 합니다."
 PLAN_ENDED = "이미 실행되었거나 취소된 예약입니다."
 NOT_RETRYABLE = "결제에 실패한 예약만 다시 시도할 수 있습니다."
+NO_QUICK_KEY = "등록된 자동결제 키를 찾을 수 없습니다."
+CARD_NOT_GOOD = "카드정보 확인에 실패하였습니다."
+NEVER_ASKED_FOR_KEY = "PG사에 빌링키 발급 요청이 전달되지 않았습니다."
+CHECK_GIVEN_BACK = "카드 확인 결제 자동취소"
 
 LATE_BY_MAX, LOOK_AGAIN = 3_600, 15
 TOKEN_LIFE, LAST_MINUTE, EXTENSION = 1_800, 60, 300
@@ -91,9 +96,11 @@ class Payment:
     started_at: int
     by_api: bool = False
     due: int = 0
+    pg: str = "kcp"
     customer: str | None = None
     usage: str | None = None  # issue | payment | payment.scheduled
     card: str | None = None  # what a onetime payment keeps for its customer
+    unheard: bool = False  # nobody gave an address for its webhooks
     imp_uid: str = ""
     pg_order: str = ""
     step: str = "opened"
@@ -128,7 +135,7 @@ class Payment:
         """One change: one numbered event, and a webhook where it earns one."""
         self.step = step
         self.events.append((event, step, self.cancelled))
-        if webhook is not None:
+        if webhook is not None and not self.unheard:
             self.webhooks.append((len(self.events), webhook))
 
     def fail(self, event: str, reason: str, now: int) -> None:
@@ -146,6 +153,7 @@ class Payment:
             "currency": "KRW",
             "status": self.status,
             "pay_method": self.method,
+            "pg_provider": self.pg,
             "channel": "api" if self.by_api else "pc",
             "started_at": self.started_at,
             "paid_at": self.paid_at,
@@ -166,22 +174,41 @@ class Payment:
 
 @dataclass
 class Key:
-    """What an Idempotency-Key belongs to: one content, one effect, and its answer once it is known."""
+    """What an Idempotency-Key belongs to: one content, and its answer once that is known for good.
+
+    Until then `recall` compares an answer with what became of the effect: is it the one for good?
+    """
 
     body: str
     expires_at: int
-    payment: Payment | None = None
-    cancel: Cancel | None = None
     raw: bytes | None = None
+    recall: Callable[[Any], bool] | None = None
+
+
+@dataclass(eq=False)
+class Kept:
+    """A card that a PG keeps for a customer."""
+
+    card: str
+    pg: str = "kcp"
 
 
 @dataclass
 class Asking:
-    """A question for a billing key whose answer is not known."""
+    """A question for a billing key whose answer is not known; what became of it."""
 
-    card: str
+    kept: Kept
     done: bool
     silences: int = 1
+    ended: str | None = None  # live | refused
+
+
+@dataclass
+class Check:
+    """A charge that finds out whether a card can be charged, until its money is back."""
+
+    kept: Kept
+    payment: Payment
 
 
 @dataclass
@@ -198,6 +225,7 @@ class Plan:
     executed_at: int = 0
     revoked_at: int = 0
     payment: Payment | None = None
+    pg: str = "kcp"
 
     def annotation(self) -> dict[str, Any]:
         """The fields of the answer that the model knows."""
@@ -238,7 +266,8 @@ class V1:
         # Two merchants, and one for whom the first one's token acts.
         self.merchants = [Merchant(), Merchant(), Merchant()]
         self.payments: list[Payment] = []
-        self.customers: dict[tuple[int, str], str] = {}  # the card of each living billing key
+        self.customers: dict[tuple[int, str], Kept] = {}  # the living billing keys
+        self.checks: list[Check] = []
         self.asking: dict[tuple[int, str], Asking] = {}
         self.plans: list[Plan] = []
         self.keys: dict[tuple[int, str, str, str], Key] = {}
@@ -332,7 +361,7 @@ class V1:
             payment.paid_at = at
             payment.become("approved", "paid", "paid")
             if payment.card is not None and payment.customer is not None:
-                self.customers[payment.merchant, payment.customer] = payment.card
+                self.customers[payment.merchant, payment.customer] = Kept(payment.card)
             return
         payment.become("account_issued", "waiting_deposit", "ready")
         self._pay(payment)
@@ -427,11 +456,13 @@ class V1:
     # --- cards that are kept, and charged without a window -----------------------------------
 
     def refuse_charge(
-        self, merchant: int, order: str, customer: str | None
-    ) -> tuple[int, int, str | None] | None:
-        """Why nobody is charged (by the key of `customer`, if one is told), if so."""
-        if customer is not None and (merchant, customer) not in self.customers:
-            return 200, 1, NO_BUYER
+        self, merchant: int, order: str, customer: str | None, pg: str | None = None
+    ) -> Words | None:
+        """Why nobody is charged (by the key of `customer`, if one is told; at `pg` alone), if so."""
+        if customer is not None:
+            kept = self.customers.get((merchant, customer))
+            if kept is None or pg not in (None, kept.pg):
+                return 200, 1, NO_BUYER
         holder = self.holder(merchant, order)
         if holder is None:
             return None
@@ -443,9 +474,27 @@ class V1:
             if silent:
                 asking.silences += 1
                 continue
+            asking.ended = "live" if asking.done else "refused"
             if asking.done:
-                self.customers[owner] = asking.card
+                self.customers[owner] = asking.kept
             del self.asking[owner]
+
+    def check_of(self, kept: Kept) -> Check | None:
+        """The check of this key whose money is not back."""
+        return next((each for each in self.checks if each.kept is kept), None)
+
+    def end_checks(self, now: int, *, silent: bool) -> None:
+        """The worker gives back what checks of cards took."""
+        for check in self.checks:
+            payment = check.payment
+            if payment.step != "paid" or payment.doubt is not None:
+                continue
+            back = Cancel(payment.balance, CHECK_GIVEN_BACK, now, webhook=False)
+            if silent:
+                payment.doubt = Doubt("cancel", False, now, back)
+            else:
+                self.cancelled(payment, back)
+        self.checks = [each for each in self.checks if each.payment.step in ("approving", "paid")]
 
     # --- orders that are charged later --------------------------------------------------------
 
@@ -454,17 +503,22 @@ class V1:
         mine = (each for each in self.plans if (each.merchant, each.order) == (merchant, order))
         return next(mine, None)
 
-    def plan(self, new: Plan, now: int) -> Words:
-        """POST subscribe/payments/schedule of one order."""
+    def refuse_plan(self, new: Plan, now: int, *, card: bool) -> Words | None:
+        """Why no PG is asked about the card of this plan, if so."""
         if self.plan_of(new.merchant, new.order):
             return 200, 1, PLANNED_ALREADY
-        if (new.merchant, new.customer) not in self.customers:
+        if (new.merchant, new.customer) not in self.customers and not card:
             return 200, 1, NO_CUSTOMER_TO_PLAN
         if new.at < now - LATE_BY_MAX:
             return 400, -1, TOO_EARLY
+        return None
+
+    def plan(self, new: Plan) -> Words:
+        """POST subscribe/payments/schedule of one order, whose card is known to be good."""
         if self.holder(new.merchant, new.order):
             return 200, 1, ALREADY_PAID
         new.due_at(new.at)
+        new.pg = self.customers[new.merchant, new.customer].pg
         self.plans.append(new)
         return DONE
 
@@ -532,6 +586,7 @@ class V1:
 
     def attempt(self, plan: Plan, now: int) -> Payment:
         """A payment for a plan, opened."""
+        kept = self.customers.get((plan.merchant, plan.customer))
         payment = Payment(
             plan.merchant,
             plan.order,
@@ -539,6 +594,7 @@ class V1:
             "card",
             now,
             by_api=True,
+            pg=plan.pg if kept is None else kept.pg,
             customer=plan.customer,
             usage="payment.scheduled",
         )
@@ -555,9 +611,10 @@ class V1:
             doubt.silences += 1
             return
         payment.doubt = None
-        key = (payment.merchant, payment.customer or "")
+        kept = self.customers.get((payment.merchant, payment.customer or ""))
         # Nobody waits behind a schedule: what never arrived is asked for again, by its key.
-        if not doubt.done and payment.usage == "payment.scheduled" and key in self.customers:
+        by_key = kept is not None and kept.pg == payment.pg
+        if not doubt.done and payment.usage == "payment.scheduled" and by_key:
             doubt.done, doubt.at = True, now
         match doubt.kind:
             case "approve" | "issue" if doubt.done:

@@ -25,7 +25,11 @@ from aiohttp import web
 SECRET = "s" * 32
 MID = "T0000"
 # Money without a window and without a card: to this PG a charge as any other.
-CHARGED = ("/v1/points/payments", "/v1/quick/payments")
+QUICK = "/v1/quick/payments"
+CHARGED = ("/v1/points/payments", QUICK)
+# What one path is called whose other half is called by its first word.
+NAMED = dict.fromkeys(CHARGED, "charges") | {"/v1/virtual-accounts/changes": "account_changes"}
+CODE, CODE_SECONDS, CODE_TRIES = "246810", 180, 5
 
 Act = Callable[["Asked", dict[str, Any]], Awaitable[web.StreamResponse | dict[str, Any]]]
 
@@ -52,9 +56,15 @@ class StandInPg:
     cancels: dict[str, dict[str, Any]] = field(default_factory=dict)
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)  # None behind a number: forgotten
     book: list[dict[str, Any]] = field(default_factory=list)
+    receipts: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the tax office's number
+    codes: dict[str, dict[str, Any]] = field(default_factory=dict)  # of certifications
+    # Of quick pay, by MID and name. None: everybody is one, and has entered their PIN.
+    members: dict[tuple[str, str], dict[str, Any]] | None = None
+    pins: dict[str, str] = field(default_factory=dict)  # who entered it, by the order
     peek: Callable[[Asked], Awaitable[None]] | None = None
     now: Callable[[], float] = time.time
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    _answers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def count(self, operation: str) -> int:
         """How often this operation was asked for."""
@@ -100,6 +110,17 @@ class StandInPg:
         reference = f"ntc{next(self._numbers):08d}"
         self.move("deposit", order_no, order["approval"]["tid"], reference, amount)
         return reference
+
+    def deposit(self, order_no: str, reference: str, amount: int, at: int) -> None:
+        """Money that arrived at that time; the account takes no more once it is exact."""
+        order = self.orders[order_no]
+        approval = order["approval"]
+        order["deposited"] = order.get("deposited", 0) + amount
+        if at <= approval["virtual_account"]["due"]:
+            order["in_time"] = order.get("in_time", 0) + amount
+            if order["in_time"] == order["amount"]:
+                order["state"] = "deposited"
+        self.move("deposit", order_no, approval["tid"], reference, amount)
 
     def cancel_at_console(self, order_no: str, amount: int) -> str:
         """The PG's staff gives money back by hand; the number of that cancel."""
@@ -269,8 +290,14 @@ class StandInPg:
         return [number for number, key in self.keys.items() if key["result"] == "key_issued"]
 
     def do_charges(self, asked: Asked) -> dict[str, Any]:
-        """A charge is an approval whose proof is a key or a card."""
+        """A charge is an approval whose proof is a key, a card or a member's PIN."""
         body, known = asked.body, asked.body["order_no"] in self.orders
+        if asked.path == QUICK and self.members is not None and not known:
+            member = self.members.get((_mid(asked), body["member_id"]))
+            if member is None or self.pins.get(body["pin_order_no"]) != body["member_id"]:
+                refused = {"result": "declined", "order_no": body["order_no"], "code": "PIN"}
+                return {**refused, "message": "PIN 인증이 확인되지 않습니다."}
+            del self.pins[body["pin_order_no"]]
         key = body.get("billing_key")
         if key is not None and not known and key.removeprefix("key-") not in self.live_keys():
             refused = {"result": "declined", "order_no": body["order_no"], "code": "F210"}
@@ -283,6 +310,131 @@ class StandInPg:
             self.keys[body["order_no"]] = {"result": "key_issued", **issued}
             answer["issued_key"] = issued
         return answer
+
+    # --- promises of no money, each done once by its number ------------------------------------
+
+    def _once(self, asked: Asked, deed: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        number = asked.body["number"]
+        if number not in self._answers:
+            self._answers[number] = {"number": number, **deed()}
+        return self._answers[number]
+
+    def do_cash_receipts(self, asked: Asked) -> dict[str, Any]:
+        return self._once(
+            asked,
+            lambda: self._revoke(asked) if asked.path.endswith("/cancel") else self._receipt(asked),
+        )
+
+    def _receipt(self, asked: Asked) -> dict[str, Any]:
+        body = asked.body
+        if body["tid"] is not None:
+            [order] = [
+                o for o in self.orders.values() if (o["approval"] or {}).get("tid") == body["tid"]
+            ]
+            left = order.get("deposited", order["amount"]) - order["cancelled"]
+            if body["amount"] > left:
+                return _no("EXCEEDS_BALANCE", "발급 금액이 거래 잔액보다 큽니다.")
+            if any(each["tid"] == body["tid"] for each in self.live_receipts()):
+                return _no("ALREADY_ISSUED", "이미 현금영수증이 발급된 거래입니다.")
+        number = next(self._numbers)
+        told = {"receipt_tid": f"rcp{number:08d}", "amount": body["amount"]}
+        self.receipts[told["receipt_tid"]] = {**told, **body, "cancelled_at": None}
+        answer = {"result": "issued", "apply_no": f"{number:09d}", "issued_at": int(self.now())}
+        return {**told, **answer, "receipt_url": None}
+
+    def _revoke(self, asked: Asked) -> dict[str, Any]:
+        receipt = self.receipts.get(asked.path.split("/")[3])
+        if receipt is None or receipt["cancelled_at"] is not None:
+            return _no("NOT_LIVE", "취소할 현금영수증이 없습니다.")
+        receipt["cancelled_at"] = int(self.now())
+        return {"result": "cancelled", "cancelled_at": receipt["cancelled_at"]}
+
+    def live_receipts(self) -> list[dict[str, Any]]:
+        """What the tax office knows of."""
+        return [each for each in self.receipts.values() if each["cancelled_at"] is None]
+
+    def do_account_changes(self, asked: Asked) -> dict[str, Any]:
+        return self._once(asked, lambda: self._change_account(asked.body))
+
+    def _change_account(self, body: dict[str, Any]) -> dict[str, Any]:
+        order = self.orders[body["order_no"]]
+        if order["state"] != "waiting_deposit":
+            return _no("NOT_WAITING", "입금 대기 중인 가상계좌가 아닙니다.")
+        if order.get("deposited"):
+            return _no("DEPOSITED", "이미 입금된 내역이 있는 가상계좌입니다.")
+        if body["due"] <= self.now():
+            return _no("DUE_PASSED", "입금기한이 이미 지났습니다.")
+        order["amount"] = order["approval"]["amount"] = body["amount"]
+        order["approval"]["virtual_account"]["due"] = body["due"]
+        return {"result": "registered", "registered_at": int(self.now())}
+
+    def do_quick(self, asked: Asked) -> dict[str, Any]:
+        return self._once(asked, lambda: self._about_member(asked))
+
+    def _about_member(self, asked: Asked) -> dict[str, Any]:
+        name, deletes = asked.path.split("/")[4], asked.path.endswith("/delete")
+        members = self.members or {}
+        member = members.get((_mid(asked), name))
+        if member is None and deletes:
+            return _no("MEMBER_NOT_FOUND", "등록된 회원이 없습니다.")
+        if member is None or not (deletes or member["fido"]):
+            return _no("C210", "등록된 거래가 없습니다.")
+        if deletes:
+            del members[_mid(asked), name]
+        else:
+            member |= {"fido": False, "updated": int(self.now())}
+        told = {each: member[each] for each in ("inserted", "updated")}
+        return {"result": "deleted" if deletes else "released", "member_id": name, **told}
+
+    # --- who somebody is -----------------------------------------------------------------------
+
+    def do_certification_codes(self, asked: Asked) -> dict[str, Any]:
+        body, now = asked.body, int(self.now())
+        kept = self.codes.setdefault(
+            body["number"],
+            {"said": body, "mid": _mid(asked), "tries": 0, "until": now + CODE_SECONDS},
+        )
+        return {"result": "sent", "number": body["number"], "expires_at": kept["until"]}
+
+    def do_certifications(self, asked: Asked) -> dict[str, Any] | None:
+        """Asked (GET), or to compare a code."""
+        number = asked.path.split("/")[3]
+        kept = self.codes.get(number)
+        if kept is None or asked.method == "GET" or "answer" in kept:
+            opened = {"result": "open", "number": number}
+            return None if kept is None else kept.get("answer", opened)
+        if self.now() >= kept["until"]:
+            wrong = _no("CODE_DEAD", "인증번호 입력시간이 지났습니다.")
+            return {**wrong, "result": "wrong", "number": number, "attempts_left": 0}
+        kept["tries"] += 1
+        left = CODE_TRIES - kept["tries"]
+        if asked.body["code"] == CODE:
+            kept["answer"] = self._certified(number, kept)
+        elif left:
+            wrong = _no("CODE_WRONG", "인증번호가 일치하지 않습니다.")
+            return {**wrong, "result": "wrong", "number": number, "attempts_left": left}
+        else:
+            failed = _no("TOO_MANY_TRIES", "인증번호를 5회 잘못 입력하였습니다.")
+            kept["answer"] = {**failed, "result": "failed", "number": number}
+        answer: dict[str, Any] = kept["answer"]
+        return answer
+
+    def _certified(self, number: str, kept: dict[str, Any]) -> dict[str, Any]:
+        said = kept["said"]
+        birth, digit = said["birth"], said["gender_digit"]
+        century = "19" if digit in "1256" else "20"
+        person = {
+            "name": said["name"],
+            "birthday": f"{century}{birth[:2]}-{birth[2:4]}-{birth[4:]}",
+            "gender": "male" if digit in "1357" else "female",
+            "foreigner": digit in "5678",
+            "phone": said["phone"],
+            "carrier": said["carrier"],
+            "ci": f"ci-{said['name']}",
+            "di": f"di-{kept['mid']}-{said['name']}",
+        }
+        answer = {"result": "certified", "number": number, "person": person}
+        return {**answer, "tid": f"sbi{number}", "certified_at": int(self.now())}
 
     def do_book(self, asked: Asked) -> dict[str, Any]:
         query = asked.request.query
@@ -311,8 +463,7 @@ class StandInPg:
         if request.headers.get("X-Sandbox-Signature") != _hmac(message):
             return self.say({"result": "error", "code": "UNAUTHENTICATED", "message": "?"}, 401)
         operation = "net_cancel" if "net-cancel" in request.path else request.path.split("/")[2]
-        if request.path in CHARGED:
-            operation = "charges"
+        operation = NAMED.get(request.path, operation)
         asked = Asked(
             operation.replace("-", "_"),
             request.method,
@@ -387,6 +538,14 @@ class StandInPg:
 
         self.next[operation].append(act)
         return arrived, go_on
+
+
+def _mid(asked: Asked) -> str:
+    return asked.request.headers["X-Sandbox-Mid"]
+
+
+def _no(code: str, message: str) -> dict[str, Any]:
+    return {"result": "declined", "code": code, "message": message}
 
 
 def _hmac(message: bytes) -> str:

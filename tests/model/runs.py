@@ -1,0 +1,108 @@
+"""How the machine is run: whole, or from a given beginning with a few of its rules."""
+
+from __future__ import annotations
+
+import inspect
+from functools import partialmethod
+from typing import Any, ClassVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import initialize
+
+from tests.model.people import PeopleRules
+from tests.support.scale import often
+
+STEPS_OF_EXAMPLE = 50
+
+Begun = tuple[tuple[str, dict[str, Any]], ...]
+
+NOTHING: Begun = ()
+OPENED: Begun = (
+    ("open_window", {"merchant": 0, "order": "order-a", "amount": 1_000, "method": "card"}),
+)
+PAID: Begun = (*OPENED, ("come_back", {"which": 0, "fate": "ok"}))
+ACCOUNT: Begun = (
+    (
+        "issue",
+        {
+            "merchant": 0,
+            "order": "order-a",
+            "amount": 1_000,
+            "days": 1,
+            "fate": "ok",
+            "key": None,
+        },
+    ),
+)
+BARCODE: Begun = (("issue", {**ACCOUNT[0][1], "path": "/cvs"}),)
+CARD: Begun = (
+    (
+        "keep_card",
+        {"merchant": 0, "customer": "gildong", "card": "4518421234567811", "fate": "ok"},
+    ),
+)
+PLANNED: Begun = (
+    *CARD,
+    (
+        "plan",
+        {
+            "merchant": 0,
+            "order": "month-1",
+            "customer": "gildong",
+            "amount": 1_000,
+            "seconds": 600,
+        },
+    ),
+)
+DEPOSITED: Begun = (*ACCOUNT, ("deposit", {"which": 0, "how": "rest"}))
+SETTLES: Begun = (("issue", {**ACCOUNT[0][1], "pg": "settle"}),)
+KEPT: Begun = (
+    *CARD,
+    ("keep_card", {**CARD[0][1], "customer": "cheolsu", "pg": "kcp_quick"}),
+)
+JOINED: Begun = (
+    ("open_window", {**OPENED[0][1], "pg": "kcp_quick"}),
+    ("join", {"member": "gildong"}),
+    ("enter_pin", {"which": 0, "member": "gildong"}),
+)
+
+
+def how(examples: int, steps: int = STEPS_OF_EXAMPLE, **more: Any) -> settings:
+    """By day the same examples every time, by night others."""
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        derandomize=bool(often(1, 0)),
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+        **more,
+    )
+
+
+def narrow(begun: Begun, rules: tuple[str, ...]) -> type[PeopleRules]:
+    """The machine that begins so, and leaves Hypothesis only these rules to choose from."""
+
+    class Run(PeopleRules):
+        """Counts its examples; the clean-up after a found deviation may find it again."""
+
+        examples: ClassVar[int] = 0
+
+        @initialize()
+        def two_merchants(self) -> None:
+            """Signed in, and so far already."""
+            type(self).examples += 1
+            super().two_merchants()
+            for name, how in begun:
+                getattr(self, name)(**how)
+
+    known = {
+        name: member
+        for name, member in inspect.getmembers(PeopleRules)
+        if hasattr(member, "hypothesis_stateful_rule")
+    }
+    assert set(rules) <= set(known)
+    for name in set(known) - set(rules):
+        setattr(Run, name, partialmethod(known[name]))
+    return Run

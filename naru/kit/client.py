@@ -10,7 +10,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from math import inf
@@ -22,6 +22,7 @@ from naru.kit.errors import (
     ConnectionFailed,
     MalformedAnswer,
     NotFound,
+    OutcomeUnknown,
     Refused,
     TimedOut,
     Unauthorized,
@@ -56,10 +57,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, whole."""
+    """What came back, whole. `in_doubt`: the gateway itself does not know yet what became of it."""
 
     status: int
     body: bytes
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,7 @@ class Client(_Base):
                 response.close()
                 raise
             response.release_conn()
-            return Answer(response.status, bytes(body))
+            return Answer(response.status, bytes(body), _in_doubt(response.headers))
         except (
             urllib3.exceptions.NewConnectionError,
             urllib3.exceptions.LocationValueError,
@@ -339,7 +341,7 @@ class AsyncClient(_Base):
                     body += chunk
                     if len(body) > ANSWER_BYTES_MAX:
                         raise MalformedAnswer("the answer is too long", may_have_happened=True)
-                return Answer(response.status, bytes(body))
+                return Answer(response.status, bytes(body), _in_doubt(response.headers))
         except aiohttp.ConnectionTimeoutError as error:
             raise TimedOut(f"{self._base_url} could not be reached in time") from error
         except TimeoutError as error:
@@ -399,6 +401,11 @@ def _wire_number(value: object) -> int | float:
     raise TypeError(f"{type(value).__name__} cannot be sent")
 
 
+def _in_doubt(headers: Mapping[str, str]) -> bool:
+    # i'mport has no such header: there a doubt is a sentence, and looks like a refusal.
+    return headers.get("naru-outcome") == "unknown"
+
+
 def _read(call: Call[T], answer: Answer) -> T:
     try:
         return call.read(_open_envelope(answer))
@@ -425,6 +432,8 @@ def _open_envelope(answer: Answer) -> Any:
         raise Unauthorized(code, message, http_status=401)
     if answer.status == 404:
         raise NotFound(code, message, http_status=404)
+    if answer.in_doubt:
+        raise OutcomeUnknown(message, may_have_happened=True)
     if code != 0 or not 200 <= answer.status < 300:
         raise Refused(code, message, http_status=answer.status)
     return document.get("response")

@@ -3,7 +3,8 @@ KitError                everything the kit may raise about the world outside
  ├─ Unavailable         no usable answer this time; ask again later (HTTP 429 and 5xx are this one)
  │   ├─ ConnectionFailed    nobody was reached, or the line broke
  │   ├─ TimedOut            no answer, or not all of it, in time
- │   └─ MalformedAnswer     an answer that is not i'mport's: HTML, half of a JSON, another payment
+ │   ├─ MalformedAnswer     an answer that is not i'mport's: HTML, half of a JSON, another payment
+ │   └─ OutcomeUnknown      the gateway asked the PG and has no answer yet: it may have happened
  ├─ Denied              the gateway understood and said no
  │   ├─ Unauthorized        the key, the secret or the token is not accepted
  │   ├─ NotFound            no such payment, order or prepared amount (HTTP 404)
@@ -45,6 +46,14 @@ class MalformedAnswer(Unavailable):
     """Something answered, but not in i'mport's words, or not about what was asked."""
 
 
+class OutcomeUnknown(Unavailable):
+    """The gateway does not know yet whether it happened, and finds out by itself.
+
+    Look at the payment after a while; never send the request again for another order number, and
+    never tell the buyer to. A gateway that is not Naru says this as a `Refused`, by its sentence alone.
+    """
+
+
 class Denied(KitError):
     """The gateway said no. `code` and `message` are its own; `http_status` is the answer's."""
 
@@ -64,7 +73,11 @@ class NotFound(Denied):
 
 
 class Refused(Denied):
-    """A business refusal, usually HTTP 200 with a code that is not 0."""
+    """A business refusal, usually HTTP 200 with a code that is not 0.
+
+    i'mport answers a PG's silence in the same shape: there, look at the payment before asking for
+    its money again.
+    """
 
 
 class BadWebhook(KitError):

@@ -20,6 +20,9 @@ _ERROR_HANDLER = "naru.rest.php"
 _LATIN_AND_ASTRAL = (b"\xc2", b"\xc3", b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
 _encode = msgspec.json.Encoder(order="sorted").encode
 
+# V1 tells a doubt as it tells a refusal, by a sentence; this says it to programs that know us.
+IN_DOUBT = ((b"naru-outcome", b"unknown"),)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -80,13 +83,14 @@ def refusal_of(error: HttpRefusal | Refused | OutcomeUnknown) -> Answer:
         case Refused():
             return refusal(error.sentence, code=error.code)
         case OutcomeUnknown():
-            return refusal(error.sentence, code=1)
+            answer = refusal(error.sentence, code=1)
+            return Answer(answer.status, answer.body, IN_DOUBT)
 
 
 def not_known_yet(response: Any) -> Answer:
     """409: what was asked is under way, and `response` is how it stands now. Never an answer for good."""
     said = {"code": 1, "message": OutcomeUnknown.sentence, "response": response}
-    return Answer(409, php_json(said), ((b"retry-after", b"5"),))
+    return Answer(409, php_json(said), (*IN_DOUBT, (b"retry-after", b"5")))
 
 
 def _escape(error: UnicodeError) -> tuple[str | bytes, int]:

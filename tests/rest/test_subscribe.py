@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from naru.kit import AsyncClient, Card, Client, OutcomeUnknown, Refused, Unavailable
 from naru.payments.reconcile import reconcile
 from tests.rest.conftest import Answered, Desk, House
 
@@ -412,12 +414,40 @@ async def test_a_pg_that_is_silent_leaves_the_charge_open_and_the_worker_ends_it
     desk = desk_with_pg
     answer = await once(desk, "cut", amount=900_015, customer_uid="gildong")
     assert (answer.status, answer.body["code"], answer.response) == (200, 1, None)
+    assert answer.headers["naru-outcome"] == "unknown"
     assert await tries(desk, "cut") == ["ready"]
     [payment] = (await desk.ask("GET", "/payments/findAll/cut")).response["list"]
     desk.clock.advance(30)
     await reconcile(desk.gateway, payment["imp_uid"])
     assert await tries(desk, "cut") == ["paid"]
     assert (await again(desk)).response["status"] == "paid"
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+async def test_the_kit_takes_silence_for_a_doubt_and_a_no_for_a_no(
+    desk_with_pg: Desk, kind: type[Client | AsyncClient]
+) -> None:
+    """What may have happened is no refusal: whoever then orders anew would pay twice."""
+    desk = desk_with_pg
+    merchant = kind(desk.shop.imp_key, desk.shop.imp_secret, base_url=desk.address)
+
+    async def charge(order: str, amount: int, **more: Any) -> Any:
+        card = Card(CARD["card_number"], CARD["expiry"], CARD["birth"], CARD["pwd_2digit"])
+        if isinstance(merchant, Client):
+            return await asyncio.to_thread(merchant.pay_by_card, order, amount, card, **more)
+        return await merchant.pay_by_card(order, amount, card, **more)
+
+    try:
+        with pytest.raises(Unavailable) as doubt:
+            await charge("cut", 900_015)
+        assert isinstance(doubt.value, OutcomeUnknown)
+        assert doubt.value.may_have_happened
+        with pytest.raises(Refused):
+            await charge("elsewhere", 1_004, channel_key="nowhere")
+    finally:
+        closing = merchant.close()
+        if closing is not None:
+            await closing
 
 
 async def test_a_pg_that_cannot_be_reached_charges_and_keeps_nothing(desk: Desk) -> None:

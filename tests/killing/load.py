@@ -298,6 +298,16 @@ class Load:
         """The PG approves at once, and its answer comes three seconds later."""
         await self._pay(SLOW)
 
+    async def come_back_at(self, moment: asyncio.Event) -> None:
+        """The buyer is done at the PG, and returns no earlier than that."""
+        opened = await self._open(self._amount())
+        window = await self._enter(opened)
+        if window is not None:
+            proof = await self._page(f"{window}/wallet", {})
+            await moment.wait()
+            await self._come_back(opened, proof)
+            await self._look(opened["imp_uid"])
+
     async def doubt_the_amount(self) -> None:
         """The PG approved another amount than was asked: it must be undone."""
         await self._pay(OTHER_AMOUNT)

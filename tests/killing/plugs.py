@@ -38,6 +38,9 @@ from tests.killing.storm import Report, finish
 NO_DISKS = 77
 LEAVE_MEGABYTES = 12
 FULL_SECONDS = 20.0
+# Buyers who return to a house that has been full for a while, and try so long that room comes.
+LATE_BUYERS = 12
+LATE_SECONDS = FULL_SECONDS - 6.0
 # The events with which an approval ends.
 ENDINGS = ("approved", "account_issued", "declined", "undone")
 
@@ -123,17 +126,21 @@ async def _full(home: Path, seed: int, of_log: bool, planted: bool) -> Report:
             stop = asyncio.Event()
             buying = asyncio.create_task(load.run(house.public, house.sandbox_url, 5.0, stop))
             began = time.monotonic()
+            late = asyncio.Event()
+            buyers = [asyncio.create_task(load.come_back_at(late)) for _ in range(LATE_BUYERS)]
             try:
                 await asyncio.sleep(6.0)
                 disk.fill(LEAVE_MEGABYTES if of_log else 0)
                 if of_log:
                     await _fill_log(house, disk)
                 full = time.time()
+                asyncio.get_running_loop().call_later(LATE_SECONDS, late.set)
                 await _stay_full(house)
                 room = time.time()
                 disk.empty()
                 await house.database.bring_back()
                 await asyncio.sleep(4.0)
+                await asyncio.gather(*buyers)
             finally:
                 stop.set()
                 await buying

@@ -184,7 +184,8 @@ class Pg:
 
     def issue(self, number: str, amount: int, imp_uid: str) -> Any:
         order = self.order(number)
-        order.imp_uid, order.asked, order.method = imp_uid, amount, "vbank"
+        if order.state == "none":
+            order.imp_uid, order.asked, order.method = imp_uid, amount, "vbank"
         self.asked("approve", number, order)
         if order.state == "undone":
             return Declined("UNDONE", "취소된 주문입니다.")

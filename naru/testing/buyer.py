@@ -178,7 +178,8 @@ class Buyer:
         """What the shop's page hears now."""
         _, answer = self._json("GET", f"{self._of(window, 'result')}?token={window.token}")
         fields: Json = answer["result"] or {}
-        success = fields.get("success", fields.get("imp_success"))
+        # Newer PGs' callbacks say only what went wrong.
+        success = fields.get("success", "error_code" not in fields) if fields else None
         return Result(
             answer["state"],
             window.imp_uid,

@@ -62,6 +62,14 @@ def test_the_pg_declines_with_its_own_words(imp: Imp, reason: str, words: str) -
     assert imp.approve().success
 
 
+def test_a_pg_whose_callback_says_only_what_went_wrong(imp: Imp) -> None:
+    imp.pay("order-1", 1004, pg="tosspayments")
+    assert "success" not in (declined := imp.decline()).fields
+    imp.pay("order-1", 1004, pg="tosspayments")
+    assert "success" not in (approved := imp.approve()).fields
+    assert (declined.success, approved.success) == (False, True)
+
+
 def test_a_buyer_closes_the_window_or_comes_back_by_redirect(imp: Imp) -> None:
     imp.pay("order-1", 1004)
     closed = imp.close_window()

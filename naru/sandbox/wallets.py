@@ -100,12 +100,10 @@ def _page(book: Book, page_id: str, now: int) -> Row:
 
 def _read(book: Book, page_id: str, now: int) -> dict[str, Any]:
     page = _page(book, page_id, now)
-    member = book.one("SELECT name FROM members WHERE mid = ?", page["mid"])
     is_open = page["state"] != "closed"
     methods = [_method(each) for each in _cards(book, page)] if is_open else []
     held = {each["id"] for each in methods}
     return {
-        "merchant_name": member["name"] if member else "",
         "step": _step_of(page),
         "methods": methods,
         "addable": [

@@ -91,9 +91,7 @@ def _read(book: Book, page_id: str, now: int) -> dict[str, Any]:
         each["product_id"]
         for each in book.all("SELECT product_id FROM mall_wishes WHERE mid = ?", row["mid"])
     }
-    member = book.one("SELECT name FROM members WHERE mid = ?", row["mid"])
     return {
-        "merchant_name": member["name"] if member else "",
         "products": [{**each, "kept": each["id"] in kept} for each in products],
         "kept": all(each["id"] in kept for each in products),
     }

@@ -81,6 +81,9 @@ async def test_a_customer_chooses_a_password_keeps_a_card_and_the_shop_reads_whi
     wallet = await popping.value
     await wallet.wait_for_url(at_pg)
     await picture(wallet, f"wallet-choose-{shop.viewport_size['width']}")  # type: ignore[index]
+    # A visit from a shop: no way into the sandbox's own pages, and what to type stands there.
+    await expect(wallet.get_by_role("link")).to_have_count(0)
+    await expect(wallet.locator("#password-hint")).to_contain_text(PASSWORD)
     await go_on(wallet)
     assert await told(shop) == {"result": "nothing"}
 

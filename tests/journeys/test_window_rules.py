@@ -124,6 +124,26 @@ async def test_the_buyer_sees_what_is_bought_and_how_it_is_protected(
     )
 
 
+@pytest.mark.parametrize("escrow", [False, True])
+async def test_an_account_fits_into_the_layer_of_a_small_desk(
+    escrow: bool, buyer: Buyer, parties: Parties
+) -> None:
+    """840 by 764, what a screen of 1200 by 850 leaves: the button covers nothing."""
+    page = buyer.page
+    await page.set_viewport_size({"width": 840, "height": 764})
+    asked = {
+        "pay_method": "vbank",
+        "escrow": escrow,
+        "escrowProducts": [
+            {"id": "1", "name": "의자", "code": "c", "unitPrice": 64_900, "quantity": 1}
+        ],
+    }
+    await enter(page, parties, "html5_inicis", **asked)
+    await expect(page.locator("#bank")).to_be_visible()
+    fits = "document.documentElement.scrollHeight <= window.innerHeight"
+    assert await page.evaluate(fits), await page.evaluate("document.documentElement.scrollHeight")
+
+
 @pytest.mark.parametrize(
     ("pg", "asked", "words"),
     [

@@ -14,7 +14,7 @@ var STYLE = [
   [".imp-dialog.mobile .imp-close", "background:transparent;color:inherit"],
   [".imp-dialog .imp-main", "position:relative;flex:1;min-height:0;overflow:hidden;background:#fff;border-radius:16px;box-shadow:0 24px 80px rgba(0,0,0,.35)"],
   [".imp-dialog.mobile .imp-main", "border-radius:0;box-shadow:none"],
-  [".imp-dialog .imp-frame", "display:block;width:100%;height:100%;border:0"],
+  [".imp-dialog .imp-frame", "display:block;width:100%;height:100%;border:0;border-radius:inherit"],
   [".imp-dialog .imp-notice", "position:absolute;top:0;right:0;bottom:0;left:0;display:flex;flex-direction:column;align-items:center;justify-content:center;gap:20px;padding:24px;background:#fff;text-align:center"],
   [".imp-dialog.popup .imp-notice", "position:static;min-height:176px;padding:36px 24px"],
   [".imp-dialog .imp-text", "margin:0;max-width:26em;word-break:keep-all;overflow-wrap:anywhere"],

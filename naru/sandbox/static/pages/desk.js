@@ -4,6 +4,7 @@ import { h, textField } from "../window/elements.js";
 import { both, keepReading, money, moment, post } from "./site.js";
 
 const EVERY_MS = 2_000;
+const SOON_MS = 300; // What became of a deposit is shown as soon as it is known.
 const context = JSON.parse(document.getElementById("context").textContent);
 const list = document.getElementById("accounts");
 const desks = new Map();
@@ -16,7 +17,8 @@ const STATES = {
   undone: ["bad", "망취소됨", "Undone"],
 };
 const NOTICES = {
-  waiting: ["caution", "전달 대기", "Waiting"],
+  sending: ["caution", "전달 중…", "On its way…"],
+  waiting: ["caution", "다시 전달할 예정", "To be sent again"],
   delivered: ["good", "전달됨", "Delivered"],
   given_up: ["bad", "포기함", "Given up"],
 };
@@ -127,7 +129,9 @@ class Desk {
       });
       button.disabled = false;
       tell(trouble, answer);
-      if (answer.ok) this.update(answer.account);
+      if (!answer.ok) return;
+      this.update(answer.account);
+      setTimeout(look, SOON_MS);
     });
     return form;
   }
@@ -171,6 +175,11 @@ class Desk {
   }
 }
 
+/** A notice that nobody has tried to deliver yet leaves at this moment: its end is read in a moment. */
+function stateOf(notice) {
+  return notice.state === "waiting" && !notice.attempts.length ? "sending" : notice.state;
+}
+
 function noticeRow(notice, currency) {
   const trouble = h("span", { class: "wrong", hidden: true });
   const again = h("button", { class: "text-button", type: "button" }, both("다시 보내기", "Send again"));
@@ -182,7 +191,7 @@ function noticeRow(notice, currency) {
   return h(
     "li",
     { "data-notice": notice.notice_id },
-    h("span", {}, h("strong", {}, money(notice.amount, currency)), " ", tag(NOTICES, notice.state)),
+    h("span", {}, h("strong", {}, money(notice.amount, currency)), " ", tag(NOTICES, stateOf(notice))),
     notice.attempts.map((attempt) =>
       h(
         "span",
@@ -193,7 +202,7 @@ function noticeRow(notice, currency) {
         attempt.outcome === "ok" || !attempt.detail ? "" : ` · ${attempt.detail}`,
       ),
     ),
-    notice.next_at && notice.state === "waiting"
+    notice.next_at && stateOf(notice) === "waiting"
       ? h("span", { class: "small-print" }, both("다음 시도 ", "Next try "), moment(notice.next_at))
       : null,
     h("span", {}, again, trouble),
@@ -214,4 +223,4 @@ function show({ accounts }) {
 }
 
 show(context);
-keepReading(`/desk/state${context.number ? `?number=${encodeURIComponent(context.number)}` : ""}`, EVERY_MS, show);
+const look = keepReading(`/desk/state${context.number ? `?number=${encodeURIComponent(context.number)}` : ""}`, EVERY_MS, show);

@@ -65,21 +65,23 @@ export async function post(path, body, waitMs = WAIT_MS) {
   }
 }
 
-/** Read again and again while the page is looked at; a silence is shown and does not stop it. */
+/** Read again and again while the page is looked at; a silence is shown and does not stop it. Returns how to read at once. */
 export function keepReading(path, everyMs, show) {
   const silence = document.getElementById("silence");
-  const again = async () => {
-    if (!document.hidden) {
-      try {
-        show(await read(path));
-        silence.hidden = true;
-      } catch {
-        silence.hidden = false;
-      }
+  const look = async () => {
+    try {
+      show(await read(path));
+      silence.hidden = true;
+    } catch {
+      silence.hidden = false;
     }
+  };
+  const again = async () => {
+    if (!document.hidden) await look();
     setTimeout(again, everyMs);
   };
   setTimeout(again, everyMs);
+  return look;
 }
 
 function speak(chosen) {

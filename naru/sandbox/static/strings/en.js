@@ -163,7 +163,6 @@ export default {
   "vbank.holder": "Depositor's name",
   "vbank.holder.hint": "The name of the person who will pay in.",
   "vbank.due": "Pay in by",
-  "vbank.amount": "Amount to pay in",
   "vbank.note": "A deposit of another amount, or after the due date, may not count for the order. Please ask the shop then.",
   "vbank.issue": "Get the account",
   "vbank.issuing": "Preparing the account…",

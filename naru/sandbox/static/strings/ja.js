@@ -163,7 +163,6 @@ export default {
   "vbank.holder": "入金者名",
   "vbank.holder.hint": "入金される方のお名前を入力してください。",
   "vbank.due": "入金期限",
-  "vbank.amount": "入金額",
   "vbank.note": "金額が違う入金や期限後の入金は、注文に反映されないことがあります。その場合はショップにお問い合わせください。",
   "vbank.issue": "口座を発行する",
   "vbank.issuing": "口座を準備しています…",

@@ -163,7 +163,6 @@ export default {
   "vbank.holder": "입금자 이름",
   "vbank.holder.hint": "입금하실 분의 이름을 적어 주세요.",
   "vbank.due": "입금 기한",
-  "vbank.amount": "입금할 금액",
   "vbank.note": "금액이 다르거나 기한이 지난 입금은 주문에 반영되지 않을 수 있습니다. 그 경우 가맹점에 문의해 주세요.",
   "vbank.issue": "가상계좌 발급받기",
   "vbank.issuing": "계좌를 준비하고 있습니다…",

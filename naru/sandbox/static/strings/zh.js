@@ -163,7 +163,6 @@ export default {
   "vbank.holder": "付款人姓名",
   "vbank.holder.hint": "请输入实际转账人的姓名。",
   "vbank.due": "入账期限",
-  "vbank.amount": "应转金额",
   "vbank.note": "金额不符或逾期的转账可能无法计入订单，届时请咨询商店。",
   "vbank.issue": "获取账号",
   "vbank.issuing": "正在准备账号…",

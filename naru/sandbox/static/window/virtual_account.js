@@ -47,37 +47,36 @@ export function showVirtualAccount(page) {
   });
   const due = page.order.vbank_due;
   const korean = page.order.currency === "KRW";
+  const form = buildForm(page, {
+    fields: korean ? [bank, holder, receipt, identifier] : [bank, holder],
+    rest: [
+      due
+        ? h("dl", { class: "facts" }, h("dt", {}, page.say("vbank.due")), h("dd", { id: "vbank-due" }, page.speech.moment(due)))
+        : null,
+      h("p", { class: "note-box" }, page.say("vbank.note")),
+    ],
+    label: page.say("vbank.issue"),
+    working: page.say("vbank.issuing"),
+    send: async () => {
+      const kind = korean ? receipt.chosen() : "none";
+      const refusal = await page.submit("vbank", {
+        bank_code: bank.control.value,
+        holder: holder.control.value.trim(),
+        cash_receipt: kind === "none" ? null : { type: kind, identifier: digitsOf(identifier.control.value) },
+      });
+      return showIfFinal(page, refusal, null);
+    },
+  });
+  // Side by side, so that nothing of an account lies below the end of a layer.
+  const pair = h("div", { class: "pair" });
+  bank.node.before(pair);
+  pair.append(bank.node, holder.node);
   page.show({
     name: "vbank",
     title: page.say("vbank.title"),
     why: page.say("vbank.why"),
     steps: [page.say("step.issue"), page.say("step.deposit")],
     at: 0,
-    body: [
-      buildForm(page, {
-        fields: korean ? [bank, holder, receipt, identifier] : [bank, holder],
-        rest: [
-          h(
-            "dl",
-            { class: "facts" },
-            due ? [h("dt", {}, page.say("vbank.due")), h("dd", { id: "vbank-due" }, page.speech.moment(due))] : null,
-            h("dt", {}, page.say("vbank.amount")),
-            h("dd", {}, page.money()),
-          ),
-          h("p", { class: "note-box" }, page.say("vbank.note")),
-        ],
-        label: page.say("vbank.issue"),
-        working: page.say("vbank.issuing"),
-        send: async () => {
-          const kind = korean ? receipt.chosen() : "none";
-          const refusal = await page.submit("vbank", {
-            bank_code: bank.control.value,
-            holder: holder.control.value.trim(),
-            cash_receipt: kind === "none" ? null : { type: kind, identifier: digitsOf(identifier.control.value) },
-          });
-          return showIfFinal(page, refusal, null);
-        },
-      }),
-    ],
+    body: [form],
   });
 }

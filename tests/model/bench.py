@@ -53,6 +53,7 @@ _AT_THE_END = (
     "sealed_at_rest",
     "questions_end",
     "webhooks_leave",
+    "answers_found",
     "doubts_looked_at",
 )
 _OF_PAYMENTS = {name: query for name, query in CHECKS.items() if name not in _AT_THE_END}

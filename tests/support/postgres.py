@@ -8,22 +8,20 @@ import asyncio
 import itertools
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
 from naru.cli.postgres import Postgres
+from naru.testing.temporary import temporary_folder
 
 # A running server's socket folder: pytest processes that run one after the other may share it.
 SHARED = "NARU_TESTS_POSTGRES"
 _PREFIX = "naru-tests-"
-_MEMORY = Path("/dev/shm")  # Linux keeps what is here in memory.
-_MEMORY_BYTES_MIN = 4_000_000_000
 
 
 class Databases:
@@ -95,11 +93,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
     if not durable and (folder := os.environ.get(SHARED)):
         yield _Shared(Path(folder))
         return
-    _sweep()
-    place = Path(tempfile.gettempdir()) if durable else _place()
-    home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
-    # Root lends the server to another user, who must be able to pass through.
-    home.chmod(0o711)
+    home = temporary_folder(_PREFIX, in_memory=not durable)
     server = Postgres(home, durable=durable)
     try:
         server.start()
@@ -108,30 +102,6 @@ def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
         server.stop()
         shutil.rmtree(server.folder, ignore_errors=True)
         shutil.rmtree(home, ignore_errors=True)
-
-
-def _place() -> Path:
-    """Memory, where a database is made and dropped in half the time; the disk where there is little."""
-    with suppress(OSError):
-        if shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES_MIN:
-            return _MEMORY
-    return Path(tempfile.gettempdir())
-
-
-def _sweep() -> None:
-    """Remove what earlier runs that were killed have left."""
-    left = (Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"), _MEMORY.glob(f"{_PREFIX}*-*"))
-    for folder in itertools.chain(*left):
-        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        try:
-            os.kill(int(pid), 0)
-        except ProcessLookupError:
-            # Another run may be sweeping, too.
-            with suppress(FileNotFoundError):
-                if folder.lstat().st_uid == os.geteuid() and not folder.is_symlink():
-                    shutil.rmtree(folder, ignore_errors=True)
-        except (ValueError, PermissionError):
-            continue
 
 
 async def _migrate(url: str) -> None:

@@ -7,10 +7,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.async_api import expect
 
 from naru.shop.app import Settings
+from naru.testing.async_imp import AsyncImp
 from naru.testing.buyer import Refused
 from naru.testing.imp import Imp
+from tests.checkout.browser import open_browser
 from tests.shop.conftest import RunningShop, serve_shop
 
 
@@ -91,3 +94,21 @@ def test_a_deposit_in_two_parts(imp: Imp, shop: RunningShop) -> None:
     assert shop.status(order) == "waiting_deposit"
     imp.deposit(1)
     assert shop.status(order) == "paid"
+
+
+async def test_in_a_browser(async_imp: AsyncImp, shop: RunningShop) -> None:
+    """What only a page does: the SDK of the same gateway, its layer, the PG's window, the callback."""
+    async with open_browser() as browser:
+        page = await browser.new_page()
+        await page.goto(f"{shop.url}/order?product=chair&quantity=1")
+        await page.get_by_role("button", name="주문하고 결제하기").click()
+        order = await page.get_by_test_id("order").get_attribute("data-order")
+        assert order is not None
+        await page.locator("input[name=method][value=kakaopay]").check()
+        await page.locator("#pay").click()
+        await page.frame_locator("iframe.imp-frame").locator("form button[type=submit]").click()
+        await expect(page.get_by_test_id("order")).to_have_attribute("data-status", "paid")
+    await async_imp.settle()
+    assert [letter.status for letter in async_imp.webhooks.arrived] == ["paid"]
+    assert async_imp.webhooks.arrived[0].merchant_uid == order
+    assert async_imp.sync.client.find_payment(order).status == "paid"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from naru.testing.private_gateway import GatewayTrouble, PrivateGateway, missing_parts
+from naru.testing.temporary import temporary_folder
 from tests.support.scale import often
 
 GONE_SECONDS = 30.0
@@ -114,3 +115,19 @@ def test_what_is_missing_is_named() -> None:
     )
     assert "lacks asyncpg, uvloop: pip install 'naru[server]'" in done.stderr
     assert missing_parts() == []
+
+
+def test_folders_of_dead_processes_are_swept_and_those_of_living_ones_are_not() -> None:
+    prefix = f"naru-swept-{os.getpid()}-"
+    program = (
+        f"from naru.testing.temporary import temporary_folder\nprint(temporary_folder({prefix!r}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    of_dead = Path(done.stdout.strip())
+    assert of_dead.is_dir()
+    mine = [temporary_folder(prefix, in_memory=in_memory) for in_memory in (True, False)]
+    assert [folder.is_dir() for folder in (of_dead, *mine)] == [False, True, True]
+    for folder in mine:
+        folder.rmdir()

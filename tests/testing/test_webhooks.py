@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -171,6 +172,23 @@ def test_a_shop_that_hears_forms_is_told_in_forms(private_gateway: PrivateGatewa
 def test_what_is_no_shop_is_refused(imp: Imp, shop: Any) -> None:
     with pytest.raises(PostTrouble, match="address"):
         imp.webhooks.to(shop)
+
+
+def test_many_buyers_at_once(imp: Imp) -> None:
+    """Attackers come in crowds: verbs may be called from many threads, each about its own window."""
+    app, books = flask_shop(imp)
+    imp.webhooks.to(app)
+    orders = [f"order-{number}" for number in range(12)]
+    for order in orders:
+        books.orders.place(order, 1000)
+
+    def buy(order: str) -> bool | None:
+        return imp.approve(imp.pay(order, 1000)).success
+
+    with ThreadPoolExecutor(6) as crowd:
+        assert list(crowd.map(buy, orders)) == [True] * 12
+    imp.settle()
+    assert books.fulfilled == dict.fromkeys(orders, 1)
 
 
 async def test_an_async_shop_is_told_in_the_loop_of_the_test(async_imp: AsyncImp) -> None:

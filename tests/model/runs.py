@@ -54,16 +54,54 @@ PLANNED: Begun = (
         },
     ),
 )
-DEPOSITED: Begun = (*ACCOUNT, ("deposit", {"which": 0, "how": "rest"}))
+# Of 1,000 in an account 400 were given back.
+LEFT: Begun = (
+    *ACCOUNT,
+    ("deposit", {"which": 0, "how": "rest"}),
+    (
+        "cancel",
+        {
+            "asks": 0,
+            "which": 0,
+            "amount": 400,
+            "checksum": None,
+            "tax_free": 0,
+            "vat": None,
+            "webhook": False,
+            "fate": "ok",
+            "key": None,
+        },
+    ),
+)
 SETTLES: Begun = (("issue", {**ACCOUNT[0][1], "pg": "settle"}),)
 KEPT: Begun = (
     *CARD,
     ("keep_card", {**CARD[0][1], "customer": "cheolsu", "pg": "kcp_quick"}),
 )
+# A card was refused when it was checked, and is checked again.
+CHECKED: Begun = (
+    *KEPT,
+    ("plan", {**PLANNED[-1][1], "checking": 100, "fates": ("ok", "declined", "ok")}),
+    ("plan", {**PLANNED[-1][1], "checking": 100, "fates": ("ok", "ok", "ok")}),
+)
+# An order is planned, and after that its customer's card is kept by another PG.
+MOVED: Begun = (*PLANNED, ("keep_card", {**CARD[0][1], "pg": "kcp_quick"}))
 JOINED: Begun = (
     ("open_window", {**OPENED[0][1], "pg": "kcp_quick"}),
     ("join", {"member": "gildong"}),
     ("enter_pin", {"which": 0, "member": "gildong"}),
+    ("announce_quick", {"merchant": 0, "order": "order-b", "amount": 1_004, "again": False}),
+    (
+        "pay_money",
+        {
+            "merchant": 0,
+            "order": "order-b",
+            "amount": 1_000,
+            "member": "gildong",
+            "which": 0,
+            "fate": "ok",
+        },
+    ),
 )
 
 

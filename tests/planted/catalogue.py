@@ -27,7 +27,7 @@ FAULTS_DELIVER = "tests/webhooks/test_faults_deliver.py"
 WIRE, CONNECTOR = "tests/test_wire.py", "tests/connectors/test_sandbox.py"
 RETURNS, ROUTES = "tests/checkout/test_returns.py", "tests/checkout/test_routes.py"
 VERIFY, NOTICES = "tests/kit/test_verify.py", "tests/test_notices.py"
-SCHEDULE = "tests/payments/test_faults_schedule.py"
+SCHEDULE, RECEIPTS = "tests/payments/test_faults_schedule.py", "tests/rest/test_receipts.py"
 PLAN, MONEY = "tests/domain/test_cancellation.py", "tests/domain/test_money.py"
 
 _SETTLE = "naru/payments/settle.py"
@@ -1416,7 +1416,23 @@ KEYS = (
         _CANCEL,
         "await tell_of_receipt(gateway, tx, changed)",
         "pass",
-        "tests/rest/test_receipts.py::test_a_full_cancel_takes_the_receipt_back_and_a_partial_one_does_not",
+        f"{RECEIPTS}::test_a_full_cancel_takes_the_receipt_back_and_a_partial_one_does_not",
+    ),
+    Planted(
+        "the cash of one order is told once a way",
+        "P2",
+        _MIGRATIONS + "0026_one_receipt.sql",
+        "CREATE UNIQUE INDEX one_receipt ON cash_receipts (merchant_id, merchant_uid)",
+        "CREATE UNIQUE INDEX one_receipt ON cash_receipts (merchant_id, merchant_uid, imp_uid) NULLS NOT DISTINCT",
+        f"{RECEIPTS}::test_the_same_cash_is_told_once_whichever_way_it_is_asked_for",
+    ),
+    Planted(
+        "an order whose account waits counts as paid elsewhere",
+        "P2",
+        _QUERIES + "payments.sql",
+        "AND step IN ('approving', 'waiting_deposit', 'paid', 'cancelled') AND amount > 0)",
+        "AND step IN ('approving', 'paid', 'cancelled') AND amount > 0)",
+        f"{RECEIPTS}::test_the_same_cash_is_told_once_whichever_way_it_is_asked_for",
     ),
     Planted(
         "a payment that a person ended loses the key of its card",
@@ -1643,10 +1659,114 @@ SCHEDULES = (
     ),
 )
 
+FAMILIES = "tests/model/test_families.py"
+_BY_RECEIPTS = f"{FAMILIES}::test_cash_receipts_tell_of_no_more_than_is_left"
+
+# Found by the model of V1, which knows none of these by name.
+MODELLED = (
+    Planted(
+        "a receipt is issued of all that was ever paid",
+        "P12",
+        "naru/payments/issue_cash_receipt.py",
+        "tax=Tax.of(payment.balance,",
+        "tax=Tax.of(payment.amount,",
+        _BY_RECEIPTS,
+    ),
+    Planted(
+        "a receipt that the PG may not have taken back is called cancelled",
+        "P12",
+        "naru/payments/cancel_cash_receipt.py",
+        'if settled.state != "cancelled":',
+        "if False:",
+        _BY_RECEIPTS,
+    ),
+    Planted(
+        "a receipt that is being taken back is told as issued to an Idempotency-Key",
+        "P6",
+        "naru/rest/receipts.py",
+        'if receipt.state in ("asking", "cancelling"):',
+        'if receipt.state == "asking":',
+        f"{FAMILIES}::test_receipts_of_orders_that_were_paid_outside",
+    ),
+    Planted(
+        "an account with money in it gets another amount",
+        "P16",
+        "naru/payments/change_virtual_account.py",
+        "if await tx.deposits.of_payment(imp_uid):",
+        "if False:",
+        f"{FAMILIES}::test_accounts_that_wait_for_something_else",
+    ),
+    Planted(
+        "what a check of a card took is not given back",
+        "P1",
+        "naru/payments/check_card.py",
+        "        raise\n    await give_back_check(gateway, payment.imp_uid)\n",
+        "        raise\n",
+        f"{FAMILIES}::test_cards_that_are_kept_and_checked",
+    ),
+    Planted(
+        "a card that was refused once is not asked about again",
+        "L1",
+        "naru/payments/check_card.py",
+        "if refused.imp_uid is not None:",
+        "if False:",
+        f"{FAMILIES}::test_cards_that_are_kept_and_checked",
+    ),
+    Planted(
+        "a key whose issue is not answered is told to an Idempotency-Key as there",
+        "P6",
+        "naru/rest/subscribe_customer.py",
+        'if key.state == "asking":',
+        "if False:",
+        f"{FAMILIES}::test_cards_that_are_kept_and_checked",
+    ),
+    Planted(
+        "a customer who went to another PG is charged at the old one",
+        "P15",
+        "naru/payments/run_schedule.py",
+        "schedule.channel_id if key is None else key.channel_id",
+        "schedule.channel_id",
+        f"{FAMILIES}::test_orders_that_are_charged_later",
+    ),
+    Planted(
+        "a person's phone is told without a contract",
+        "security",
+        "naru/domain/certification.py",
+        'phone = settings.get("phone_approved") is True',
+        "phone = True",
+        f"{FAMILIES}::test_people_who_prove_who_they_are",
+    ),
+    Planted(
+        "a phone is rung as often as anybody likes",
+        "security",
+        "naru/rest/certifications.py",
+        "if not taken.permits:",
+        "if False:",
+        f"{FAMILIES}::test_people_who_prove_who_they_are",
+    ),
+    Planted(
+        "a merchant has another one's member forgotten",
+        "P10",
+        "naru/payments/quick_pay.py",
+        "return owner == channel.merchant_id",
+        "return True",
+        f"{FAMILIES}::test_members_of_quick_pay_and_their_money",
+    ),
+    Planted(
+        "a wallet pays another amount than was announced",
+        "P17",
+        "naru/rest/kcpquick.py",
+        "prepared.prepaid_amount not in (None, request.amount):",
+        "False:",
+        f"{FAMILIES}::test_members_of_quick_pay_and_their_money",
+    ),
+)
+
 CATALOGUE = (
     *PAYMENTS,
     *KEYS,
     *SCHEDULES,
+    *MODELLED,
     *STORE,
     *KEPT,
     *WEBHOOKS,

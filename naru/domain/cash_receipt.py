@@ -86,7 +86,7 @@ class BadIdentifier(BadRequest):
 
 
 class AlreadyIssued(BadRequest):
-    """One live receipt per payment, and per order that was paid outside."""
+    """One live receipt per order of a merchant, paid here or outside."""
 
     sentence = "이미 현금영수증이 발급된 결제건입니다."
 
@@ -187,8 +187,8 @@ class ReceiptRevoked:
 
 @dataclass(frozen=True, slots=True)
 class CashReceipt:
-    """One question to the tax office and what became of it: of a payment (`imp_uid`), or of an order of the
-    merchant that was paid outside (`merchant_uid`).
+    """One question to the tax office and what became of it: of a payment (`imp_uid`), or, without one, of
+    an order of the merchant that was paid outside.
 
     asking → issued | refused; issued → cancelling → cancelled, or issued again when the PG will not.
     """
@@ -201,8 +201,8 @@ class CashReceipt:
     type: ReceiptType
     tax: Tax
     asked_at: datetime
+    merchant_uid: str
     imp_uid: str | None = None
-    merchant_uid: str | None = None
     receipt_tid: str | None = None
     apply_num: str | None = None
     receipt_url: str | None = None

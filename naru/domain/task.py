@@ -267,12 +267,15 @@ SAID: dict[TaskKind, Said] = {
         "PG사 관리자나 국세청에서 현금영수증을 취소하세요.",
     ),
     TaskKind.RECEIPT_TOO_LARGE: Said(
-        "A part of a payment was given back, and its cash receipt still tells the tax office the whole.",
+        "A cash receipt tells the tax office more than was kept: of a payment of which a part was given"
+        " back, or of an order that was said to be paid elsewhere and has a receipt of its buyer's own.",
         "Take the receipt back (DELETE /receipts/IMP_UID) and issue it anew of what is left: POST"
-        " /receipts/IMP_UID with the buyer's number, which is not kept here.",
-        "부분취소된 결제의 현금영수증이 취소 전 금액으로 남아 있습니다.",
+        " /receipts/IMP_UID with the buyer's number, which is not kept here. One without a payment is only"
+        " taken back: DELETE /receipts/external/MERCHANT_UID.",
+        "부분취소된 결제의 현금영수증이 취소 전 금액으로 남아 있거나, 외부 결제건 현금영수증이 구매자가 발급받은 현금영수증과 중복됩니다.",
         "현금영수증을 취소(DELETE /receipts/IMP_UID)한 뒤, 구매자의 식별번호로 남은 금액을 다시"
-        " 발급(POST /receipts/IMP_UID)하세요. 식별번호는 여기에 저장되지 않습니다.",
+        " 발급(POST /receipts/IMP_UID)하세요. 식별번호는 여기에 저장되지 않습니다."
+        " 외부 결제건은 취소(DELETE /receipts/external/MERCHANT_UID)만 하세요.",
     ),
     TaskKind.KEY_UNKNOWN: Said(
         "Nobody here knows whether the PG keeps a card under a billing key.",

@@ -92,7 +92,7 @@ async def issue_cash_receipt(
             raise NotPaidInCash
         if payment.cash_receipt_issued:
             raise AlreadyIssued
-        known = await tx.cash_receipts.of_payment(merchant.id, imp_uid)
+        known = await tx.cash_receipts.living(merchant.id, payment.merchant_uid)
         if known is not None and known.state in ("asking", "cancelling"):
             raise ReceiptInProgress
         if await tx.intents.of_payment(imp_uid) is not None:
@@ -126,7 +126,8 @@ async def issue_external_receipt(
 ) -> CashReceipt:
     """The receipt of an order that was paid outside: one per order of the merchant. Raises as above.
 
-    An order that was paid here has its receipt by its payment: two would tell the tax office twice.
+    An order that was paid here, or whose account waits, has its receipt by its payment: two would tell the
+    tax office twice.
     """
     _check(request)
     if not (is_storable(name) and amount):
@@ -148,9 +149,9 @@ async def issue_external_receipt(
         product_type=request.product_type,
     )
     async with gateway.store.begin() as tx:
-        if await tx.payments.taken(merchant.id, merchant_uid) is not None:
+        if await tx.payments.is_cash_here(merchant.id, merchant_uid):
             raise BadRequest(PAID_HERE)
-        known = await tx.cash_receipts.of_order(merchant.id, merchant_uid)
+        known = await tx.cash_receipts.living(merchant.id, merchant_uid)
         if known is not None and known.state in ("asking", "cancelling"):
             raise ReceiptInProgress
         receipt = await _ask(gateway, tx, channel, order, None, request.once)

@@ -35,6 +35,7 @@ from naru.payments.doubt import doubt, still_a_no, tell_operator, told_by_itself
 from naru.payments.gateway import Gateway
 from naru.payments.pay_from_deposits import pay_from_early_deposits
 from naru.payments.recovery import needs_operator, next_try
+from naru.payments.tell_of_receipt import tell_of_receipt
 from naru.store import Session
 from naru.store.intents import Intent
 from naru.webhooks.announce import announce, earns_webhook
@@ -287,6 +288,8 @@ async def write_approval(
             settled = await tx.payments.settle_paid(payment, outcome, intent.id, now)
             if settled is not None:
                 await keep_key(tx, settled, outcome.issued_key, now)
+                if settled.cash_receipt_issued:
+                    await tell_of_receipt(gateway, tx, settled)
             ending = "done"
         case AccountIssued():
             settled = await tx.payments.settle_account(payment, outcome)

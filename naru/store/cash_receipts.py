@@ -66,7 +66,8 @@ class CashReceipts:
         now: datetime,
         next_try_at: datetime,
     ) -> CashReceipt:
-        """The tax office is about to be told. Without `imp_uid` it is of the order `order.merchant_uid`.
+        """The tax office is about to be told of the order `order.merchant_uid`. Without `imp_uid` it was
+        paid outside.
 
         Raises AlreadyIssued, which ends the transaction.
         """
@@ -85,14 +86,13 @@ class CashReceipts:
         blob = self._connection.keyring.seal(
             msgspec.json.encode(private), CASH_RECEIPTS, order.number
         )
-        merchant_uid = None if imp_uid is not None else order.merchant_uid
         tax = order.tax
         asked = await self._one(
             Q["ask"],
             channel.merchant_id,
             channel.id,
             imp_uid,
-            merchant_uid,
+            order.merchant_uid,
             order.number,
             order.type.value,
             tax.amount.minor,
@@ -116,6 +116,10 @@ class CashReceipts:
     async def of_order(self, merchant_id: int, merchant_uid: str) -> CashReceipt | None:
         """The same of an order that was paid outside."""
         return await self._one(Q["of_order"], merchant_id, merchant_uid)
+
+    async def living(self, merchant_id: int, merchant_uid: str) -> CashReceipt | None:
+        """The one receipt of this order that is asked for, or stands: paid here or outside."""
+        return await self._one(Q["living"], merchant_id, merchant_uid)
 
     async def issue(
         self, number: str, issued: ReceiptIssued, *, take_back: bool, now: datetime
@@ -173,7 +177,7 @@ class CashReceipts:
         try:
             row = await self._connection.fetchrow(query, *values)
         except asyncpg.UniqueViolationError as error:
-            if error.constraint_name in ("one_receipt", "one_external_receipt"):
+            if error.constraint_name == "one_receipt":
                 raise AlreadyIssued from None
             raise
         if row is None:

@@ -176,6 +176,10 @@ class Payments:
         step = await self._connection.fetchval(Q["taken"], merchant_id, merchant_uid)
         return None if step is None else Step(step)
 
+    async def is_cash_here(self, merchant_id: int, merchant_uid: str) -> bool:
+        """Whether this order's money came, or may come, by a payment."""
+        return bool(await self._connection.fetchval(Q["is_cash_here"], merchant_id, merchant_uid))
+
     async def lock(self, imp_uid: str, merchant_id: int) -> Payment | None:
         """The payment, held until this transaction ends."""
         return await self._one(Q["lock"], imp_uid, merchant_id)

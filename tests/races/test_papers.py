@@ -166,7 +166,7 @@ async def test_control_without_the_lock_and_the_index_the_pg_is_asked_for_many_r
 
     await broken.arena.rows("DROP INDEX one_receipt")
     monkeypatch.setattr(Payments, "lock", unlocked)
-    monkeypatch.setattr(CashReceipts, "of_payment", none)
+    monkeypatch.setattr(CashReceipts, "living", none)
     _, _, asked = await _receipts(broken)
     print(f"\none receipt: the PG is asked once with the guards, {asked} times without")
     assert asked > 1

@@ -7,8 +7,12 @@ import logging
 
 import pytest
 
+from naru.domain.outcome import Approved, Deposited
 from naru.domain.payment import Payment
+from naru.domain.task import TaskKind
+from naru.payments.confirm_deposit import confirm_deposit
 from naru.payments.reconcile_receipt import due_receipts, reconcile_receipt
+from naru.payments.settle import settle_approval
 from tests.rest.cash import add_channel, page, transfer
 from tests.rest.conftest import NUMBERS, Answered, Desk, House
 
@@ -456,3 +460,96 @@ async def test_a_bad_order_from_outside_is_refused(desk: Desk, changes: dict[str
 
     assert (answer.status, answer.body["code"], answer.response) == (400, -1, None)
     assert (await desk.ask("GET", where)).status == 404
+
+
+TWICE = (400, -1, "이미 현금영수증이 발급된 결제건입니다.")
+TWICE_OUTSIDE = (400, -1, "이미 현금영수증이 발급된 merchant_uid 입니다.")
+PAID_HERE = (
+    400,
+    -1,
+    "결제창이나 API로 결제된 주문입니다. POST /receipts/{imp_uid} 로 발급해주세요.",
+)
+
+
+async def outside(desk: Desk, merchant_uid: str) -> Answered:
+    """The receipt of an order as of one that was paid elsewhere."""
+    body = {"name": "당근 10kg", "amount": 1004, "identifier": PHONE}
+    return await desk.ask("POST", f"/receipts/external/{merchant_uid}", json=body)
+
+
+async def account(desk: Desk, merchant_uid: str) -> str:
+    due = int(desk.clock().timestamp()) + 86_400
+    body = {"merchant_uid": merchant_uid, "amount": 1004, "vbank_code": "004", "vbank_due": due}
+    body |= {"vbank_holder": "나루 상점", "name": "당근 10kg"}
+    answer = await desk.ask("POST", "/vbanks", json=body)
+    assert answer.verdict == (200, 0, None)
+    return str(answer.response["imp_uid"])
+
+
+async def deposit(desk: Desk, imp_uid: str) -> Payment:
+    """The buyer pays the account, and the PG's notice arrives."""
+    async with desk.gateway.store.direct() as session:
+        payment = await session.payments.get(imp_uid)
+    assert payment is not None
+    assert payment.pg_tid is not None
+    assert payment.virtual_account is not None
+    pg = desk.shop.channel.settings["url"]
+    paid = {"number": payment.virtual_account.number, "amount": 1004, "depositor": "홍길동"}
+    async with desk.http.post(f"{pg}/desk/deposits", json=paid, headers={"Origin": pg}) as answer:
+        assert answer.status == 200
+    key, at = f"d{imp_uid}", desk.clock()
+    told = Deposited(key, payment.pg_order_no, payment.pg_tid, payment.amount, "홍길동", at)
+    await confirm_deposit(desk.gateway, desk.shop.channel, told)
+    return payment
+
+
+@pytest.mark.promise("P2")
+async def test_the_same_cash_is_told_once_whichever_way_it_is_asked_for(
+    desk_with_pg: Desk,
+) -> None:
+    desk = desk_with_pg
+    order = f"order_{next(NUMBERS)}"
+
+    # While its account waits an order is not paid outside.
+    waiting = await account(desk, order)
+    assert (await outside(desk, order)).verdict == PAID_HERE
+    payment = await deposit(desk, waiting)
+    assert (await issue(desk, payment)).verdict == (200, 0, None)
+    assert (await outside(desk, order)).verdict == PAID_HERE
+
+    # And what was told as paid outside is not told again as paid here.
+    other = f"order_{next(NUMBERS)}"
+    assert (await outside(desk, other)).verdict == (200, 0, None)
+    assert (await outside(desk, other)).verdict == TWICE_OUTSIDE
+    paid = await deposit(desk, await account(desk, other))
+    assert (await issue(desk, paid)).verdict == TWICE
+    assert (await desk.ask("GET", f"/receipts/{paid.imp_uid}")).status == 404
+    # Taken back, it makes room.
+    assert (await desk.ask("DELETE", f"/receipts/external/{other}")).status == 200
+    assert (await issue(desk, paid)).verdict == (200, 0, None)
+    assert (await desk.ask("GET", f"/receipts/external/{other}")).response["cancelled_at"] > 0
+
+
+@pytest.mark.promise("P2", "P12")
+async def test_a_buyers_own_receipt_beside_one_from_outside_is_laid_before_a_person(
+    desk_with_pg: Desk,
+) -> None:
+    desk = desk_with_pg
+    order = f"order_{next(NUMBERS)}"
+    assert (await outside(desk, order)).verdict == (200, 0, None)
+
+    opened = await desk.open(merchant_uid=order, pay_method="trans")
+    now = desk.clock()
+    async with desk.gateway.store.begin() as tx:
+        claimed = await tx.payments.claim_for_approval(opened.imp_uid, now, now, None, {})
+    assert claimed is not None
+    told = Approved(claimed.pg_order_no, claimed.amount, "tid_own", now, cash_receipt_issued=True)
+    paid = await settle_approval(desk.gateway, claimed, desk.shop.channel, told)
+
+    assert paid.cash_receipt_issued
+    async with desk.gateway.store.direct() as session:
+        tasks = await session.tasks.list_open()
+    assert [each.kind for each in tasks] == [TaskKind.RECEIPT_TOO_LARGE]
+    assert (await desk.ask("DELETE", f"/receipts/external/{order}")).status == 200
+    async with desk.gateway.store.direct() as session:
+        assert await session.tasks.list_open() == []

@@ -62,7 +62,7 @@ class OfficeAudit:
             office = self._offices.receipts.get(number)
             stands = office is not None and office.stands
             if stands:
-                standing[row["imp_uid"], row["merchant_id"], row["merchant_uid"]] += 1
+                standing[row["merchant_uid"], row["merchant_id"]] += 1
             if number in self._told:
                 continue
             if state in ("asking", "cancelling"):

@@ -126,7 +126,7 @@ class People:
             return
         method = "vbank" if rng.random() < 0.25 else "card"
         if method == "vbank" and rng.random() < 0.4:
-            await self._account_by_api(shop, order, amount, rng)
+            await self.account_by_api(shop, order, amount, rng)
         else:
             windows = rng.choice((1, 1, 1, 1, 2, 3))
             await asyncio.gather(
@@ -320,7 +320,7 @@ class People:
 
     # --- virtual accounts ---
 
-    async def _account_by_api(
+    async def account_by_api(
         self, shop: Shop, order: MerchantUid, amount: int, rng: random.Random
     ) -> None:
         due = self.world.now() + timedelta(hours=1)

@@ -274,8 +274,13 @@ def keep_receipt_rules(tx: Transaction, old: Values | None, new: Values) -> None
         payment = None if new["imp_uid"] is None else tx.get("payments", new["imp_uid"])
         if new["imp_uid"] is not None and (
             payment is None
-            or (payment["merchant_id"], payment["channel_id"], payment["step"])
-            != (new["merchant_id"], new["channel_id"], "paid")
+            or (
+                payment["merchant_id"],
+                payment["merchant_uid"],
+                payment["channel_id"],
+                payment["step"],
+            )
+            != (new["merchant_id"], new["merchant_uid"], new["channel_id"], "paid")
             or payment["currency"] != "KRW"
             or payment["cash_receipt_issued"]
             or payment["amount"] - payment["cancelled"] != new["amount"]
@@ -408,7 +413,7 @@ WRITTEN_FROM = {
     "keep_card_check_rules": "40fcc32240d4",
     "keep_errand_rules": "9ee985c66566",
     "keep_quick_questions": "64877dbaab57",
-    "keep_receipt_rules": "d7bd9077c2a0",
+    "keep_receipt_rules": "322a0b87dd79",
     "take_receipt_back": "09f2f2fcd2cf",
     "refuse_change": "b14e1cd4676e",
     "write_payment_event": "0db74b36eb90",

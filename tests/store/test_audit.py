@@ -48,6 +48,11 @@ ACT = (
     "INSERT INTO order_acts (imp_uid, round, number, subject, act, fingerprint, state, opened_at, next_try_at)"
     f" VALUES ('{PAID}', 'r', 'a1', 'goods', 'place', decode(repeat('00', 32), 'hex'), 'asking', {{}}, {{}})"
 )
+RECEIPT = (
+    "INSERT INTO cash_receipts (merchant_id, merchant_uid, channel_id, imp_uid, number, state, type, amount, tax_free,"
+    " vat, asked_at, receipt_tid, apply_num, applied_at) SELECT merchant_id, merchant_uid, channel_id, {}, '{}',"
+    f" 'issued', 'person', {{}}, 0, 0, now(), 't', 'a', now() FROM payments WHERE imp_uid = '{PAID}'"
+)
 DELETED_KEY = (
     "INSERT INTO billing_keys (merchant_id, customer_uid, channel_id, pg_code, mid, sandbox, number, state,"
     " asked_at, inserted_at, updated_at, ended_at, next_try_at, sealed) SELECT merchant_id, 'c', id, pg_code, mid,"
@@ -141,9 +146,11 @@ PLANTS: list[tuple[str, str, str]] = [
                                f" WHERE imp_uid = '{PAID}'"),
     ("webhooks_leave", "D", DELIVERY.format("state = 'waiting', ended_at = NULL, next_at = now() - interval '11 min'")),
     ("webhooks_leave", "D", DELIVERY.format("state = 'parked'")),
-    ("receipts_told", "receipt1", "INSERT INTO cash_receipts (merchant_id, channel_id, imp_uid, number, state, type, amount, tax_free, vat,"
-                                  " asked_at, receipt_tid, apply_num, applied_at) SELECT merchant_id, channel_id, imp_uid, 'receipt1', 'issued',"
-                                  f" 'person', amount + 1, 0, 0, now(), 't', 'a', now() FROM payments WHERE imp_uid = '{PAID}'"),
+    ("receipts_told", "receipt1", RECEIPT.format("imp_uid", "receipt1", "amount + 1")),
+    ("receipts_once", "order-11", "DROP INDEX one_receipt;" + RECEIPT.format("imp_uid", "receipt1", "amount") + ";"
+                                   + RECEIPT.format("NULL", "receipt2", "amount")),
+    ("receipts_once", "order-11", f"UPDATE payments SET cash_receipt_issued = true WHERE imp_uid = '{PAID}';"
+                                   + RECEIPT.format("NULL", "receipt2", "amount")),
     ("schedules_run_once", "schedule1", SCHEDULE.format(RUN)),
     ("schedules_run_once", "schedule1", SCHEDULE.format(EARLY)),
     ("schedules_run_once", PAID, f"UPDATE payments SET customer_uid = 'c', customer_uid_usage = 'payment.scheduled' WHERE imp_uid = '{PAID}'"),

@@ -390,6 +390,19 @@ SELECT r.number AS id, 'tells ' || r.amount || ' of ' || r.imp_uid || ', and ' |
    AND NOT EXISTS (SELECT 1 FROM operator_tasks t
                     WHERE t.subject = r.number AND t.kind IN ('receipt_too_large', 'receipt_stands'));
 
+-- receipts_once --
+-- P2: The tax office is told of an order's cash once, whether it was paid here or elsewhere, and by the buyer's own
+-- wish or the merchant's; or a person was told.
+-- Then: Take all but one back: DELETE /receipts/external/MERCHANT_UID, or DELETE /receipts/IMP_UID. An index is missing: see every_guard_stands.
+SELECT merchant_uid AS id, count(*) || ' receipts of merchant ' || merchant_id || ' stand' AS why
+  FROM cash_receipts WHERE state IN ('asking', 'issued', 'cancelling')
+ GROUP BY merchant_id, merchant_uid HAVING count(*) > 1
+UNION ALL
+SELECT r.merchant_uid, r.number || ' stands beside the receipt that the PG issued with ' || p.imp_uid
+  FROM cash_receipts r JOIN payments p USING (merchant_id, merchant_uid)
+ WHERE r.imp_uid IS NULL AND r.state = 'issued' AND p.step = 'paid' AND p.cash_receipt_issued
+   AND NOT EXISTS (SELECT 1 FROM operator_tasks t WHERE t.subject = r.number AND t.kind = 'receipt_too_large');
+
 -- sealed_at_rest --
 -- P19: What must be sealed is a blob, and the data key that it names is there.
 -- Then: Not sealed: change that secret (it lay open) and set it anew. A data key that is gone is in the backups only: restore the table data_keys from one.

@@ -1,5 +1,5 @@
 -- ask --
--- The tax office is about to be told; refused by index while another receipt of the same money lives.
+-- The tax office is about to be told; refused by index while another receipt of the same order lives.
 INSERT INTO cash_receipts (merchant_id, channel_id, imp_uid, merchant_uid, number, state, type, amount, tax_free, vat,
                            asked_at, next_try_at, sealed)
 VALUES ($1, $2, $3, $4, $5, 'asking', $6, $7, $8, $9, $10, $11, $12)
@@ -19,7 +19,13 @@ SELECT * FROM cash_receipts WHERE merchant_id = $1 AND imp_uid = $2 AND state <>
 
 -- of_order --
 -- The newest receipt of an order that was paid outside.
-SELECT * FROM cash_receipts WHERE merchant_id = $1 AND merchant_uid = $2 AND state <> 'refused' ORDER BY id DESC LIMIT 1;
+SELECT * FROM cash_receipts WHERE merchant_id = $1 AND merchant_uid = $2 AND imp_uid IS NULL AND state <> 'refused'
+ ORDER BY id DESC LIMIT 1;
+
+-- living --
+-- What the tax office is told of this order now, paid here or elsewhere.
+SELECT * FROM cash_receipts
+ WHERE merchant_id = $1 AND merchant_uid = $2 AND state IN ('asking', 'issued', 'cancelling');
 
 -- issue --
 -- asking -> issued; or -> cancelling ($6) where the money is gone by now, or the answer is not what was asked.

@@ -77,6 +77,12 @@ SELECT p.*, s.sealed FROM payments p LEFT JOIN payment_secrets s USING (imp_uid)
 SELECT step FROM payments
  WHERE merchant_id = $1 AND merchant_uid = $2 AND step IN ('approving', 'paid', 'cancelled') AND NOT flagged AND amount > 0;
 
+-- is_cash_here --
+-- Did the money of this order come here, or is it asked for, or is an account waiting for it? (A reading for
+-- refusals of receipts of orders that were paid outside; one receipt of an order is the index's.)
+SELECT EXISTS (SELECT 1 FROM payments WHERE merchant_id = $1 AND merchant_uid = $2
+                  AND step IN ('approving', 'waiting_deposit', 'paid', 'cancelled') AND amount > 0);
+
 -- many_of_merchant --
 -- Payments by ids or order numbers, newest first.
 SELECT p.*, s.sealed FROM payments p LEFT JOIN payment_secrets s USING (imp_uid)

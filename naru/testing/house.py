@@ -145,6 +145,7 @@ class House:
     def __init__(self, postgres: Postgres, folder: Path) -> None:
         self._postgres = postgres
         self._folder = folder
+        self._ledger = folder / "sandbox.sqlite"
         self._numbers = itertools.count(1)
         self._gateway_socket, self._sandbox_socket = _listening(), _listening()
         self.url, self.sandbox_url = _url(self._gateway_socket), _url(self._sandbox_socket)
@@ -152,9 +153,10 @@ class House:
         self._life: Life | None = None
 
     async def open(self) -> None:
-        """Make the template of all databases, and begin."""
+        """Make the templates of all databases and ledgers, and begin."""
         import asyncpg
 
+        from naru.sandbox.app import create_app as create_sandbox
         from naru.store.migrate import migrate
         from naru.testing import clock
 
@@ -171,6 +173,10 @@ class House:
         finally:
             await database.close()
         await migrate(self._postgres.url(_TEMPLATE), self._root_key)
+        # Its first start makes keys and hashes PINs, which is most of what a life costs.
+        first = create_sandbox(self._ledger, self.sandbox_url)
+        async with first.router.lifespan_context(first):
+            pass
         await self._begin()
 
     async def close(self) -> None:
@@ -246,7 +252,8 @@ class House:
         )
         clock, stop = MovedClock(), asyncio.Event()
         weather = Weather(create_app(settings, clock.now))
-        sandbox = create_sandbox(home / "sandbox.sqlite", self.sandbox_url, clock.unix)
+        ledger = shutil.copy(self._ledger, home)
+        sandbox = create_sandbox(Path(ledger), self.sandbox_url, clock.unix)
         async with contextlib.AsyncExitStack() as stack:
             database = await asyncpg.connect(url)
             stack.push_async_callback(database.close)

@@ -57,7 +57,6 @@ from naru.kit.verify import (
     WaitingForDeposit,
     verify_payment,
 )
-from naru.kit.verify import Unfinished as Unfinished
 from naru.kit.webhook import Report, Webhook, read_report, read_webhook
 
 __all__ = [

@@ -117,7 +117,6 @@ class Forged:
 
 
 Verdict = Paid | WaitingForDeposit | Failed | Forged | Cancelled | Unknown
-Unfinished = Unknown
 
 
 def verify_payment(payment: Payment, order: Order) -> Verdict:

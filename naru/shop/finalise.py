@@ -22,7 +22,7 @@ from naru.kit import (
     Order,
     Paid,
     Payment,
-    Unfinished,
+    Unknown,
     WaitingForDeposit,
     verify_payment,
 )
@@ -34,9 +34,7 @@ log = logging.getLogger(__name__)
 KST = ZoneInfo("Asia/Seoul")
 WEEKDAYS = "월화수목금토일"
 
-Status = Literal[
-    "success", "vbankIssued", "forgery", "failed", "cancelled", "checking", "notOurs"
-]
+Status = Literal["success", "vbankIssued", "forgery", "failed", "cancelled", "checking", "notOurs"]
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ class Cashier:
                         payment.imp_uid,
                         goods.from_wire(given_back, order.currency),
                     )
-                case Unfinished():
+                case Unknown():
                     pass
         except AlreadyUsed:
             return _forgery(payment.imp_uid, "replayed")
@@ -189,7 +187,7 @@ class Cashier:
                 return Finalised("vbankIssued", "가상계좌 발급 성공", order)
             case "cancelled":
                 return Finalised("cancelled", "취소된 결제", order)
-        if isinstance(verdict, Unfinished):
+        if isinstance(verdict, Unknown):
             return Finalised("checking", "결제 결과를 확인하고 있습니다.", order)
         return Finalised("failed", order.fail_reason or "결제에 실패하였습니다.", order)
 

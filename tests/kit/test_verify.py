@@ -14,7 +14,7 @@ from naru.kit import (
     Order,
     Paid,
     Payment,
-    Unfinished,
+    Unknown,
     WaitingForDeposit,
     verify_payment,
 )
@@ -124,7 +124,7 @@ def test_an_account_that_waits_is_not_paid() -> None:
 
 @pytest.mark.parametrize("payment", [but(status="ready"), but(status="ready", pay_method="vbank")])
 def test_an_open_window_is_unfinished_and_waits_for_no_deposit(payment: Payment) -> None:
-    assert verify_payment(payment, ORDER) == Unfinished(payment)
+    assert verify_payment(payment, ORDER) == Unknown(payment)
 
 
 @pytest.mark.promise("P5")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from tests.support.processes import BYTECODE
-from tests.testing.test_plugin import run_pytest
+from tests.testing.test_plugin import environ, run_pytest
 
 # What the guide says of Django: another thread would find another, empty database in memory.
 DJANGO = """
@@ -42,6 +41,28 @@ def test_a_django_shop_is_told_inside_the_transaction_of_the_test(imp):
     assert [body.encode() for body, in rows] == [letter.body for letter in imp.webhooks.arrived]
     assert len(rows) == 1
 """
+ISOLATED = '''
+"""Two tests that would see each other if they shared anything."""
+import pytest
+from naru.kit import NotFound
+
+seen = []
+
+def test_alone(imp):
+    assert imp.user_code not in seen
+    seen.append(imp.user_code)
+    with pytest.raises(NotFound):
+        imp.client.find_payment("order-1")
+    imp.pay("order-1", 1000)
+    assert imp.approve().success
+    assert len(imp.webhooks.arrived) == 1
+
+def test_alone_too(imp):
+    test_alone(imp)
+
+async def test_alone_as_well(async_imp):
+    test_alone(async_imp.sync)
+'''
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 
 
@@ -55,27 +76,31 @@ def programs(page: str) -> dict[str, str]:
     return dict(found)
 
 
-def test_the_guide_runs(tmp_path: Path) -> None:
+def test_the_guide_runs_and_tests_side_by_side_do_not_see_each_other(tmp_path: Path) -> None:
     files = programs("testing.md")
     assert sorted(files) == ["shop.py", "test_async.py", "test_shop.py", "without_pytest.py"]
     for name in ("shop.py", "test_async.py"):
         (tmp_path / name).write_text(files[name])
     (tmp_path / "test_django.py").write_text(DJANGO)
-    done = run_pytest(tmp_path, files["test_shop.py"], "-o", "pythonpath=.")
-    tests = sum(text.count("def test_") for text in [*files.values(), DJANGO])
+    (tmp_path / "test_isolated.py").write_text(ISOLATED)
+    # Every worker of pytest-xdist has a gateway of its own.
+    done = run_pytest(tmp_path, files["test_shop.py"], "-o", "pythonpath=.", "-n", "2")
+    tests = sum(text.count("def test_") for text in [*files.values(), DJANGO, ISOLATED])
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{tests} passed" in done.stdout
 
 
 def test_the_guides_program_runs_without_pytest() -> None:
-    done = subprocess.run(
+    running = subprocess.Popen(
         [sys.executable, "-c", programs("testing.md")["without_pytest.py"]],
-        env=os.environ | {"PYTHONPYCACHEPREFIX": str(BYTECODE), "PYTHONDONTWRITEBYTECODE": ""},
-        capture_output=True,
+        env=environ(),
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=240,
     )
-    assert re.match(r"True http://127\.0\.0\.1:\d+ http://127\.0\.0\.1:\d+\n$", done.stdout), done
+    said, _ = running.communicate(timeout=240)
+    assert re.match(r"True http://127\.0\.0\.1:\d+ http://127\.0\.0\.1:\d+\n$", said)
+    for place in (Path("/dev/shm"), Path(tempfile.gettempdir())):
+        assert list(place.glob(f"naru-private-{running.pid}-*")) == []
 
 
 def test_both_languages_print_the_same_programs_and_sections() -> None:

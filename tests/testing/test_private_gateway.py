@@ -69,30 +69,23 @@ def test_it_ends_with_whoever_started_it(kind: signal.Signals) -> None:
     assert gone(told["folder"])
 
 
-def test_it_ends_when_told_and_says_that_it_has_ended() -> None:
-    gateway = PrivateGateway(settings={"NARU_CLOSE_EXPIRED_ACCOUNTS": "on"})
-    with gateway:
-        folder = str(gateway._folder)
-        imp = gateway.open_shop()
-        # What was set holds: accounts that nobody paid in time are closed.
+def test_settings_hold_and_a_gateway_that_dies_is_told_as_such() -> None:
+    with PrivateGateway(settings={"NARU_CLOSE_EXPIRED_ACCOUNTS": "on"}) as gateway:
+        folder, imp = str(gateway._folder), gateway.open_shop()
+        # Accounts that nobody paid in time are closed, which is not the default.
         imp.pay("order-1", 1000, pay_method="vbank")
         imp.approve()
         imp.advance("40d")
         assert imp.payment().status == "failed"
-    assert gone(folder)
-    gateway.stop()
-    with pytest.raises(GatewayTrouble, match="not running"):
-        imp.settle()
 
-
-def test_a_gateway_that_dies_is_told_as_such_and_leaves_no_database() -> None:
-    with PrivateGateway() as gateway:
-        folder, imp = str(gateway._folder), gateway.open_shop()
         assert gateway.pid is not None
         os.kill(gateway.pid, signal.SIGKILL)
         with pytest.raises(GatewayTrouble, match=r"has ended|not running"):
             imp.settle()
     assert gone(folder)
+    gateway.stop()
+    with pytest.raises(GatewayTrouble, match="not running"):
+        imp.settle()
 
 
 def test_a_wrong_setting_is_told_with_its_sentence() -> None:

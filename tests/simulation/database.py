@@ -229,14 +229,11 @@ class Transaction:
         self._undo.append((table, row, row.next))
         row.next = GONE
 
-    def clash(self, name: str, columns: list[str], values: Values) -> Row:
-        """The row that ON CONFLICT (columns) met."""
-        table = self.db.tables[name]
-        for row in table.everything():
-            seen = self.see(row)
-            if seen is not None and all(seen[c] == values[c] for c in columns):
-                return row
-        raise AssertionError("there was a conflict, and nothing is in the way")
+    def clash(self, name: str, values: Values) -> Row:
+        """The row that ON CONFLICT met, as the unique index says: a partial one knows some rows only."""
+        found = self._find_clash(self.db.tables[name], values, None, quiet=True)
+        assert found is not None, "there was a conflict"
+        return found
 
     def _write_event(self, name: str, payment: Values) -> None:
         """Trigger write_payment_event."""

@@ -159,7 +159,7 @@ class Change:
     values: list[list[Node]] = field(default_factory=list)
     select: Select | None = None
     quiet: bool = False
-    upsert: tuple[list[str], list[tuple[str, Node]], Node | None] | None = None
+    upsert: tuple[list[tuple[str, Node]], Node | None] | None = None
     sets: list[tuple[str, Node]] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
     where: Node | None = None
@@ -344,11 +344,10 @@ class Parser:
         else:
             change.select = self._select()
         if self._take("on", "conflict"):
-            columns: list[str] = []
             if self._take("("):
-                columns = [self._name()]
+                self._name()
                 while self._take(","):
-                    columns.append(self._name())
+                    self._name()
                 self._need(")")
                 if self._take("where"):
                     self.expression()
@@ -359,7 +358,7 @@ class Parser:
                 self._need("update", "set")
                 sets = self._sets()
                 where = self.expression() if self._take("where") else None
-                change.upsert = (columns, sets, where)
+                change.upsert = (sets, where)
         if self._take("returning"):
             change.returning = self._items()
         return change
@@ -1108,18 +1107,18 @@ class Writer:
         return f"[list(x.values()) for x in {inner}]"
 
     def _insert_one(self, change: Change, scope: Scope, result: str) -> None:
-        defaults = f"tx.db.defaults({change.table!r}, tx, fresh)"
+        self._emit(f"fresh = tx.db.defaults({change.table!r}, tx, fresh)")
         self._emit(
-            f"r_{change.alias} = tx.insert({change.table!r}, {defaults}, "
+            f"r_{change.alias} = tx.insert({change.table!r}, fresh, "
             f"quiet={change.quiet or change.upsert is not None})"
         )
         if change.upsert is not None:
-            columns, sets, where = change.upsert
+            sets, where = change.upsert
             inner = Scope({change.alias: scope.names[change.alias], "excluded": change.columns})
             self._emit(f"if r_{change.alias} is None:")
             self._depth += 1
             self._emit("r_excluded = fresh")
-            self._emit(f"row_x = tx.clash({change.table!r}, {columns!r}, fresh)")
+            self._emit(f"row_x = tx.clash({change.table!r}, fresh)")
             self._emit("tx.hold(row_x)")
             self._emit(f"r_{change.alias} = tx.see(row_x)")
             pairs = ", ".join(f"{column!r}: {self._expr(node, inner)}" for column, node in sets)

@@ -74,7 +74,7 @@ class PeopleRules(PaperRules):
             assert self._replayed(name, body, self._ask(merchant, "POST", path, body, key))
             return
         at = self.now
-        rings = self.v1.rings(merchant, phone, at)
+        rings = self.v1.rings(phone, at)
         if rings:
             for fate in fates if fates[0] in DONE_UNSEEN else fates[:1]:
                 self._fate("certification_codes", fate)

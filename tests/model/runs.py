@@ -78,6 +78,24 @@ KEPT: Begun = (
     *CARD,
     ("keep_card", {**CARD[0][1], "customer": "cheolsu", "pg": "kcp_quick"}),
 )
+DOUBTED: Begun = (*OPENED, ("come_back", {"which": 0, "fate": "lost"}))
+SHORT: Begun = (*ACCOUNT, ("deposit", {"which": 0, "how": "short"}))
+ANNOUNCED_SINCE: Begun = (
+    *OPENED,
+    (
+        "announce",
+        {"merchant": 0, "order": "order-a", "amount": 64_900, "again": False, "key": None},
+    ),
+)
+DELETED: Begun = (
+    *CARD,
+    ("look_at_card", {"merchant": 0, "customer": "gildong"}),
+    ("delete_card", {"merchant": 0, "customer": "gildong", "told": True}),
+)
+PUT_OFF: Begun = (
+    *PLANNED,
+    ("move_plan", {"merchant": 0, "order": "month-1", "seconds": 86_400, "again": False}),
+)
 # A card was refused when it was checked, and is checked again.
 CHECKED: Begun = (
     *KEPT,

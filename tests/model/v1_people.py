@@ -89,8 +89,8 @@ class People(Papers):
     def __init__(self) -> None:
         super().__init__()
         self.codes: list[Code] = []
-        # How often a phone was rung for somebody, and until when that counts.
-        self.rung: dict[tuple[int, str], tuple[int, int]] = {}
+        # How often a phone was rung, and until when that counts.
+        self.rung: dict[str, tuple[int, int]] = {}
         self.members: dict[str, Member] = {}
         self.questions: list[Question] = []
         self.pins: dict[str, str] = {}  # who entered their PIN, by the payment
@@ -99,13 +99,12 @@ class People(Papers):
 
     # --- certifications ------------------------------------------------------------------------
 
-    def rings(self, merchant: int, phone: str, now: int) -> bool:
-        """May this phone be rung once more? A tier's rings are its agency's."""
-        who = (0 if merchant == 2 else merchant, phone)
-        count, ends_at = self.rung.get(who, (0, 0))
+    def rings(self, phone: str, now: int) -> bool:
+        """May this phone be rung once more, by whomever?"""
+        count, ends_at = self.rung.get(phone, (0, 0))
         if ends_at <= now:
             count, ends_at = 0, now + CODES_WINDOW
-        self.rung[who] = (count + 1, ends_at)
+        self.rung[phone] = (count + 1, ends_at)
         return count < CODES_OF_PHONE
 
     def settle_code(self, code: Code, fates: tuple[str, str], declined: str) -> str:

@@ -15,6 +15,7 @@ from naru.connectors import Can
 from naru.domain.certification import (
     LOOKED_FOR,
     WINDOW_LIFE,
+    AlreadyCertified,
     Certification,
     CertificationOrder,
     Certified,
@@ -199,9 +200,17 @@ async def look(gateway: Gateway, certification: Certification) -> Certification:
 
 
 async def settle(
-    gateway: Gateway, certification: Certification, channel: Channel, certified: Certified
+    gateway: Gateway,
+    certification: Certification,
+    channel: Channel,
+    certified: Certified,
+    *,
+    once: bool = False,
 ) -> Certification:
-    """Write who it is, as far as the channel's contract allows to know. Raises AnswerMismatch."""
+    """Write who it is, as far as the channel's contract allows to know. Raises AnswerMismatch.
+
+    With `once` whoever comes after the one who wrote it hears AlreadyCertified.
+    """
     if certified.number != certification.number:
         raise AnswerMismatch(f"{certification.imp_uid}: the company spoke of another person")
     if too_young(certification, certified):
@@ -211,7 +220,12 @@ async def settle(
         written = await session.certifications.certify(
             certification, person, certified.certified_at, certified.pg_tid
         )
-    return written or await _as_it_stands(gateway, certification)
+    if written is not None:
+        return written
+    standing = await _as_it_stands(gateway, certification)
+    if once and standing.stage is not Stage.FAILED:
+        raise AlreadyCertified
+    return standing
 
 
 async def give_up(

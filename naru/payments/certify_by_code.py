@@ -115,7 +115,8 @@ async def confirm_code(
 ) -> Certification:
     """Was it this code? `code` None asks what the person confirmed in the app.
 
-    Raises NoSuchCertification, AlreadyCertified, CodeRefused (wrong, too old, too often) and
+    A right code is accepted once, however many bring it at the same moment. Raises NoSuchCertification,
+    AlreadyCertified, CodeRefused (wrong, too old, too often) and
     OutcomeUnknown; asking again is safe.
     """
     now = gateway.now()
@@ -142,7 +143,7 @@ async def confirm_code(
         raise OutcomeUnknown(DOUBT) from busy
     match answer:
         case Certified():
-            settled = await settle(gateway, tried, channel, answer)
+            settled = await settle(gateway, tried, channel, answer, once=True)
         case WrongCode(message, _):
             raise CodeRefused(message)
         case Declined(refusal, message):

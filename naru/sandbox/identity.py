@@ -37,6 +37,7 @@ from naru.sandbox.company import Company, company_of
 from naru.sandbox.door import Refusal, json_response, read_page_json, render
 from naru.sandbox.ledger import Book, Row
 from naru.sandbox.orders import LongText, OrderNo, ShortText, Url, Word
+from naru.sandbox.phone import rung_often
 from naru.sandbox.vault import Vault
 
 KST = timezone(timedelta(hours=9))
@@ -369,6 +370,11 @@ def _send(
         if refused.final:
             _end(book, row, "failed", refused.code, refused.message)
         return refused
+    # Nobody answers the registered phones: programs that try them may ring as they like.
+    if said.phone not in BY_PHONE:
+        free_at = book.ring(company.vault.mac("ring", said.phone), now)
+        if free_at is not None:
+            return Refused("PHONE_RUNG_OFTEN", rung_often(free_at))
     until = min(now + CODE_SECONDS, row["expires_at"])
     code = f"{secrets.randbelow(10**6):06d}"
     mac = company.vault.mac("identity code", row["window_id"], code)

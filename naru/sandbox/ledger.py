@@ -37,6 +37,8 @@ PASSWORD_TRIES = 3
 PIN_TRIES = 5
 SMS_TRIES = 5
 SMS_SENDS = 5
+PHONE_RINGS = 10
+RINGS_SECONDS = 600
 
 _log = logging.getLogger(__name__)
 _read_announcement = msgspec.json.Decoder(Announcement).decode
@@ -511,6 +513,17 @@ class Book:
             " WHERE window_id = ? AND tries < ? AND expires_at > ? RETURNING *",
             *(window_id, SMS_TRIES, now),
         )
+
+    def ring(self, phone: bytes, now: int) -> int | None:
+        """Count one more code for this phone, whichever window asks; else from when on it may be rung again."""
+        self.do("DELETE FROM rings WHERE ends_at <= ?", now)
+        rung = self.do(
+            "INSERT INTO rings (phone, ends_at) VALUES (?, ?) ON CONFLICT (phone) DO UPDATE"
+            " SET rung = rung + 1 WHERE rung < ?",
+            *(phone, now + RINGS_SECONDS, PHONE_RINGS),
+        )
+        found = self.one("SELECT ends_at FROM rings WHERE phone = ?", phone)
+        return None if rung or found is None else int(found["ends_at"])
 
     def post_message(self, recipient: str, text: str, now: int) -> None:
         self.do("INSERT INTO inbox (at, recipient, text) VALUES (?, ?, ?)", now, recipient, text)

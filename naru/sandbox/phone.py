@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from datetime import datetime, timedelta, timezone
 from typing import Annotated
 
 import msgspec
@@ -18,6 +19,7 @@ from naru.sandbox.orders import Means
 from naru.sandbox.vault import Vault
 
 CODE_SECONDS = 180
+KST = timezone(timedelta(hours=9))
 
 
 class CodeAsk(msgspec.Struct):
@@ -27,6 +29,15 @@ class CodeAsk(msgspec.Struct):
 
 class CodeAnswer(msgspec.Struct):
     code: Annotated[str, Meta(pattern=r"^[0-9]{6}\Z")]
+
+
+def rung_often(free_at: int) -> str:
+    """Why a phone gets no more codes now, and when it does; to whoever reads the page."""
+    at = datetime.fromtimestamp(free_at, KST) + timedelta(minutes=1)
+    return (
+        f"이 번호로 인증번호를 너무 많이 보냈습니다. {at:%H:%M} 이후에 다시 요청해 주세요."
+        f" (Too many codes to this number; again after {at:%H:%M} KST.)"
+    )
 
 
 async def send_code(request: Request) -> Response:
@@ -48,10 +59,13 @@ def _send(
     offered = order.announced.rules.carriers
     if ask.carrier not in cards.CARRIERS or (offered is not None and ask.carrier not in offered):
         return window.Refused("UNKNOWN_CARRIER", "지원하지 않는 통신사입니다.")
+    number = ask.number.replace("-", "")
+    free_at = book.ring(vault.mac("ring", number), now)
+    if free_at is not None:
+        return window.Refused("PHONE_RUNG_OFTEN", rung_often(free_at))
     mac = vault.mac("sms code", window_id, code)
     if not book.send_code(window_id, ask.carrier, mac, now + CODE_SECONDS):
         return window.Refused("TOO_MANY_CODES", "인증번호 요청 횟수를 초과하였습니다.")
-    number = ask.number.replace("-", "")
     recipient = f"{number[:3]}-****-{number[-4:]}"
     merchant = order.announced.merchant_name
     text = f"[나루 샌드박스] 인증번호 [{code}] {merchant} 결제 (3분 안에 입력)"

@@ -186,6 +186,13 @@ CREATE TABLE IF NOT EXISTS sms_codes (
     sends INTEGER NOT NULL DEFAULT 1 CHECK (sends BETWEEN 1 AND 5)
 ) STRICT, WITHOUT ROWID;
 
+-- How often a phone was rung, over all windows; its number is hidden.
+CREATE TABLE IF NOT EXISTS rings (
+    phone BLOB PRIMARY KEY,
+    rung INTEGER NOT NULL DEFAULT 1,
+    ends_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS inbox (
     id INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,

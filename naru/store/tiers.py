@@ -26,10 +26,6 @@ class Tiers:
         the merchant is somebody's tier already; asyncpg.CheckViolationError: no code at all."""
         await self._connection.fetch(Q["add"], merchant_id, agency_id, tier_code)
 
-    async def who_answers(self, merchant_id: int) -> int:
-        """The agency of this merchant, or the merchant itself."""
-        return int(await self._connection.fetchval(Q["who_answers"], merchant_id))
-
     async def find(self, agency_id: int, tier_code: str) -> Tier | None:
         """The agency's tier of this code; a tier that asks for its own code finds itself."""
         row = await self._connection.fetchrow(Q["find"], agency_id, tier_code)

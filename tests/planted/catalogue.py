@@ -1427,6 +1427,15 @@ KEYS = (
         f"{RECEIPTS}::test_the_same_cash_is_told_once_whichever_way_it_is_asked_for",
     ),
     Planted(
+        "a right code is accepted as often as it is brought",
+        "P8",
+        "naru/payments/certify_by_code.py",
+        "settle(gateway, tried, channel, answer, once=True)",
+        "settle(gateway, tried, channel, answer, once=False)",
+        "tests/rest/test_certifications.py"
+        "::test_a_right_code_that_is_brought_twenty_times_at_once_is_accepted_once",
+    ),
+    Planted(
         "an order whose account waits counts as paid elsewhere",
         "P2",
         _QUERIES + "payments.sql",

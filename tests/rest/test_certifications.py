@@ -7,6 +7,7 @@ import base64
 import json
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -95,6 +96,9 @@ async def add_channel(desk: Desk, shop: Shop, url: str, pg_code: str, **settings
 @pytest_asyncio.fixture(loop_scope="session")
 async def company(house: House, desk_with_pg: Desk) -> Company:
     desk = desk_with_pg
+    async with desk.gateway.store.direct() as session:
+        # Every test rings the same few phones.
+        await session.limits.forget(desk.clock() + timedelta(days=1), 10_000)
     for shop in (desk.shop, desk.stranger):
         await add_channel(desk, shop, house.pg_url, "danal", foreigner_contract=True)
     return Company(desk, house)
@@ -283,6 +287,19 @@ async def test_a_code_is_confirmed_once(company: Company) -> None:
     assert again.verdict == (400, -1, "이미 본인인증이 완료된 건입니다.")
 
 
+async def test_a_right_code_that_is_brought_twenty_times_at_once_is_accepted_once(
+    company: Company,
+) -> None:
+    imp_uid = (await company.request(NARU)).response["imp_uid"]
+    code = await company.code()
+
+    answers = await asyncio.gather(*(company.confirm(imp_uid, code) for _ in range(20)))
+
+    assert [answer.status for answer in answers].count(200) == 1
+    assert {answer.status for answer in answers} == {200, 400}
+    assert await company.stage(imp_uid) is Stage.CERTIFIED
+
+
 async def test_five_wrong_codes_end_it_however_many_come_at_once(company: Company) -> None:
     imp_uid = (await company.request(NARU)).response["imp_uid"]
     code = await company.code()
@@ -435,6 +452,11 @@ async def test_a_phone_is_not_rung_without_end(company: Company) -> None:
 
     assert [answer.status for answer in answers] == [200] * 5 + [429]
     assert int(answers[-1].headers["Retry-After"]) > 0
+    # Nor by all merchants together.
+    theirs = await company.desk.ask(
+        "POST", "/certifications/otp/request", token=company.desk.stranger.token, json=person
+    )
+    assert theirs.status == 429
 
 
 async def test_keys_stand_in_the_order_that_php_would_give_them(company: Company) -> None:

@@ -77,3 +77,21 @@ async def test_codes_are_sent_five_times_at_most_and_only_the_last_counts(
     if first != last:
         assert (await window.no("/phone/answer", {"code": first}))["code"] == "CODE_WRONG"
     await window.ok("/phone/answer", {"code": last})
+
+
+async def test_a_phone_is_rung_ten_times_in_ten_minutes_however_many_windows_ask(
+    pg: Pg, member: Member
+) -> None:
+    for _ in range(2):
+        window = await member.open(pay_method="phone")
+        for _ in range(5):
+            await window.ok("/phone/code", PHONE)
+    window = await member.open(pay_method="phone")
+
+    refused = await window.no("/phone/code", PHONE)
+
+    assert refused["code"] == "PHONE_RUNG_OFTEN"
+    assert re.search(r"\d\d:\d\d 이후에 다시", refused["message"])
+    await window.ok("/phone/code", PHONE | {"number": "01098765432"})
+    pg.clock.ahead += 601
+    await window.ok("/phone/code", PHONE)

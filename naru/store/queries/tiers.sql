@@ -12,7 +12,3 @@ SELECT t.merchant_id, t.tier_code, m.name FROM tiers t JOIN merchants m ON m.id 
 -- Every tier of an agency.
 SELECT t.merchant_id, t.tier_code, m.name FROM tiers t JOIN merchants m ON m.id = t.merchant_id
  WHERE t.agency_id = $1 ORDER BY t.tier_code;
-
--- who_answers --
--- The agency of this merchant, or the merchant itself.
-SELECT coalesce((SELECT agency_id FROM tiers WHERE merchant_id = $1), $1);

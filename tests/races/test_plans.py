@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from itertools import count
 from typing import Any
 
 import pytest
 
+from naru.domain.errors import AlreadyPaid, OutcomeUnknown
 from naru.domain.schedule import Schedule
 from naru.payments.run_schedule import run_schedule
 from naru.store.billing_keys import BillingKeys
 from naru.store.schedules import Schedules
 from tests.races.arena import CROWD, Arena, Said, crowd, together
+from tests.support.scale import often
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,6 +29,9 @@ NO_CUSTOMER = (200, 1, "등록되지 않은 구매자입니다.")
 TWICE = (200, 1, "이미 예약된 merchant_uid 입니다.")
 NOTHING = (200, 1, "취소할 예약결제 기록이 존재하지 않습니다.")
 NOT_FAILED = (400, -1, "결제에 실패한 예약만 다시 시도할 수 있습니다.")
+# Who looked before the winner wrote hears of the winner's payment.
+UNDER_WAY = (200, 1, OutcomeUnknown.sentence)
+PAID = (200, 1, AlreadyPaid.sentence)
 _NUMBERS = count(1)
 
 
@@ -47,25 +53,16 @@ async def plan(arena: Arena, customer: str, order: str, seconds: int = 60) -> Sa
     return await arena.ask("POST", PATH, {"customer_uid": customer, "schedules": [item]})
 
 
-async def planned(arena: Arena) -> tuple[str, str]:
+async def planned(arena: Arena, seconds: int = 60) -> tuple[str, str]:
     """An order that is due in a minute, and our number of its schedule."""
     order = f"raced-plan-{next(_NUMBERS)}"
-    assert (await plan(arena, await a_customer(arena), order)).done
+    assert (await plan(arena, await a_customer(arena), order, seconds)).done
     return order, (await row_of(arena, order))["number"]
 
 
 async def row_of(arena: Arena, order: str) -> Any:
     [row] = await arena.rows("SELECT * FROM schedules WHERE merchant_uid = $1", order)
     return row
-
-
-async def run_at_its_time(arena: Arena, number: str) -> None:
-    """A worker whose clock says that the minute is over."""
-    arena.house.clock.advance(minutes=2)
-    try:
-        await run_schedule(arena.house.gateway, number)
-    finally:
-        arena.house.clock.advance(minutes=-2)
 
 
 async def a_moment(number: int) -> None:
@@ -157,18 +154,21 @@ async def test_control_a_run_that_does_not_hold_its_row_charges_what_was_revoked
 
 async def _again(arena: Arena, retries: int = CROWD // 2) -> tuple[int, list[Said], str]:
     """What failed is attempted again by some and planned anew by the others: charges, what was heard, and the state."""
-    order, number = await planned(arena)
+    order, number = await planned(arena, seconds=1)
     refused = {"result": "declined", "code": "LIMIT", "message": "한도초과"}
     arena.pg.answer("charges", refused | {"order_no": f"{number}r1"})
-    await run_at_its_time(arena, number)
+    # By every clock of the house: what is attempted again is never attempted before its time.
+    due = (await row_of(arena, order))["schedule_at"]
+    await asyncio.sleep(max(0.0, due.timestamp() - time.time()))
+    await run_schedule(arena.house.gateway, number)
     assert (await row_of(arena, order))["state"] == "executed"
     before, at, late = len(arena.pg.book), int(time.time()) + 600, next(_NUMBERS)
 
     async def once_more(which: int) -> Said:
         if which < retries:
-            await a_moment(20 * (late % 2))
             return await arena.ask("POST", f"{PATH}/{order}/retry")
-        await a_moment(20 * ((late + 1) % 2))
+        # An attempt reads more than a plan before it writes: now and then it is given a start.
+        await asyncio.sleep(0.05 * (late % 4))
         return await arena.ask("POST", f"{PATH}/{order}/reschedule", {"schedule_at": at})
 
     said = await crowd(once_more)
@@ -179,12 +179,16 @@ async def _again(arena: Arena, retries: int = CROWD // 2) -> tuple[int, list[Sai
 async def test_what_failed_is_attempted_again_or_planned_anew_once(
     arena: Arena, rounds: int
 ) -> None:
+    ends = Counter[str]()
     for _ in range(rounds * 2):
         charges, said, state = await _again(arena)
         assert [each.done for each in said].count(True) == 1
         assert (state, charges) in (("executed", 1), ("scheduled", 0))
-        assert {each.words for each in said if not each.done} == {NOT_FAILED}
+        assert {each.words for each in said if not each.done} <= {NOT_FAILED, UNDER_WAY, PAID}
         assert await arena.differences() == []
+        ends[state] += 1
+    print(f"\nwhat failed: {dict(ends)}")
+    assert len(ends) >= often(1, 2), "one of the two never won, and was not tried"
 
 
 async def test_control_who_does_not_ask_whether_it_failed_plans_it_again_and_again(

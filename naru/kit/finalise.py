@@ -22,7 +22,7 @@ from naru.kit.client import AsyncClient, Client
 from naru.kit.errors import KitError, NotFound
 from naru.kit.operations import payments as asking
 from naru.kit.operations.call import Call
-from naru.kit.orders import AlreadyUsed, AsyncOrders, Orders, StoredOrder
+from naru.kit.orders import AlreadyUsed, AsyncOrders, Clash, Orders, StoredOrder
 from naru.kit.step import Finding, decide
 from naru.kit.sweep import Policy, Swept, finish_it, sweep
 from naru.kit.types import Payment
@@ -124,6 +124,8 @@ class Till(Generic[S]):
                 settled = yield self.inside(partial(self._judge, payment, policy))
             except AlreadyUsed:
                 settled = Settled(Forged(payment, ("replayed",)))
+            except Clash:
+                settled = None
             if settled is not None:
                 break
         else:

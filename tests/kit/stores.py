@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import BigInteger, Engine, String, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
@@ -59,14 +59,16 @@ def open_sqlite(folder: Path) -> tuple[SqlAlchemyOrders, Callable[[str, int, str
 
 
 async def open_postgres(
-    url: str,
+    url: str, isolation: Literal["READ COMMITTED", "SERIALIZABLE"] = "READ COMMITTED"
 ) -> tuple[AsyncSqlAlchemyOrders, Callable[[str, int, str], Any], AsyncEngine]:
     """An async store over a PostgreSQL database without tables."""
     host = url.partition("host=")[2]
     name = url.partition("@/")[2].partition("?")[0]
     user = url.partition("//")[2].partition("@")[0]
     engine = create_async_engine(
-        f"postgresql+asyncpg://{user}@/{name}?host={host}", pool_size=10, max_overflow=10
+        f"postgresql+asyncpg://{user}@/{name}?host={host}",
+        pool_size=20,
+        isolation_level=isolation,
     )
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from naru.kit import (
@@ -33,7 +34,7 @@ from naru.kit import (
 )
 from naru.kit.orders import StoredOrder
 from naru.kit.orders.memory import AsyncMemoryOrders, MemoryOrders
-from tests.kit.stores import Parcel, open_sqlite, parcels
+from tests.kit.stores import Parcel, open_postgres, open_sqlite, parcels
 from tests.support.stand_in_gateway import (
     API_KEY,
     API_SECRET,
@@ -533,6 +534,26 @@ async def test_sixteen_at_once_fulfil_once(gateway: StandInGateway, tmp_path: Pa
     # A sweep that meets the one who is telling may tell once more: at least once.
     assert sorted(set(told)) == once_each
     engine.dispose()
+
+
+@pytest.mark.parametrize("isolation", ["READ COMMITTED", "SERIALIZABLE"])
+async def test_sixteen_at_once_fulfil_once_on_postgresql(
+    gateway: StandInGateway, empty_database_url: str, isolation: Any
+) -> None:
+    orders, place, engine = await open_postgres(empty_database_url, isolation)
+    await place("order-1", CHAIR, "KRW")
+    imp_uid = gateway.pay("order-1", CHAIR)
+
+    async def fulfil(order: StoredOrder, payment: Payment, session: AsyncSession) -> None:
+        session.add(Parcel(number=order.merchant_uid))
+
+    async with AsyncClient(API_KEY, API_SECRET, base_url=gateway.url) as client:
+        till = AsyncFinaliser(client, orders, fulfil=fulfil, allow_sandbox=True)
+        verdicts = await asyncio.gather(*(till.finalise(imp_uid) for _ in range(16)))
+    assert [type(verdict) for verdict in verdicts] == [Paid] * 16
+    async with AsyncSession(engine) as session:
+        assert await session.run_sync(parcels) == ["order-1"]
+    await engine.dispose()
 
 
 async def test_an_async_function_in_a_blocking_till_undoes_the_step(

@@ -55,7 +55,7 @@ def test_a_store_conforms(store: Opened, check: Check) -> None:
     check(*store)
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", "READ COMMITTED", "SERIALIZABLE"])
 async def async_store(
     request: pytest.FixtureRequest,
 ) -> AsyncIterator[tuple[AsyncOrders[Any], Callable[..., Any]]]:
@@ -65,7 +65,7 @@ async def async_store(
         yield memory, memory.place
         return
     url = request.getfixturevalue("empty_database_url")
-    orders, place, engine = await open_postgres(url)
+    orders, place, engine = await open_postgres(url, request.param)
     yield orders, place
     await engine.dispose()
 

@@ -33,6 +33,17 @@ class AlreadyUsed(Exception):
     """This payment belongs to another order: the database refused to bind it twice."""
 
 
+class Clash(Exception):
+    """Two transactions met and the database ended this one. Nothing was changed: try again."""
+
+
+def is_clash(error: object) -> bool:
+    """Whether a driver's error means that: PostgreSQL's 40001 and 40P01, MySQL's 1213."""
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    number = next(iter(getattr(error, "args", ())), None)
+    return state in ("40001", "40P01") or number == 1213
+
+
 @dataclass(frozen=True, slots=True)
 class StoredOrder:
     """One order as the shop's database has it.
@@ -55,7 +66,10 @@ class StoredOrder:
 
 
 class Desk(Protocol[Session]):
-    """One open transaction. What it did is kept when the block ends, and undone when it raises."""
+    """One open transaction. What it did is kept when the block ends, and undone when it raises.
+
+    A verb or the end of the block may raise Clash.
+    """
 
     @property
     def session(self) -> Session:

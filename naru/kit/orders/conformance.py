@@ -17,11 +17,11 @@ import secrets
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from naru.kit.orders import AlreadyUsed, AsyncOrders, Orders, StoredOrder
+from naru.kit.orders import AlreadyUsed, AsyncOrders, Clash, Orders, StoredOrder
 
 Place = Callable[[str, int, str], Any]
 
@@ -162,9 +162,11 @@ def one_of_many_at_once_makes_the_step(orders: Orders[Any], place: Place) -> Non
 
     def step(_: int) -> bool:
         together.wait(30)
-        with orders.begin() as desk:
-            found = desk.find(order.merchant_uid)
-            return found is not None and found.status == "placed" and desk.change(found, paid)
+        while True:
+            with suppress(Clash), orders.begin() as desk:
+                found = desk.find(order.merchant_uid)
+                assert found is not None
+                return found.status == "placed" and desk.change(found, paid)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         made = list(pool.map(step, range(AT_ONCE)))
@@ -179,10 +181,13 @@ def one_of_many_orders_at_once_has_the_payment(orders: Orders[Any], place: Place
 
     def step(order: StoredOrder) -> bool:
         together.wait(30)
-        try:
-            return _change(orders, order, replace(order, status="paid", imp_uid=imp_uid))
-        except AlreadyUsed:
-            return False
+        while True:
+            try:
+                return _change(orders, order, replace(order, status="paid", imp_uid=imp_uid))
+            except AlreadyUsed:
+                return False
+            except Clash:
+                continue
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         made = list(pool.map(step, placed))

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, OperationalError, models, transaction
 from django.db.models import F, Q
 from django.db.transaction import get_connection
 
-from naru.kit.orders import AlreadyUsed, StoredOrder
+from naru.kit.orders import AlreadyUsed, Clash, StoredOrder, is_clash
 from naru.kit.orders.columns import Columns
 
 
@@ -103,5 +103,10 @@ class DjangoOrders:
     def begin(self) -> Iterator[DjangoDesk]:
         """As `Orders.begin`. Raises RuntimeError inside another atomic block: the gateway would be
         asked, and people told, before anything is sure."""
-        with transaction.atomic(using=self._using, durable=True):
-            yield DjangoDesk(self._model, self._columns, self._using)
+        try:
+            with transaction.atomic(using=self._using, durable=True):
+                yield DjangoDesk(self._model, self._columns, self._using)
+        except OperationalError as error:
+            if is_clash(error.__cause__):
+                raise Clash from error
+            raise

@@ -25,11 +25,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from naru.kit.orders import AlreadyUsed, StoredOrder
+from naru.kit.orders import AlreadyUsed, Clash, StoredOrder, is_clash
 from naru.kit.orders.columns import Columns
 
 
@@ -146,8 +146,13 @@ class SqlAlchemyOrders:
     @contextmanager
     def begin(self) -> Iterator[SqlAlchemyDesk]:
         """As `Orders.begin`."""
-        with self._sessions() as session, session.begin():
-            yield SqlAlchemyDesk(session, self._say)
+        try:
+            with self._sessions() as session, session.begin():
+                yield SqlAlchemyDesk(session, self._say)
+        except DBAPIError as error:
+            if is_clash(error.orig):
+                raise Clash from error
+            raise
 
 
 class AsyncSqlAlchemyDesk:
@@ -186,5 +191,10 @@ class AsyncSqlAlchemyOrders:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSqlAlchemyDesk]:
         """As `AsyncOrders.begin`."""
-        async with self._sessions() as session, session.begin():
-            yield AsyncSqlAlchemyDesk(session, self._say)
+        try:
+            async with self._sessions() as session, session.begin():
+                yield AsyncSqlAlchemyDesk(session, self._say)
+        except DBAPIError as error:
+            if is_clash(error.orig):
+                raise Clash from error
+            raise

@@ -24,7 +24,6 @@ from naru.kit import Client
 from naru.kit.types import Payment
 from naru.testing.buyer import Buyer, Result, Stuck, Window
 from naru.testing.postman import Webhooks
-from naru.testing.private_gateway import read_answer
 
 if TYPE_CHECKING:
     from naru.testing.postman import Postman
@@ -233,10 +232,9 @@ class Imp:
     def _ask(self, do: str, **particulars: Any) -> dict[str, Any]:
         """Ask the house, and be the thread in which a shop without an address is told meanwhile."""
         with self._asking:
-            answer = self._gateway.wish(do, **particulars)
-            while answer.empty():
-                self.webhooks.bring_waiting(LOOK_SECONDS)
-            told = read_answer(answer.get(), str)
+            told = self._gateway.ask(
+                do, lambda: self.webhooks.bring_waiting(LOOK_SECONDS), **particulars
+            )
         self.webhooks.raise_errors()
         return told
 

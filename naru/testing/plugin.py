@@ -33,6 +33,8 @@ def private_gateway() -> Iterator[PrivateGateway]:
 @pytest.fixture
 def imp(private_gateway: PrivateGateway) -> Iterator[Imp]:
     """A merchant of this test's own at a private gateway (naru.testing.imp.Imp)."""
+    # It may have died under an earlier test, which was told so; this one is another test.
+    private_gateway.start()
     shop = private_gateway.open_shop()
     yield shop
     shop.close()

@@ -20,7 +20,8 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 START_SECONDS = 120.0  # Generous: every core may be busy with other tests.
+ANSWER_SECONDS = 120.0
 STOP_SECONDS = 15.0
 LOG_LINES_SHOWN = 12
 # One of each kind of part that `naru[server]` brings.
@@ -54,11 +56,13 @@ class PrivateGateway:
     def __init__(self, *, settings: Mapping[str, str] | None = None) -> None:
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[str] | None = None
+        self._started_by = 0
         self._folder = Path()
         self._log = Path()
         self._numbers = itertools.count(1)
         self._answers: dict[int, queue.SimpleQueue[Json | None]] = {}
         self._writing = threading.Lock()
+        self._gone = threading.Event()  # Nobody answers any more.
         self._postman: Postman | None = None
         self.url = ""
         self.sandbox_url = ""
@@ -71,7 +75,13 @@ class PrivateGateway:
         self.stop()
 
     def start(self) -> None:
-        """Start it and wait until it answers. Raises GatewayTrouble, and nothing is left then."""
+        """Start it and wait until it answers. Raises GatewayTrouble, and nothing is left then.
+
+        Calling it again is harmless while it runs, and begins another one when it has ended.
+        """
+        if self.pid is not None:
+            return
+        self.stop()
         if missing := missing_parts():
             raise GatewayTrouble(
                 "A private gateway needs the gateway itself, and this Python lacks "
@@ -92,8 +102,11 @@ class PrivateGateway:
                 # Ctrl-C at the terminal is for the tests, which end it in order.
                 start_new_session=True,
             )
+        self._started_by = os.getpid()
+        self._gone = threading.Event()
         atexit.register(self.stop)
-        threading.Thread(target=self._listen, args=(self._process, first), daemon=True).start()
+        heard = (self._process, first, self._gone)
+        threading.Thread(target=self._listen, args=heard, daemon=True).start()
         try:
             told = first.get(timeout=START_SECONDS)
         except queue.Empty:
@@ -108,8 +121,8 @@ class PrivateGateway:
         """End it and remove its folder. Never raises; calling it again is harmless."""
         atexit.unregister(self.stop)
         process, self._process = self._process, None
-        if process is None:
-            return
+        if process is None or self._started_by != os.getpid():
+            return  # A forked child that ends takes nothing away from its parent.
         if self._postman is not None:
             self._postman.close()
             self._postman = None
@@ -144,13 +157,11 @@ class PrivateGateway:
         """A fresh database, ledger and clock at the same addresses; every shop so far is gone."""
         self.ask("begin_anew")
 
-    def ask(self, do: str, **particulars: Any) -> Json:
-        """One wish of house.py, and what came of it. Raises GatewayTrouble."""
-        asked = self.wish(do, **particulars)
-        return read_answer(asked.get(timeout=START_SECONDS), self._last_words)
+    def ask(self, do: str, meanwhile: Callable[[], None] | None = None, **particulars: Any) -> Json:
+        """One wish of house.py, and what came of it; `meanwhile` is done again and again until then.
 
-    def wish(self, do: str, **particulars: Any) -> queue.SimpleQueue[Json | None]:
-        """Ask and do not wait: where the answer will be, for `read_answer`."""
+        Raises GatewayTrouble.
+        """
         answer: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
         process, number = self._process, next(self._numbers)
         if process is None or process.poll() is not None:
@@ -160,17 +171,35 @@ class PrivateGateway:
         with self._writing, contextlib.suppress(BrokenPipeError):
             process.stdin.write(json.dumps({"id": number, "do": do, **particulars}) + "\n")
             process.stdin.flush()
-        return answer
+        if self._gone.is_set():
+            answer.put(None)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while meanwhile is not None and answer.empty() and time.monotonic() < deadline:
+            meanwhile()
+        try:
+            told = answer.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            told = {"error": f"The private gateway did not answer for {ANSWER_SECONDS:.0f} s."}
+        if told is None:
+            raise GatewayTrouble(f"The private gateway has ended. {self._last_words()}")
+        if "error" in told:
+            raise GatewayTrouble(told["error"])
+        answered: Json = told["ok"]
+        return answered
 
     def _listen(
-        self, process: subprocess.Popen[str], first: queue.SimpleQueue[Json | None]
+        self,
+        process: subprocess.Popen[str],
+        first: queue.SimpleQueue[Json | None],
+        gone: threading.Event,
     ) -> None:
         assert process.stdout is not None
         with process.stdout:
             for line in process.stdout:
                 told: Json = json.loads(line)
                 self._answers.pop(told["id"], first).put(told) if "id" in told else first.put(told)
-        # Who waits must not wait for ever.
+        # Who waits must not wait for ever; whoever asks from now on looks here.
+        gone.set()
         first.put(None)
         for number in list(self._answers):
             self._answers.pop(number).put(None)
@@ -181,16 +210,6 @@ class PrivateGateway:
         except OSError:
             return "It left no log."
         return "Its last words:\n" + "\n".join(lines[-LOG_LINES_SHOWN:])
-
-
-def read_answer(told: Json | None, last_words: Any) -> Json:
-    """What a wish came to. Raises GatewayTrouble."""
-    if told is None:
-        raise GatewayTrouble(f"The private gateway has ended. {last_words()}")
-    if "error" in told:
-        raise GatewayTrouble(told["error"])
-    answer: Json = told["ok"]
-    return answer
 
 
 def missing_parts() -> list[str]:

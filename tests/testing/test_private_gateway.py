@@ -82,10 +82,27 @@ def test_settings_hold_and_a_gateway_that_dies_is_told_as_such() -> None:
         os.kill(gateway.pid, signal.SIGKILL)
         with pytest.raises(GatewayTrouble, match=r"has ended|not running"):
             imp.settle()
-    assert gone(folder)
-    gateway.stop()
+        # Who starts it again gets another one.
+        gateway.start()
+        assert gone(folder)
+        other = gateway.open_shop()
+        other.pay("order-1", 1000)
+        assert other.approve().success
     with pytest.raises(GatewayTrouble, match="not running"):
-        imp.settle()
+        other.settle()
+
+
+def test_a_forked_child_that_ends_takes_nothing_away(private_gateway: PrivateGateway) -> None:
+    child = os.fork()
+    if child == 0:
+        private_gateway.stop()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert private_gateway.pid is not None
+    imp = private_gateway.open_shop()
+    imp.pay("order-1", 1000)
+    assert imp.approve().success
+    imp.close()
 
 
 def test_a_wrong_setting_is_told_with_its_sentence() -> None:

@@ -111,15 +111,6 @@ class CardNumber:
     def __repr__(self) -> str:
         return "CardNumber(...)"
 
-    def may_be(self, masked: str | None) -> bool:
-        """Can this be the card whose number a PG masked so? Its first six digits and its last ones decide."""
-        if masked is None:
-            return False
-        shown = re.sub(r"[\s-]", "", masked)
-        return len(shown) == len(self.number) and all(
-            theirs in (ours, "*") for ours, theirs in zip(self.number, shown, strict=True)
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
@@ -156,6 +147,8 @@ class BillingKey:
     addr: str | None = field(default=None, repr=False)
     postcode: str | None = field(default=None, repr=False)
     customer_id: str | None = field(default=None, repr=False)
+    # A keyed hash of the question, card and all: to compare another question with it.
+    fingerprint: str = field(default="", repr=False)
     imp_uid: str | None = None
     reason: str | None = None
     tries: int = 0

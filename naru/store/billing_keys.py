@@ -29,7 +29,7 @@ TRIES_AT_ONCE = 8
 
 
 class Sealed(msgspec.Struct, omit_defaults=True):
-    """What is sealed of a key: the PG's name for it, and whose card it is."""
+    """What is sealed of a key: the PG's name for it, whose card it is, and a hash of what was asked."""
 
     key: str = ""
     name: str | None = None
@@ -38,6 +38,7 @@ class Sealed(msgspec.Struct, omit_defaults=True):
     addr: str | None = None
     postcode: str | None = None
     customer_id: str | None = None
+    fingerprint: str = ""
 
 
 _read_sealed = msgspec.json.Decoder(Sealed).decode
@@ -76,6 +77,7 @@ class BillingKeys:
         number: str,
         customer: Buyer,
         customer_id: str | None,
+        fingerprint: str,
         now: datetime,
         next_try_at: datetime,
     ) -> BillingKey:
@@ -87,6 +89,7 @@ class BillingKeys:
             addr=customer.addr,
             postcode=customer.postcode,
             customer_id=customer_id,
+            fingerprint=fingerprint,
         )
         try:
             asked = await self._one(
@@ -126,6 +129,7 @@ class BillingKeys:
                 addr=key.addr,
                 postcode=key.postcode,
                 customer_id=key.customer_id,
+                fingerprint=key.fingerprint,
             ),
         )
         sealed = self._seal(key.number, customer)
@@ -339,6 +343,7 @@ def read_key(row: asyncpg.Record, keyring: Keyring) -> BillingKey:
         addr=private.addr,
         postcode=private.postcode,
         customer_id=private.customer_id,
+        fingerprint=private.fingerprint,
         imp_uid=row["imp_uid"],
         reason=row["reason"],
         tries=row["tries"],

@@ -1427,6 +1427,14 @@ KEYS = (
         f"{RECEIPTS}::test_the_same_cash_is_told_once_whichever_way_it_is_asked_for",
     ),
     Planted(
+        "a card is known by its mask",
+        "P12",
+        "naru/payments/issue_billing_key.py",
+        "said = (channel.id, *astuple(card), ",
+        "said = (channel.id, card.number[:6], card.number[-4:], ",
+        "tests/payments/test_faults_key.py::test_a_card_that_looks_like_the_one_before_is_asked_for_itself",
+    ),
+    Planted(
         "a right code is accepted as often as it is brought",
         "P8",
         "naru/payments/certify_by_code.py",

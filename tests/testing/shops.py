@@ -38,10 +38,10 @@ class Books:
         self.heard_in.append(threading.current_thread().name)
 
 
-def flask_shop(imp: Imp) -> tuple[flask.Flask, Books]:
+def flask_shop(imp: Imp, *, timeout_seconds: float = 10.0) -> tuple[flask.Flask, Books]:
     """The shop as a WSGI callable, configured for this gateway."""
     books = Books(orders := MemoryOrders())
-    client = Client(imp.imp_key, imp.imp_secret, base_url=imp.url, timeout_seconds=0.4)
+    client = Client(imp.imp_key, imp.imp_secret, base_url=imp.url, timeout_seconds=timeout_seconds)
     till = Finaliser(client, orders, fulfil=books.fulfil, allow_sandbox=True)
     app = flask.Flask("a shop")
     app.register_blueprint(blueprint(till, secret=imp.webhook_secret))

@@ -86,6 +86,7 @@ def test_settings_hold_and_a_gateway_that_dies_is_told_as_such() -> None:
         gateway.start()
         assert gone(folder)
         other = gateway.open_shop()
+        print(f"up in {gateway.started_in_seconds:.1f} s, on a machine with this load")
         other.pay("order-1", 1000)
         assert other.approve().success
     with pytest.raises(GatewayTrouble, match="not running"):

@@ -88,6 +88,7 @@ async def open_gateway(
                 close_expired_accounts=settings.close_expired_accounts,
                 api_account_webhook=settings.api_account_webhook,
                 answer_declined=settings.answer_declined,
+                prepared_currency=settings.prepared_currency,
                 alert_url=settings.alert_url,
                 pg_load=PgLoad(settings.open_per_channel),
             )

@@ -96,6 +96,11 @@ class Settings:
     """Answer a charge by key or card that the card company declined with `code` 0 and the failed payment,
     whose `status` tells, as i'mport's own samples expect; off: with `code` -1 and null (unknowns A17)."""
 
+    prepared_currency: Literal["channel", "any"] = "channel"
+    """In which currency an amount that was announced without one (`POST /payments/prepare`) may be paid:
+    `channel`: in won, or in the one that the paying channel's PG assumes where a page names none; `any`: in
+    whichever the browser names, as in i'mport, which compares the number alone."""
+
     alert_url: str | None = field(default=None, repr=False)
     """Where the worker posts each new task for operators as JSON; None: only the log says it. A
     secret belongs into its query, which is never logged."""
@@ -329,6 +334,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "close_expired_accounts": _switch,
     "api_account_webhook": _switch,
     "answer_declined": _switch,
+    "prepared_currency": _one_of("channel", "any"),
     "alert_url": _alert_url,
     "trusted_proxies": _networks,
     "accept_risks": _risks,

@@ -59,6 +59,7 @@ Settings come from the environment, none from a file:
   NARU_CLOSE_EXPIRED_ACCOUNTS      close virtual accounts after their due date (off, as V1)
   NARU_API_ACCOUNT_WEBHOOK         send the ready webhook also for POST /vbanks and /cvs (on)
   NARU_ANSWER_DECLINED             answer a declined charge with the failed payment (on)
+  NARU_PREPARED_CURRENCY           channel or any: where an amount announced without a currency binds
   NARU_PARTIAL_CANCEL_STATUS       cancelled or paid: status of a partly cancelled payment
 
 The usual start:  naru migrate && naru merchant add "My shop" && naru serve

@@ -13,24 +13,26 @@ from naru.domain.money import Money
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """What an order should cost. `currency_fixed` is False when the merchant named no currency:
-    then only the number of `amount` counts, not the currency it is kept in."""
+    then `amount` is a bare number, kept as won (or as dollars where it has cents)."""
 
     merchant_uid: MerchantUid
     amount: Money
     currency_fixed: bool = False
 
 
-def check_prepared(prepared: Prepared | None, asked: Money) -> None:
+def check_prepared(prepared: Prepared | None, asked: Money, assumed: str | None = "KRW") -> None:
     """Refuse a window whose amount differs from what the merchant's server announced (P17).
 
-    An amount announced without a currency is compared as i'mport's number, whatever currency is asked.
+    A bare number is i'mport's number in the currency that it is kept in, or in the one that the paying PG
+    assumes where nobody names any (`assumed`): 10,000 is no 10,000 dong. None: in any currency, as V1.
     """
     if prepared is None:
         return
     if prepared.currency_fixed:
         same = prepared.amount == asked
     else:
-        same = prepared.amount.to_wire() == asked.to_wire()
+        meant = assumed is None or asked.currency in (prepared.amount.currency, assumed)
+        same = meant and prepared.amount.to_wire() == asked.to_wire()
     if not same:
         named = prepared.currency_fixed or prepared.amount.currency == asked.currency
         announced = prepared.amount.text() if named else f"{prepared.amount.to_wire():,}"

@@ -72,7 +72,8 @@ async def claim(
         async with gateway.store.begin() as tx:
             if announced_binds:
                 prepared = await tx.prepared.hold(payment.merchant_id, payment.merchant_uid)
-                check_prepared(prepared, payment.amount)
+                assumed = gateway.assumed_currency(payment.pg_code)
+                check_prepared(prepared, payment.amount, assumed)
             claimed = await tx.payments.claim_for_approval(*how)
             await tx.idempotency.bind(once, payment.imp_uid)
             if bind is not None and claimed is not None:

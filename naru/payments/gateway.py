@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from naru.connectors import Connector, find
 from naru.domain.channel import Channel
@@ -13,6 +14,7 @@ from naru.domain.hands import chance, utc_now
 from naru.domain.ids import Ids, RandomIds
 from naru.domain.payment import Payment, Status
 from naru.domain.payment import public_status as _public_status
+from naru.domain.pg_profile import profile
 from naru.payments.pg_load import PgLoad
 from naru.payments.turns import Turns
 from naru.store import Store
@@ -39,6 +41,7 @@ class Gateway:
     close_expired_accounts: bool = False
     api_account_webhook: bool = True
     answer_declined: bool = True
+    prepared_currency: Literal["channel", "any"] = "channel"
     # Where operators are told of new tasks; its query may hold a secret.
     alert_url: str | None = field(default=None, repr=False)
     pg_load: PgLoad = field(default_factory=PgLoad)
@@ -56,6 +59,10 @@ class Gateway:
     def public_status(self, payment: Payment) -> Status:
         """i'mport's status of this payment."""
         return _public_status(payment, partial_cancel=self.partial_cancel_status)
+
+    def assumed_currency(self, pg_code: str) -> str | None:
+        """In which currency this PG's channels pay a number that was announced without one; None: in any."""
+        return None if self.prepared_currency == "any" else profile(pg_code).currency
 
     def return_url(self, payment: Payment) -> str:
         """Where the buyer's browser comes back to from the PG."""

@@ -104,7 +104,9 @@ async def start(gateway: Gateway, opening: Opening) -> tuple[Payment, str]:
                 raise AlreadyPaid
             if announced_binds:
                 check_prepared(
-                    await session.prepared.get(merchant.id, opening.merchant_uid), opening.amount
+                    await session.prepared.get(merchant.id, opening.merchant_uid),
+                    opening.amount,
+                    gateway.assumed_currency(channel.pg_code),
                 )
             opened = await session.payments.open(payment, hashed)
         for _ in range(NAMES_TRIED):

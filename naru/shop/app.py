@@ -276,11 +276,14 @@ class Shop:
             return self._message(request, "bad_request", 400)
         address = f"/orders/{order.merchant_uid}"
         if not report.imp_uid:
-            # The window never opened, or only told us the order: what it says is not a fact.
-            reason = CONTROL.sub(" ", request.query_params.get("error_msg", ""))[:200]
+            # The window never opened, or only told us the order: what it says is not a fact, and whoever
+            # made this link may have written it. So the shop says in its own words that it did not work.
             # F1002: paid, or being paid, in another window. Nobody is to try again before that is known.
-            if reason and request.query_params.get("error_code") != "F1002":
-                return self._show_order(request, order, reason=reason)
+            if (
+                request.query_params.get("error_msg")
+                and request.query_params.get("error_code") != "F1002"
+            ):
+                return self._show_order(request, order, trouble=True)
             return RedirectResponse(f"{address}?checking=1", 303)
         done = await self._finalise_quietly(report)
         if done is None or done.status == "checking":
@@ -372,7 +375,7 @@ class Shop:
         order: StoredOrder,
         *,
         checking: bool = False,
-        reason: str | None = None,
+        trouble: bool = False,
     ) -> Response:
         language = _language(request)
         mine = _visitor(request) == order.visitor
@@ -384,7 +387,7 @@ class Shop:
             methods=goods.methods_for(order.currency),
             mine=mine,
             checking=checking,
-            reason=reason or order.fail_reason,
+            trouble=trouble,
             due=_due(order.account_due, language),
             paid_at=_moment(order.paid_at),
             window=self._window(order, language, mine),

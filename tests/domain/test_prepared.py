@@ -17,7 +17,6 @@ ORDER = MerchantUid("o1")
     [
         (Money(1004), True, Money(1004)),
         (Money(1004), False, Money(1004)),
-        (Money(12), False, Money(1200, "USD")),
         (Money(1200, "USD"), True, Money(1200, "USD")),
     ],
 )
@@ -40,6 +39,20 @@ def test_the_same_price_passes(announced: Money, fixed: bool, asked: Money) -> N
 def test_another_price_does_not(announced: Money, fixed: bool, asked: Money) -> None:
     with pytest.raises(PreparedDiffers):
         check_prepared(Prepared(ORDER, announced, fixed), asked)
+
+
+@pytest.mark.promise("P17")
+def test_a_bare_number_is_of_won_or_of_what_the_pg_assumes() -> None:
+    announced = read_announced(ORDER, 10_000, None)
+
+    check_prepared(announced, Money(10_000))
+    check_prepared(announced, Money(10_000), "USD")
+    check_prepared(announced, Money(1_000_000, "USD"), "USD")
+    for currency, assumed in (("VND", "USD"), ("JPY", "USD"), ("USD", "KRW"), ("VND", "KRW")):
+        asked = Money.from_wire(10_000, currency)
+        with pytest.raises(PreparedDiffers, match="10,000"):
+            check_prepared(announced, asked, assumed)
+        check_prepared(announced, asked, None)  # As V1, where the operator wants it.
 
 
 def test_a_bare_number_may_have_cents_and_is_compared_as_a_number() -> None:

@@ -28,6 +28,7 @@ WIRE, CONNECTOR = "tests/test_wire.py", "tests/connectors/test_sandbox.py"
 RETURNS, ROUTES = "tests/checkout/test_returns.py", "tests/checkout/test_routes.py"
 VERIFY, NOTICES = "tests/kit/test_verify.py", "tests/test_notices.py"
 SCHEDULE, RECEIPTS = "tests/payments/test_faults_schedule.py", "tests/rest/test_receipts.py"
+PREPARED = "tests/domain/test_prepared.py"
 PLAN, MONEY = "tests/domain/test_cancellation.py", "tests/domain/test_money.py"
 
 _SETTLE = "naru/payments/settle.py"
@@ -47,8 +48,8 @@ PAYMENTS = (
         "the announced amount is not compared while the claim holds it",
         "P17",
         "naru/payments/claim.py",
-        "check_prepared(prepared, payment.amount)",
-        "check_prepared(None, payment.amount)",
+        "check_prepared(prepared, payment.amount, assumed)",
+        "check_prepared(None, payment.amount, assumed)",
         f"{APPROVE}::test_an_amount_announced_while_the_window_is_open_stops_the_approval",
     ),
     Planted(
@@ -1425,6 +1426,14 @@ KEYS = (
         "CREATE UNIQUE INDEX one_receipt ON cash_receipts (merchant_id, merchant_uid)",
         "CREATE UNIQUE INDEX one_receipt ON cash_receipts (merchant_id, merchant_uid, imp_uid) NULLS NOT DISTINCT",
         f"{RECEIPTS}::test_the_same_cash_is_told_once_whichever_way_it_is_asked_for",
+    ),
+    Planted(
+        "an announced number may be paid in any currency",
+        "P17",
+        "naru/domain/prepared.py",
+        "assumed is None or asked.currency in (prepared.amount.currency, assumed)",
+        "True",
+        f"{PREPARED}::test_a_bare_number_is_of_won_or_of_what_the_pg_assumes",
     ),
     Planted(
         "a card is known by its mask",

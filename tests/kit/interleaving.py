@@ -38,6 +38,7 @@ class Truth:
 
     payments: dict[str, dict[str, Any]]
     history: list[Callable[[dict[str, dict[str, Any]]], None]]
+    refunded: set[str] = field(default_factory=set)
 
     async def live(self) -> None:
         """The gateway's own actor: its history happens, whenever the schedule lets it."""
@@ -70,8 +71,9 @@ class Gateway:
                 payment = payments[call.fields["imp_uid"]]
                 if call.fields["checksum"] != payment["amount"] - payment["cancel_amount"]:
                     raise NotFound(1, "취소가능금액이 다릅니다.", http_status=200)
-                give_back(call.fields["imp_uid"], payment["amount"])(payments)
-                return call.read(payment)
+                give_back(payment["imp_uid"], payment["amount"])(payments)
+                self._truth.refunded.add(payment["imp_uid"])
+                return call.read(payments[payment["imp_uid"]])
             case ["payments", imp_uid]:
                 if imp_uid not in payments:
                     raise NotFound(-1, "존재하지 않는 결제정보입니다.", http_status=404)
@@ -215,9 +217,12 @@ class World:
         """Callback, redirect or webhook."""
         self.verdicts.append(await self.till.finalise(imp_uid))
 
-    async def sweeper(self) -> None:
-        """Cron."""
-        await self.till.sweep()
+    async def sweeper(self, *, refunds: bool = False) -> None:
+        """Cron, of a shop that would rather give money back than send so late."""
+        await self.till.sweep(
+            policy=lambda payment, order: "refund" if refunds else "finish",
+            refund_double_payments=refunds,
+        )
 
     def run(self, actors: Sequence[Coroutine[Any, Any, Any]], choose: Callable[[int], int]) -> int:
         """Step the actors until all have ended; answers how many moves that took.
@@ -254,6 +259,8 @@ class World:
             raise Violated(f"paid at the gateway, and {order.status} in the shop")
         if order.status == "paid" and self.database.parcels != [ORDER]:
             raise Violated(f"paid, and sent {len(self.database.parcels)} times")
+        if self.database.parcels and order.imp_uid in self.truth.refunded:
+            raise Violated("sent, and given back by the sweep")
         following = self.truth.payments.get(order.imp_uid or "")
         if order.status in SETTLED:
             assert following is not None

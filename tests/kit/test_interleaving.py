@@ -31,7 +31,9 @@ def one_schedule(history: str, seed: int, *, careless: bool = False) -> int:
         # The first of all is the gateway's own history, which goes on.
         return -1 - chosen if next(turn) == dies_at and chosen > 0 else chosen
 
-    moves = shop.run([shop.truth.live(), *callers, shop.sweeper()], choose)
+    # Two shops of one cron do not agree whether to refund.
+    sweepers = [shop.sweeper(refunds=chance.random() < 0.3) for _ in range(chance.randint(1, 2))]
+    moves = shop.run([shop.truth.live(), *callers, *sweepers], choose)
     if shop.database.locks:
         raise Violated("a lock was left behind")
     shop.finish()

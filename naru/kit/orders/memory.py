@@ -89,7 +89,7 @@ class _AsyncMemoryDesk:
 
 
 class AsyncMemoryOrders:
-    """`MemoryOrders` for one event loop; it may share them with threads of none."""
+    """`MemoryOrders` for one event loop."""
 
     def __init__(self) -> None:
         import asyncio  # a shop without an event loop need not pay for one

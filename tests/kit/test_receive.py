@@ -152,9 +152,18 @@ def _fastapi(till: Any, options: dict[str, Any], ends: list[Callable[[], Any]]) 
 
 
 async def _ask_asgi(
-    app: Any, method: str, path: str, body: bytes, headers: Mapping[str, str]
+    app: Any,
+    method: str,
+    path: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    breaks: bool = False,
 ) -> Heard:
-    """One request as a server gives it to an ASGI application, its body in two pieces."""
+    """One request as a server gives it to an ASGI application, its body in two pieces.
+
+    With `breaks` the caller hangs up instead of the second one.
+    """
     path, _, query = path.partition("?")
     half = len(body) // 2
     pieces = [(body[:half], True), (body[half:], False)]
@@ -162,6 +171,8 @@ async def _ask_asgi(
 
     async def receive() -> dict[str, Any]:
         piece, more = pieces.pop(0)
+        if breaks and not more:
+            return {"type": "http.disconnect"}
         return {"type": "http.request", "body": piece, "more_body": more}
 
     async def send(message: dict[str, Any]) -> None:
@@ -276,6 +287,25 @@ def test_what_is_no_report_is_refused_by_its_true_status(
             assert (done.status, done.word) == (status, "error"), body[:60]
     # Nobody asked the gateway about any of them.
     assert gateway.asked == []
+
+
+def test_a_body_that_breaks_off_is_no_report(gateway: StandInGateway) -> None:
+    """Half of a form may look whole: imp_uid=imp_1 of imp_12."""
+    app = FastAPI()
+    with Client(API_KEY, API_SECRET, base_url=gateway.url) as client:
+        app.include_router(router(Finaliser(client, MemoryOrders(), fulfil=lambda *_: None)))
+        body = b"imp_uid=imp_1&merchant_uid=o&status=paid"
+        heard = asyncio.run(_ask_asgi(app, "POST", "/payments/webhook", body, FORM, breaks=True))
+        assert (heard.status, heard.word, gateway.asked) == (400, "error", [])
+        # WSGI gives what came, and only the length tells.
+        receiver = Receiver(Finaliser(client, MemoryOrders(), fulfil=lambda *_: None))
+        short = FORM | {"content-LENGTH": str(len(body) + 1)}
+        assert receiver.webhook(Incoming("POST", short, body)).status == 400
+        assert receiver.complete(Incoming("POST", short, body)).status == 400
+        assert gateway.asked == []
+        whole = FORM | {"Content-Length": str(len(body))}
+        receiver.complete(Incoming("POST", whole, body))
+        assert gateway.asked != []
 
 
 def test_another_method_is_not_understood(open_shop: Open) -> None:

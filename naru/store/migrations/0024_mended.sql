@@ -23,6 +23,7 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON quick_payments
 
 -- While the answer about a member is missing: when the worker asks again, how often it did, and the
 -- number of its lease. The merchant's act is in the audit log; the worker's tries are not.
+DROP TRIGGER audited ON quick_questions;
 ALTER TABLE quick_questions
     ADD COLUMN next_try_at timestamptz,
     ADD COLUMN tries integer NOT NULL DEFAULT 0,
@@ -31,7 +32,6 @@ UPDATE quick_questions SET next_try_at = asked_at WHERE state = 'asking';
 ALTER TABLE quick_questions ADD CONSTRAINT quick_questions_looked_at
     CHECK ((state = 'asking') = (next_try_at IS NOT NULL));
 CREATE INDEX quick_questions_due ON quick_questions (next_try_at) WHERE next_try_at IS NOT NULL;
-DROP TRIGGER audited ON quick_questions;
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE OF state ON quick_questions
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('number');
 

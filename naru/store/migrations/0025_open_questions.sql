@@ -1,16 +1,7 @@
 -- What is asked without moving money, in one view; acts at malls get the ladder that the others have; and
 -- what nobody ever deletes cannot be deleted.
 
--- While the answer about an act is missing: when the worker asks again, and how often it did. The
--- merchant's act is in the audit log; the worker's tries are not.
-DROP TRIGGER audited ON order_acts;
-ALTER TABLE order_acts
-    ADD COLUMN next_try_at timestamptz,
-    ADD COLUMN tries integer NOT NULL DEFAULT 0;
-UPDATE order_acts SET next_try_at = opened_at WHERE state IN ('planned', 'asking');
-ALTER TABLE order_acts ADD CONSTRAINT order_acts_looked_at
-    CHECK ((state IN ('planned', 'asking')) = (next_try_at IS NOT NULL));
-CREATE INDEX order_acts_due ON order_acts (next_try_at) WHERE next_try_at IS NOT NULL;
+-- First, because what is planned is looked at below, too.
 CREATE OR REPLACE FUNCTION keep_act_rules() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
@@ -35,6 +26,17 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
+
+-- While the answer about an act is missing: when the worker asks again, and how often it did. The
+-- merchant's act is in the audit log; the worker's tries are not.
+DROP TRIGGER audited ON order_acts;
+ALTER TABLE order_acts
+    ADD COLUMN next_try_at timestamptz,
+    ADD COLUMN tries integer NOT NULL DEFAULT 0;
+UPDATE order_acts SET next_try_at = opened_at WHERE state IN ('planned', 'asking');
+ALTER TABLE order_acts ADD CONSTRAINT order_acts_looked_at
+    CHECK ((state IN ('planned', 'asking')) = (next_try_at IS NOT NULL));
+CREATE INDEX order_acts_due ON order_acts (next_try_at) WHERE next_try_at IS NOT NULL;
 CREATE CONSTRAINT TRIGGER audited AFTER INSERT OR UPDATE OF state ON order_acts
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_audit_log('number');
 

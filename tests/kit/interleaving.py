@@ -287,6 +287,9 @@ class World:
                 "waiting",
             ):
                 raise Violated("an older word won: a closed account waits again")
+            tries = [(each.tried_at, each.imp_uid or "") for each in (before, after)]
+            if after.status not in SETTLED and tries[1] < tries[0]:
+                raise Violated("an older word won: the order is back at an older try")
             if after.cancelled < before.cancelled:
                 raise Violated("money that went back came back")
         log[:-1] = []
@@ -318,6 +321,13 @@ HISTORIES: dict[str, tuple[dict[str, dict[str, Any]], tuple[Any, ...]]] = {
     "an account that is closed": (
         {"imp_a": payment_of("imp_a", **_ACCOUNT)},
         (becomes("imp_a", status="failed"),),
+    ),
+    "two accounts, of which the first is closed": (
+        {
+            "imp_a": payment_of("imp_a", **_ACCOUNT),
+            "imp_b": payment_of("imp_b", **_ACCOUNT, **_LATER),
+        },
+        (becomes("imp_a", status="failed"), becomes("imp_b", status="failed")),
     ),
     "a card after an account, and the deposit as well": (
         {"imp_a": payment_of("imp_a", **_ACCOUNT), "imp_b": payment_of("imp_b", **_LATER)},

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,8 @@ from naru.kit import (
     Verdict,
     WaitingForDeposit,
 )
-from naru.kit.orders import StoredOrder
-from naru.kit.orders.memory import AsyncMemoryOrders, MemoryOrders
+from naru.kit.orders import AlreadyUsed, StoredOrder
+from naru.kit.orders.memory import AsyncMemoryOrders, MemoryDesk, MemoryOrders
 from tests.kit.stores import Parcel, open_postgres, open_sqlite, parcels
 from tests.support.stand_in_gateway import (
     API_KEY,
@@ -202,6 +203,48 @@ async def test_one_payment_pays_for_one_order_whatever_the_gateway_says_later(
     assert isinstance(verdict, Forged)
     assert verdict.reasons == ("replayed",)
     assert shop.parcels == ["order-1"]
+
+
+class _BlindDesk(MemoryDesk):
+    """Sees no other transaction that is under way, as READ COMMITTED does not."""
+
+    def holder(self, imp_uid: str) -> str | None:
+        return None
+
+    def change(self, before: StoredOrder, after: StoredOrder) -> bool:
+        holders = {each.imp_uid: uid for uid, each in self.session.items()}
+        if holders.get(after.imp_uid, before.merchant_uid) != before.merchant_uid:
+            raise AlreadyUsed(after.imp_uid)
+        return super().change(before, after)
+
+
+class _BlindOrders(MemoryOrders):
+    @contextmanager
+    def begin(self) -> Iterator[MemoryDesk]:
+        with super().begin() as desk:
+            yield _BlindDesk(desk.session)
+
+
+async def test_two_orders_of_one_payment_at_once_are_told_apart_by_the_database(
+    gateway: StandInGateway,
+) -> None:
+    orders, parcels = _BlindOrders(), list[str]()
+    orders.place("order-1", CHAIR)
+    orders.place("order-2", CHAIR)
+    with Client(API_KEY, API_SECRET, base_url=gateway.url) as client:
+        till = Finaliser(
+            client,
+            orders,
+            fulfil=lambda order, payment, session: parcels.append(order.merchant_uid),
+            allow_sandbox=True,
+        )
+        imp_uid = gateway.pay("order-1", CHAIR)
+        assert isinstance(till.finalise(imp_uid), Paid)
+        gateway.payments[imp_uid]["merchant_uid"] = "order-2"
+        verdict = till.finalise(imp_uid)
+    assert isinstance(verdict, Forged)
+    assert (verdict.reasons, parcels) == (("replayed",), ["order-1"])
+    assert orders["order-2"].imp_uid is None
 
 
 @pytest.mark.parametrize("imp_uid", ["", "imp_unknown", "../users/pg", "x" * 99, "imp_1\n", "임"])

@@ -1444,15 +1444,6 @@ KEYS = (
         "tests/payments/test_faults_key.py::test_a_card_that_looks_like_the_one_before_is_asked_for_itself",
     ),
     Planted(
-        "a right code is accepted as often as it is brought",
-        "P8",
-        "naru/payments/certify_by_code.py",
-        "settle(gateway, tried, channel, answer, once=True)",
-        "settle(gateway, tried, channel, answer, once=False)",
-        "tests/rest/test_certifications.py"
-        "::test_a_right_code_that_is_brought_twenty_times_at_once_is_accepted_once",
-    ),
-    Planted(
         "an order whose account waits counts as paid elsewhere",
         "P2",
         _QUERIES + "payments.sql",

@@ -12,10 +12,12 @@ from typing import Any
 
 import asyncpg
 
+from tests.killing.audit import waiting_notices
 from tests.killing.load import PAID, GaveUp, Json, Load
 from tests.migrations.release import House
 
 LOOK_SECONDS = 0.02
+TELL_SECONDS = 60.0
 # Who waits for whom is no matter of the migration itself: what counts is whom it makes wait.
 WAITING = """
 SELECT max(extract(epoch FROM clock_timestamp() - l.waitstart))::float8
@@ -57,7 +59,7 @@ class Traffic(Load):
 
     @contextlib.asynccontextmanager
     async def flowing(self, house: House, rate: float) -> AsyncIterator[Traffic]:
-        """So many journeys a second for as long as the block; those under way end."""
+        """So many journeys a second for as long as the block; those under way end, and are told of."""
         stop = asyncio.Event()
         buying = asyncio.create_task(self.run(house.public, house.sandbox_url, rate, stop))
         try:
@@ -65,6 +67,15 @@ class Traffic(Load):
         finally:
             stop.set()
             await buying
+            await self._hear_of_deposits(house)
+
+    async def _hear_of_deposits(self, house: House) -> None:
+        """What the PG could not tell a gateway that was stopped it would tell again after minutes."""
+        async with asyncio.timeout(TELL_SECONDS):
+            while waiting := waiting_notices(house.ledger):
+                for notice_id in waiting:
+                    await self.resend(house.sandbox_url, notice_id)
+                await asyncio.sleep(LOOK_SECONDS)
 
 
 class Locks:
@@ -120,8 +131,9 @@ async def wrong_in_the_books(house: House, traffic: Traffic) -> list[str]:
     finally:
         await connection.close()
     ours = {r["pg_order_no"]: r["amount"] - r["cancelled"] for r in rows if r["step"] in PAID}
+    steps = {row["pg_order_no"]: row["step"] for row in rows}
     found = [
-        f"{number}: {ours.get(number, 0)} here, {theirs.get(number, 0)} there"
+        f"{number} ({steps.get(number)}): {ours.get(number, 0)} here, {theirs.get(number, 0)} there"
         for number in ours.keys() | theirs.keys()
         if ours.get(number, 0) != theirs.get(number, 0)
     ]

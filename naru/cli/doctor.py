@@ -30,19 +30,38 @@ PORTS = (
     ("NARU_SHOP_PORT", "shop", "/"),
     ("NARU_SANDBOX_PORT", "sandbox PG", "/cards"),
 )
+TITLE_COLUMNS = 29
 # Thirty-two random hex digits show fewer than this once in hundreds of millions of times.
 DIFFERENT_BYTES_MIN = 8
+# Titles in Korean; what is not here is a port.
+KOREAN = {
+    "Python": "파이썬",
+    "database": "데이터베이스",
+    "migrations": "스키마",
+    "durability": "내구성",
+    "clock": "시계",
+    "house": "설치본",
+    "sandbox PG": "연습용 PG",
+    "workers": "작업자",
+    "waits for people": "할 일",
+    "root key": "최상위 키",
+    "public URL": "공개 주소",
+    "private addresses": "내부망 주소",
+    "disk": "디스크",
+    "Chromium": "크로미움",
+}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the table. `advice` says what to do; only a `bad` one fails the command."""
+    """One line of the table. `advice` says what to do, in two languages; only a `bad` one fails the command."""
 
     what: str
     found: str
     bad: bool = False
     advice: str = ""
+    advice_ko: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,9 +84,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     findings = asyncio.run(examine(settings))
     for each in findings:
         sign = "✗" if each.bad else "–" if each.advice else "✓"
-        print(f"{sign} {each.what:<18} {each.found}")
-        if each.advice:
-            print(f"  {'':<18} → {each.advice}")
+        title = f"{each.what} {KOREAN.get(each.what, '포트')}"
+        print(f"{sign} {lines.padded(title, TITLE_COLUMNS)} {each.found}")
+        for mark, advice in (("→", each.advice), (" ", each.advice_ko)):
+            if advice:
+                print(f"  {'':<{TITLE_COLUMNS}} {mark} {advice}")
     return int(any(each.bad for each in findings))
 
 
@@ -122,7 +143,13 @@ async def _database(settings: Settings) -> list[Finding]:
     findings = [Finding("database", f"PostgreSQL {version}")]
     if missing:
         findings.append(
-            Finding("migrations", f"{len(missing)} missing", bad=True, advice="Run `naru migrate`.")
+            Finding(
+                "migrations",
+                f"{len(missing)} missing",
+                bad=True,
+                advice="Run `naru migrate`.",
+                advice_ko="`naru migrate` 를 실행하세요.",
+            )
         )
     else:
         findings.append(Finding("migrations", "up to date"))
@@ -155,6 +182,7 @@ async def _durability(url: str) -> Finding:
             f"{', '.join(wrong)} off",
             bad=True,
             advice="Turn it on: a power cut would lose payments that were acknowledged.",
+            advice_ko="켜 두세요. 꺼 두면 정전 때 승인된 결제를 잃습니다.",
         )
     return Finding("durability", "fsync, full_page_writes, synchronous_commit are on")
 
@@ -177,6 +205,7 @@ async def _skew(url: str) -> Finding:
             f"{skew:.1f} s from the database's",
             bad=True,
             advice="Keep both machines' clocks with NTP: tokens and due dates depend on them.",
+            advice_ko="두 서버의 시계를 NTP 로 맞추세요. 토큰과 입금기한이 시계를 따릅니다.",
         )
     return Finding("clock", f"{skew * 1000:.0f} ms from the database's")
 
@@ -193,13 +222,14 @@ async def _house(url: str) -> Finding:
     finally:
         await store.close()
     advice = "`naru unfence` compares it with the PGs' books (docs/how-to/backup.md)."
+    advice_ko = "`naru unfence` 로 PG 의 장부와 대조하세요 (docs/how-to/backup.md)."
     if standing is None:
         return Finding("house", "nobody has entered it yet")
     if standing.fenced_at is not None:
         since = f"fenced since {lines.when(standing.fenced_at)}: {standing.because}"
-        return Finding("house", since, bad=True, advice=advice)
+        return Finding("house", since, bad=True, advice=advice, advice_ko=advice_ko)
     if because := why_fence(standing, None):
-        return Finding("house", because, bad=True, advice=advice)
+        return Finding("house", because, bad=True, advice=advice, advice_ko=advice_ko)
     return Finding("house", "not fenced")
 
 
@@ -225,9 +255,19 @@ async def _people(url: str) -> Finding:
         f"{lines.count(row['tasks'], 'task')}; {doubts}; {lines.count(row['late'], 'late webhook')}"
     )
     if row["tasks"]:
-        return Finding("waits for people", found, advice="`naru tasks` says what to do.")
+        return Finding(
+            "waits for people",
+            found,
+            advice="`naru tasks` says what to do.",
+            advice_ko="할 일은 `naru tasks` 에서 확인하세요.",
+        )
     if row["late"]:
-        return Finding("waits for people", found, advice="Is a `naru worker` running?")
+        return Finding(
+            "waits for people",
+            found,
+            advice="Is a `naru worker` running?",
+            advice_ko="`naru worker` 가 실행 중인지 확인하세요.",
+        )
     return Finding("waits for people", found)
 
 
@@ -257,6 +297,7 @@ async def _workers(url: str) -> Finding:
         "none",
         bad=True,
         advice="Start `naru worker`: webhooks wait, and no unknown outcome ends by itself.",
+        advice_ko="`naru worker` 를 실행하세요. 그동안 웹훅과 결과를 모르는 결제가 그대로 남습니다.",
     )
 
 
@@ -280,6 +321,7 @@ async def _sandbox(url: str) -> Finding:
             bad=True,
             advice="Its orders would be paid without money: take the channel away, or say "
             f"`naru merchant set {first['id']} allow_test_channels yes`.",
+            advice_ko="돈 없이 결제 완료가 됩니다. 채널을 없애거나 위 명령으로 허용하세요.",
         )
     return Finding("sandbox PG", "no live channel is there")
 
@@ -291,6 +333,7 @@ def _secret(settings: Settings) -> Finding:
             "none",
             bad=True,
             advice="Set NARU_SECRET, for example to the output of `openssl rand -hex 32`.",
+            advice_ko="NARU_SECRET 을 정하세요. 예: `openssl rand -hex 32` 의 결과.",
         )
     kept = settings.home / "secret"
     if "NARU_SECRET" not in os.environ and kept.exists() and kept.stat().st_mode & 0o077:
@@ -303,6 +346,7 @@ def _secret(settings: Settings) -> Finding:
             "easily guessed",
             bad=True,
             advice="Set NARU_SECRET to the output of `openssl rand -hex 32`.",
+            advice_ko="NARU_SECRET 을 `openssl rand -hex 32` 의 결과로 바꾸세요.",
         )
     return Finding("root key", f"{len(settings.secret)} bytes")
 
@@ -346,6 +390,7 @@ async def _ports(settings: Settings) -> list[Finding]:
                         f"port {port}",
                         f"taken, and what listens there does not answer as the {name}",
                         advice=f"If it is the demo's {name}, it hangs: stop the demo and start it again.",
+                        advice_ko="데모의 것이라면 멈춘 상태입니다. 데모를 끄고 다시 시작하세요.",
                     )
                 )
             elif ours and name == "gateway":
@@ -366,12 +411,14 @@ def _public_url(settings: Settings) -> Finding:
             settings.public_url,
             bad=True,
             advice="Use https: buyers' browsers refuse payment windows without it.",
+            advice_ko="https 를 쓰세요. https 가 아니면 브라우저가 결제창을 막습니다.",
         )
     if local:
         return Finding(
             "public URL",
             settings.public_url,
             advice="Only this machine reaches it; set NARU_PUBLIC_URL for real buyers and PGs.",
+            advice_ko="이 컴퓨터에서만 열립니다. 실제 구매자와 PG 를 위해 NARU_PUBLIC_URL 을 정하세요.",
         )
     return Finding("public URL", settings.public_url)
 
@@ -382,6 +429,7 @@ def _private_addresses(settings: Settings) -> Finding:
             "private addresses",
             "allowed",
             advice="Right for a demo only: webhooks could be sent into your own network.",
+            advice_ko="데모에만 알맞습니다. 웹훅이 내부망으로 나갈 수 있습니다.",
         )
     if _demo_runs(settings):
         return Finding("private addresses", "allowed in the demo that is running, and nowhere else")
@@ -396,9 +444,20 @@ def _disk(settings: Settings) -> Finding:
     free, share = usage.free, usage.used / (usage.used + usage.free)
     shown = f"{free / 1e9:.1f} GB free, {share:.0%} used"
     if free < FREE_BYTES:
-        return Finding("disk", shown, bad=True, advice=f"Make room where {folder} is.")
+        return Finding(
+            "disk",
+            shown,
+            bad=True,
+            advice=f"Make room where {folder} is.",
+            advice_ko=f"{folder} 의 디스크를 비우세요.",
+        )
     if share > DISK_USED_MAX:
-        return Finding("disk", shown, advice=f"Make room where {folder} is before it is full.")
+        return Finding(
+            "disk",
+            shown,
+            advice=f"Make room where {folder} is before it is full.",
+            advice_ko=f"{folder} 의 디스크가 차기 전에 비우세요.",
+        )
     return Finding("disk", shown)
 
 
@@ -406,5 +465,10 @@ def _chromium() -> Finding:
     named = os.environ.get("NARU_CHROMIUM")
     path = named or next((found for each in CHROMIUM if (found := shutil.which(each))), None)
     if path is None:
-        return Finding("Chromium", "none", advice="Needed for `make test` only, which installs it.")
+        return Finding(
+            "Chromium",
+            "none",
+            advice="Needed for `make test` only, which installs it.",
+            advice_ko="`make test` 에만 필요하며, 그때 설치됩니다.",
+        )
     return Finding("Chromium", path)

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 HEADINGS = (
     "imp_uid",
-    "order",
-    "question",
-    "amount",
-    "since",
-    "next try",
-    "what is known",
+    "order 주문번호",
+    "question 요청",
+    "amount 금액",
+    "since 시작",
+    "next try 다음 확인",
+    "what is known 아는 것",
 )
 
 

@@ -47,7 +47,13 @@ class RevokeBarcode(msgspec.Struct):
 
 
 async def issue(call: Call, request: IssueBarcode) -> Answer:
-    """Issue or register a barcode; the payment is `ready` until a till took the money."""
+    """Issue or register a barcode; the payment is `ready` until a till took the money.
+
+    The buyer shows `vbank_num` at the till of a convenience store and pays exactly `amount`, once, until `vbank_date`;
+    the payment becomes `paid` with its webhook. A `barcode` of your own has 6 to 30 digits and was never
+    used before; without one the PG makes it. `expired_at` is in seconds and ahead; without it the PG decides (the
+    sandbox: seven days). With a `confirm_url` the till asks there first.
+    """
     if request.barcode is not None and not _BARCODE.fullmatch(request.barcode):
         raise malformed("barcode")
     if request.confirm_url is not None and origin_of(request.confirm_url) is None:

@@ -115,7 +115,13 @@ async def show(call: Call, request: OneShipment) -> Answer:
 
 
 async def tell(call: Call, request: TellShipment) -> Answer:
-    """Tell a shipment once. 404 unknown, 400 this PG has no escrow, 409 told already or not possible."""
+    """Tell a shipment once. 404 unknown, 400 this PG has no escrow, 409 told already or not possible.
+
+    `sender` and `receiver` must be there; which of their fields, is the PG's to say. V1's document: KG Inicis and
+    Smartro want `name`, `tel` and `postcode`, Inicis `addr` and Smartro `formed_address`; Kiwoom wants the sender's
+    `relationship`, `logis[receiving_at]` and `logis[address]`; Welcome wants `products`. `logis[sent_at]` may be left
+    out only beside `receiving_at`.
+    """
     return await _ship(call, request, change=False, send_email=request.send_email)
 
 

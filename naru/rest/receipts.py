@@ -161,7 +161,10 @@ async def issue(call: Call, request: IssueReceipt) -> Answer:
 
 
 async def revoke(call: Call, request: OneReceipt) -> Answer:
-    """Cancel the receipt of a payment; the money stays. 400 when none was ever issued, 501."""
+    """Cancel the receipt of a payment; the money stays. 400 when none was ever issued, 501.
+
+    A second time answers the same, with the first `cancelled_at`; the PG is not asked again.
+    """
     async with call.gateway.store.direct() as session:
         receipt = await session.cash_receipts.of_payment(call.merchant_id, request.imp_uid)
     try:

@@ -108,7 +108,12 @@ class NewCustomer(msgspec.Struct, kw_only=True):
 
 
 async def pay_once(call: Call, request: PayOnce) -> Answer:
-    """Charge a card that the merchant's server brings."""
+    """Charge a card that the merchant's server brings.
+
+    A card that its company declines (no money, lost, stopped) is `code` 0 and a payment whose `status` is `failed`:
+    read `status`, too. `code` -1 and null: a card that is written wrongly (number, expiry, CVC or password: the PG's
+    F113 to F116) and a PG that was not asked.
+    """
     if request.channel_group:
         raise Refused(messages.NO_CHANNEL_GROUP)
     merchant, channels = await merchant_and_channels(call)
@@ -130,7 +135,7 @@ async def pay_once(call: Call, request: PayOnce) -> Answer:
 
 
 async def pay_again(call: Call, request: PayAgain) -> Answer:
-    """Charge a customer's card by its key."""
+    """Charge a customer's card by its key. A decline is `code` 0 and `failed`, as of `onetime`."""
     merchant, channels = await merchant_and_channels(call)
     async with call.gateway.store.direct() as session:
         key = await session.billing_keys.get(call.merchant_id, request.customer_uid)

@@ -134,7 +134,9 @@ def test_the_exit_status_tells_a_script(say: Say, capsys: pytest.CaptureFixture[
     table = capsys.readouterr().out
 
     assert status == 1
-    assert "✗ durability" in table
+    assert "✗ durability 내구성" in table
+    assert "→ Turn it on:" in table
+    assert "켜 두세요." in table
     assert "✓ migrations" in table
 
 

@@ -152,9 +152,9 @@ def test_a_doubt_tells_the_call_that_was_lost_and_when_it_is_tried_next(
     status, said, complaint = say("doubts")
     heading, line = said.splitlines()
     assert (status, complaint) == (0, "")
-    assert heading.split()[:4] == ["imp_uid", "order", "question", "amount"]
+    assert heading.split()[:5] == ["imp_uid", "order", "주문번호", "question", "요청"]
     for words in (
-        f"{IMP_UID}  order-1  approve",
+        f"{IMP_UID}  order-1         approve ",
         "1,004원",
         "2026-01-02 12:04:05+09:00",
         "no answer �[2J; naru tasks show",

@@ -75,6 +75,12 @@ async def test_the_page_tells_every_operation_and_fetches_nothing_from_elsewhere
     for each in operations():
         assert f"<code>{each.path}</code>" in html
         assert each.summary in html
+    # The whole of what has only parts that may be missing is wanted, and asked for part by part.
+    shipment = html.partition('id="post_escrows_logis_by_imp_uid"')[2].partition("<article")[0]
+    assert '<code>sender</code> <b class="needed">' in shipment
+    assert "<code>sender[name]</code></td>" in shipment
+    assert 'name="sender[name]"' in shipment
+    assert 'name="sender"' not in shipment
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "http" not in policy
@@ -97,7 +103,7 @@ async def test_a_reader_searches_and_tries_an_operation(address: str) -> None:
         await page.fill("#search", "banks 은행")
         assert await page.locator("article[data-find]:visible").count() == 2
         one = page.locator("#get_banks_by_bank_standard_code")
-        await one.locator("summary").click()
+        await one.locator(".try > summary").click()
         await one.locator("input[name=bank_standard_code]").fill("004")
         await one.locator("button").click()
         assert "토큰" in (await one.locator("output").text_content() or "")

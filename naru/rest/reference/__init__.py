@@ -176,6 +176,9 @@ def _flat(name: str, schema: dict[str, Any], where: str, *, needed: bool) -> Ite
     if schema.get("type") == "array" and "properties" in schema.get("items", {}):
         inner, below = schema["items"], f"{name}[0]"
     if "properties" in inner:
+        if needed and not inner.get("required"):
+            # The whole must be there, whatever is in it.
+            yield Parameter(name, where, "object", True, "", "")
         for key, each in inner["properties"].items():
             wanted = needed and key in inner.get("required", ())
             yield from _flat(f"{below}[{key}]", each, where, needed=wanted)

@@ -51,6 +51,7 @@ class Shop:
     port: int
     returned: asyncio.Queue[Json]
     notices: asyncio.Queue[Json]
+    listens: asyncio.Event  # until it is set, no notice is answered
 
     @property
     def return_url(self) -> str:
@@ -93,6 +94,8 @@ class Street:
 async def shop() -> AsyncIterator[Shop]:
     returned: asyncio.Queue[Json] = asyncio.Queue()
     notices: asyncio.Queue[Json] = asyncio.Queue()
+    listens = asyncio.Event()
+    listens.set()
 
     async def take_back(request: web.Request) -> web.Response:
         returned.put_nowait(dict(await request.post()))
@@ -107,6 +110,7 @@ async def shop() -> AsyncIterator[Shop]:
 
     async def take_notice(request: web.Request) -> web.Response:
         notices.put_nowait(await request.json())
+        await listens.wait()
         return web.Response(text="OK")
 
     app = web.Application()
@@ -117,7 +121,7 @@ async def shop() -> AsyncIterator[Shop]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    yield Shop(runner.addresses[0][1], returned, notices)
+    yield Shop(runner.addresses[0][1], returned, notices, listens)
     await runner.cleanup()
 
 
@@ -580,9 +584,16 @@ async def test_a_virtual_account_waits_for_a_deposit_at_the_desk(
     await page.get_by_role("button", name="계좌 찾기").click()
     desk = page.locator(f"[data-account='{number}']")
     await expect(desk.locator("[data-state=waiting_deposit]")).to_be_visible()
+    street.shop.listens.clear()
     await desk.get_by_role("button", name="1 적게").click()
     await desk.get_by_role("button", name="입금하기").click()
     await expect(desk.locator(".total")).to_have_text("64,899원")
+    # Nobody has answered yet; nothing was refused either, so no other time is named.
+    notice = desk.locator("[data-notice]")
+    await expect(notice.locator("[data-state=sending]")).to_contain_text("전달 중…")
+    await expect(notice).not_to_contain_text("다음 시도")
+    street.shop.listens.set()
+    await expect(notice.locator("[data-state=delivered]")).to_be_visible()
     await desk.locator("input[name=amount]").fill("1")
     await desk.locator("input[type=checkbox]").check()
     await desk.get_by_role("button", name="입금하기").click()

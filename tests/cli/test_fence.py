@@ -50,7 +50,7 @@ def test_what_would_move_money_is_refused_and_the_doctor_says_why(say: Say) -> N
     assert (complaint.count("naru unfence"), complaint.count("\n")) == (1, 1)
     examined = say("doctor")[1]
     assert "✗ house" in examined
-    assert "✓ workers            none asks for work: the house is fenced" in examined
+    assert re.search("✓ workers 작업자 +none asks for work: the house is fenced", examined)
     # Korean time with its offset, as everywhere a person reads.
     assert re.search(r"fenced since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+09:00: restored", examined)
     logged = say("log")[1]

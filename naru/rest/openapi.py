@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 from naru.rest import idempotency, messages
+from naru.rest.annotations import PaymentAnnotation
 from naru.rest.examples import Example, examples
 from naru.rest.operation import Operation
 from naru.rest.refusals import Refusal, every_sentence, refusals_of
@@ -182,9 +183,22 @@ def _responses(
     operation: Operation, refusals: tuple[Refusal, ...], schemas: Schemas
 ) -> dict[str, Any]:
     done = _done(operation, schemas)
+    words = (
+        "성공이면 code 0, 거절이면 다른 code · Done (code 0), or refused for a reason of business"
+    )
+    if operation.answer is PaymentAnnotation:
+        words += (
+            ". 결제되었는지는 response.status 로 판단하세요: 거절된 카드는 code 0, status failed 일 수 있습니다"
+            " · Whether money was paid is said by response.status: a declined card may be code 0 and failed"
+        )
+    if operation.recall is not None:
+        words += (
+            ". PG가 답하지 않으면 code 1 과 Naru-Outcome: unknown 헤더: 거절이 아닙니다"
+            " · A silent PG is code 1 with the header Naru-Outcome: unknown, and no refusal"
+        )
     found: dict[str, Any] = {
         "200": _answer(
-            "성공이면 code 0, 거절이면 다른 code · Done (code 0), or refused for a reason of business",
+            words,
             {"oneOf": [done, REFUSED]},
             [each for each in refusals if each.status == 200],
         )
@@ -193,7 +207,8 @@ def _responses(
         found["207"] = _answer("일부만 성공 · A part of what was asked for", done, [])
     if operation.recall is not None:
         found["409"] = _answer(
-            "결과를 아직 알 수 없음 · Under way: the outcome is not known yet",
+            "같은 Idempotency-Key 로 다시 물었고 결과를 아직 알 수 없음"
+            " · Repeated with its Idempotency-Key while the outcome is not known yet",
             {"anyOf": [_under_way(operation, schemas), REFUSED]},
             [each for each in refusals if each.status == 409],
         )

@@ -86,7 +86,7 @@ class PrivateGateway:
         if missing := missing_parts():
             raise GatewayTrouble(
                 "A private gateway needs the gateway itself, and this Python lacks "
-                f"{', '.join(missing)}: pip install 'naru[server]'."
+                f"{', '.join(missing)}: pip install './naru[server]' from where your clone lies."
             )
         self._folder = temporary_folder(_PREFIX)
         self._log = self._folder / "house.log"

@@ -50,7 +50,7 @@ def test_where_the_gateway_is_not_installed_a_sentence_says_so_and_other_tests_r
     done = run_pytest(tmp_path, text)
     assert "1 passed" in done.stdout
     assert "1 error" in done.stdout
-    assert "lacks asyncpg: pip install 'naru[server]'" in done.stdout
+    assert "lacks asyncpg: pip install './naru[server]'" in done.stdout
     assert "Traceback" not in done.stdout
 
 

@@ -124,7 +124,7 @@ def test_what_is_missing_is_named() -> None:
         text=True,
         timeout=60,
     )
-    assert "lacks asyncpg, uvloop: pip install 'naru[server]'" in done.stderr
+    assert "lacks asyncpg, uvloop: pip install './naru[server]'" in done.stderr
     assert missing_parts() == []
 
 

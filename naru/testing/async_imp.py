@@ -11,11 +11,11 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from naru.kit.types import Payment
 from naru.testing.buyer import Result, Window
-from naru.testing.imp import Imp, Which
+from naru.testing.imp import Imp, Refund, Which
 from naru.testing.postman import BROUGHT_SECONDS, Letter
 
 if TYPE_CHECKING:
@@ -66,9 +66,14 @@ class AsyncImp:
         """See `Imp.payment`."""
         return await self._do(self.sync.payment, which)
 
-    async def cancel(self, amount: int | Decimal | None = None, which: Which = None) -> Payment:
+    async def cancel(
+        self,
+        amount: int | Decimal | None = None,
+        which: Which = None,
+        **refund: Unpack[Refund],
+    ) -> Payment:
         """See `Imp.cancel`."""
-        return await self._do(self.sync.cancel, amount, which)
+        return await self._do(self.sync.cancel, amount, which, **refund)
 
     async def advance(self, length: str | timedelta) -> datetime:
         """See `Imp.advance`."""

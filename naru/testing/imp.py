@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from naru.kit import Client
 from naru.kit.types import Payment
@@ -37,6 +37,15 @@ DEFAULT_ORIGIN = "http://localhost"
 LOOK_SECONDS = 0.02
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+
+
+class Refund(TypedDict, total=False):
+    """Where money from a virtual account goes back to; words as in the kit's `cancel`."""
+
+    refund_holder: str
+    refund_bank: str
+    refund_account: str
+    refund_tel: str
 
 
 class Imp:
@@ -178,12 +187,23 @@ class Imp:
         """The payment as the gateway knows it, by REST. Raises the kit's errors."""
         return self.client.payment(self._imp_uid(which))
 
-    def cancel(self, amount: int | Decimal | None = None, which: Which = None) -> Payment:
+    def cancel(
+        self,
+        amount: int | Decimal | None = None,
+        which: Which = None,
+        **refund: Unpack[Refund],
+    ) -> Payment:
         """The merchant's staff give back this much, or all, at the gateway's console: the shop's
-        server is told by a webhook, as it is not of a cancel of its own. Raises the kit's errors.
+        server is told by a webhook, as it is not of a cancel of its own. Raises the kit's errors:
+        Refused when a paid virtual account is given back without `refund_holder`, `refund_bank`
+        (the bank's standard 3 digits) and `refund_account`.
         """
         payment = self.client.cancel(
-            imp_uid=self._imp_uid(which), amount=amount, reason="관리자 취소", enable_webhook=True
+            imp_uid=self._imp_uid(which),
+            amount=amount,
+            reason="관리자 취소",
+            enable_webhook=True,
+            **refund,
         )
         self.settle()
         return payment

@@ -8,9 +8,11 @@ from decimal import Decimal
 import flask
 import pytest
 
+from naru import kit
 from naru.kit import Client, NotFound, Plan, Unauthorized, Unavailable
+from naru.testing.async_imp import AsyncImp
 from naru.testing.buyer import Refused, Stuck
-from naru.testing.imp import Imp, read_length
+from naru.testing.imp import Imp, Refund, read_length
 from naru.testing.private_gateway import GatewayTrouble, PrivateGateway
 from tests.testing.shops import flask_shop
 
@@ -88,7 +90,7 @@ def test_nobody_knows_yet_and_the_result_says_so(imp: Imp) -> None:
     result = imp.approve(scenario="approve_cut_done")
     # The gateway has asked the PG again by the time that everything due has happened.
     assert (result.state, statuses(imp)) in [("checking", []), ("final", ["paid"])]
-    imp.advance("10m")
+    imp.advance("1m")
     assert (imp.payment().status, statuses(imp)) == ("paid", ["paid"])
 
 
@@ -130,6 +132,23 @@ def test_money_goes_back_in_parts(imp: Imp) -> None:
     assert imp.cancel(300).cancel_amount == 300
     assert imp.cancel(which=window).cancel_amount == 1000
     assert statuses(imp) == ["paid", "cancelled", "cancelled"]
+
+
+async def test_a_deposit_goes_back_to_an_account_that_staff_name(async_imp: AsyncImp) -> None:
+    imp = async_imp.sync
+    imp.pay("order-1", 1000, pay_method="vbank")
+    imp.approve()
+    imp.deposit()
+    with pytest.raises(kit.Refused, match="환불 받을 계좌"):
+        imp.cancel()
+    account: Refund = {
+        "refund_holder": "홍길동",
+        "refund_bank": "088",
+        "refund_account": "110123456789",
+    }
+    assert imp.cancel(300, **account).cancel_amount == 300
+    assert (await async_imp.cancel(**account)).cancel_amount == 1000
+    assert statuses(imp) == ["ready", "paid", "cancelled", "cancelled"]
 
 
 def test_dollars_are_paid_in_cents(imp: Imp) -> None:

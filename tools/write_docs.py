@@ -53,6 +53,7 @@ from naru.rest.operation import Operation
 from naru.rest.schema import Schemas
 from naru.sandbox import cards, magic
 from naru.store.audit import CHECKS, described
+from tools import kit_calls
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -418,6 +419,19 @@ def kit_operations() -> str:
     return "\n".join(rows) + "\n"
 
 
+def kit_paths() -> str:
+    """V1's operations in V1's order, and the method that asks each."""
+    methods = kit_calls.asked()
+    rows = (
+        (
+            f"`{method} {path}`",
+            f"`{name}`" if (name := methods.get((method, path))) else "the client itself",
+        )
+        for _, method, path in v1_operations()
+    )
+    return table(("V1", "method"), rows) + "\n"
+
+
 def kit_error_tree() -> str:
     """The picture on top of naru/kit/errors.py."""
     return f"```text\n{inspect.getdoc(kit_errors)}\n```\n"
@@ -508,7 +522,7 @@ def _forms(parser: argparse.ArgumentParser, line: str, said: str = "") -> Iterat
             if action.help:
                 notes.append(f"`{action.option_strings[0]}`: {action.help}")
         else:
-            words.append(word)
+            words.append(f"[{word}]" if action.nargs == "?" else word)
             if action.help:
                 notes.append(f"{word}: {action.help}")
     notes = [note for note in notes if note]
@@ -613,6 +627,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "sdk-redirects": sdk_redirects,
     "kit-names": kit_names,
     "kit-operations": kit_operations,
+    "kit-paths": kit_paths,
     "kit-errors": kit_error_tree,
     "kit-reasons": kit_reasons,
     "settings-variables": settings_variables,

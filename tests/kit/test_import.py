@@ -48,3 +48,13 @@ def test_the_bare_kit_is_imported_fast_and_alone(capsys: pytest.CaptureFixture[s
     # The control: what would have come along is seen.
     assert with_it == ["aiohttp"]
     assert kit < SECONDS_MAX
+
+
+@pytest.mark.parametrize(
+    ("module", "status"), [("naru.kit.orders.sqlalchemy", 0), ("sqlalchemy.ext.asyncio", 1)]
+)
+def test_a_blocking_shop_needs_no_greenlet(module: str, status: int) -> None:
+    """SQLAlchemy no longer brings it along. The control: what does need it, fails."""
+    program = f"import sys; sys.modules['greenlet'] = None; import {module}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert done.returncode == status, done.stderr

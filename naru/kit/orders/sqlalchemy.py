@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
@@ -26,11 +26,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from naru.kit.orders import AlreadyUsed, Clash, StoredOrder, is_clash
 from naru.kit.orders.columns import Columns
+
+if TYPE_CHECKING:
+    # Needs greenlet, which a blocking shop does not have.
+    from sqlalchemy.ext.asyncio import AsyncSession
 
 
 class PaymentColumns:

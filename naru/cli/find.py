@@ -9,6 +9,15 @@ if TYPE_CHECKING:
     from naru.store import Session
 
 
+# The help of a command that tells of all merchants, or of one.
+MERCHANT_IF_ONE = "of this merchant only, by id or 가맹점식별코드; of all without it"
+
+
+async def merchant_id(session: "Session", word: str | None) -> int | None:
+    """The id of the merchant that was named; None for no name, which means all. Raises CliError."""
+    return None if word is None else (await merchant(session, word)).id
+
+
 async def merchant(session: "Session", word: str) -> "Merchant":
     """The merchant with this id or 가맹점식별코드 (impXXXXXXXX). Raises CliError."""
     found = await session.merchants.by_user_code(word) if is_plain(word) else None

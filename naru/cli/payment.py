@@ -9,7 +9,7 @@ from naru.cli import database, find, lines
 from naru.cli.trouble import CliError
 from naru.config import Settings
 from naru.domain.money import Money
-from naru.domain.payment import Surface
+from naru.domain.payment import Step, Surface
 
 if TYPE_CHECKING:
     from naru.domain.payment import Payment
@@ -118,13 +118,15 @@ def _facts(payment: "Payment") -> list[tuple[str, str]]:
 
 async def _events(session: "Session", payment: "Payment") -> list[Line]:
     words = EVENTS_BY_API if payment.surface is Surface.API else EVENTS
-    return [
-        (
-            event["at"],
-            f"event {event['version']}: {event['event']} {words.get(event['event'], '')}".rstrip(),
-        )
-        for event in await session.payments.history(payment.imp_uid)
-    ]
+    found: list[Line] = []
+    for event in await session.payments.history(payment.imp_uid):
+        name = event["event"]
+        line = f"event {event['version']}: {name} {words.get(name, '')}".rstrip()
+        # The PG's own code and words; a late approval has taken them away again.
+        why = (payment.fail_code, payment.fail_reason) if event["step"] == Step.FAILED else ()
+        words_of_pg = " ".join(filter(None, why))
+        found.append((event["at"], f"{line}: {words_of_pg}" if words_of_pg else line))
+    return found
 
 
 async def _questions(session: "Session", payment: "Payment") -> list[Line]:

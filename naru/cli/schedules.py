@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from naru.cli import database, lines
+from naru.cli import database, find, lines
 from naru.config import Settings
 from naru.domain.payment import Step
 
@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verbs of `naru schedules`."""
     parser.epilog = "for example:  naru schedules list --only late"
     verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
-    listing = verbs.add_parser("list", help="schedules of every merchant, the earliest first")
+    listing = verbs.add_parser("list", help="schedules, the earliest first")
+    listing.add_argument("merchant", nargs="?", help=find.MERCHANT_IF_ONE)
     listing.add_argument(
         "--only",
         choices=sorted(KINDS),
@@ -48,8 +49,13 @@ async def list_schedules(arguments: argparse.Namespace, settings: Settings) -> N
     """Print them, one a line."""
     most = max(1, min(arguments.most, 10_000))
     async with database.open_store(settings) as store, store.direct() as session:
-        found = await session.schedules.overview(arguments.only, datetime.now(UTC), most)
+        merchant_id = await find.merchant_id(session, arguments.merchant)
+        now = datetime.now(UTC)
+        found = await session.schedules.overview(arguments.only, now, most, merchant_id)
         ends = [await _end(session, each) for each in found]
+        failures = 0
+        if arguments.only != "failed":
+            failures = await session.schedules.failures(merchant_id)
     if not found:
         print(KINDS[arguments.only], file=sys.stderr)
     for each, (state, reason) in zip(found, ends, strict=True):
@@ -59,6 +65,10 @@ async def list_schedules(arguments: argparse.Namespace, settings: Settings) -> N
             f"merchant {each.merchant_id}  {lines.count(each.attempt, 'attempt')}  "
             f"{each.imp_uid or ''}  {lines.plain(reason)}".rstrip()
         )
+    if failures:
+        listed = " ".join(filter(None, ("naru schedules list", arguments.merchant)))
+        many = lines.count(failures, "scheduled charge has", "scheduled charges have")
+        print(f"{many} failed: `{listed} --only failed` lists them.", file=sys.stderr)
 
 
 async def _end(session: "Session", schedule: "Glance") -> tuple[str, str]:

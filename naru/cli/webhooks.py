@@ -8,18 +8,18 @@ from naru.cli import database, find, lines
 from naru.cli.trouble import CliError
 from naru.config import Settings
 
-ALONE = None
+ALONE = "list"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verbs of `naru webhooks`."""
     parser.epilog = (
-        "for example:  naru webhooks list imp12345678 --imp-uid imp_123456789012 --attempts\n"
+        "for example:  naru webhooks list --imp-uid imp_123456789012 --attempts\n"
         "              naru webhooks resend 42"
     )
     verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
-    listing = verbs.add_parser("list", help="the webhooks of a merchant, newest first")
-    listing.add_argument("merchant")
+    listing = verbs.add_parser("list", help="webhooks, newest first")
+    listing.add_argument("merchant", nargs="?", help=find.MERCHANT_IF_ONE)
     listing.add_argument("--imp-uid", help="of this payment only")
     listing.add_argument("--state", choices=("waiting", "delivered", "parked"))
     listing.add_argument("--attempts", action="store_true", help="with every attempt")
@@ -39,17 +39,18 @@ async def _list(arguments: argparse.Namespace, settings: Settings) -> None:
         raise CliError(f"{arguments.imp_uid!r} is no imp_uid.")
     most = max(1, min(arguments.most, 10_000))
     async with database.open_store(settings) as store, store.direct() as session:
-        merchant = await find.merchant(session, arguments.merchant)
         deliveries = await session.outbox.of_merchant(
-            merchant.id, imp_uid=arguments.imp_uid, most=most
+            await find.merchant_id(session, arguments.merchant),
+            imp_uid=arguments.imp_uid,
+            state=arguments.state,
+            most=most,
         )
         if not deliveries:
             print("No webhook was announced.", file=sys.stderr)
         for each in deliveries:
-            if arguments.state not in (None, each.state):
-                continue
             print(
                 f"{each.id:>6}  {lines.when(each.announced_at)}  {each.imp_uid}  "
+                f"{lines.plain(each.merchant_uid or '')}  merchant {each.merchant_id}  "
                 f"{each.status:<9}  {each.state:<9}  {lines.count(each.attempts, 'attempt')}  {each.url}"
             )
             if not arguments.attempts:

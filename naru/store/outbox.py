@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ class Delivery:
     """One webhook to one address. `state` is waiting, delivered or parked.
 
     `fence` is the number of the claim; `secrets` is the merchant's setting, filled by `claim` only;
+    `merchant_uid` is filled by `of_merchant` only;
     `rung_at` is when the ladder would have tried, if this try was brought forward.
     """
 
@@ -45,6 +46,7 @@ class Delivery:
     fence: int
     secrets: str | None = None
     rung_at: datetime | None = None
+    merchant_uid: str | None = None
 
     def __repr__(self) -> str:
         return f"Delivery({self.id}, {self.imp_uid}, {self.status}, {self.state})"
@@ -185,11 +187,16 @@ class Outbox:
         return None if row is None else _read(row)
 
     async def of_merchant(
-        self, merchant_id: int, *, imp_uid: str | None = None, most: int = 100
+        self,
+        merchant_id: int | None,
+        *,
+        imp_uid: str | None = None,
+        state: str | None = None,
+        most: int = 100,
     ) -> list[Delivery]:
-        """The deliveries of a merchant, newest first."""
-        rows = await self._connection.fetch(Q["of_merchant"], merchant_id, imp_uid, most)
-        return [_read(row) for row in rows]
+        """The deliveries of a merchant (None: of all), newest first."""
+        rows = await self._connection.fetch(Q["of_merchant"], merchant_id, imp_uid, state, most)
+        return [replace(_read(row), merchant_uid=row["merchant_uid"]) for row in rows]
 
     async def attempts_of(self, delivery_id: int) -> list[Attempt]:
         """Every attempt of one delivery, oldest first."""

@@ -191,8 +191,10 @@ class Schedules:
         )
         return SchedulePage(await self._read(rows), rows[0]["total"] if rows else 0)
 
-    async def overview(self, what: str, now: datetime, most: int) -> list[Glance]:
-        """`late`, `failed`, `checking` or `waiting` schedules, oldest first."""
+    async def overview(
+        self, what: str, now: datetime, most: int, merchant_id: int | None = None
+    ) -> list[Glance]:
+        """`late`, `failed`, `checking` or `waiting` schedules of a merchant (None: of all), oldest first."""
         return [
             Glance(
                 merchant_id=row["merchant_id"],
@@ -207,8 +209,12 @@ class Schedules:
                 imp_uid=row["imp_uid"],
                 step=None if row["step"] is None else Step(row["step"]),
             )
-            for row in await self._connection.fetch(Q["overview"], what, now, most)
+            for row in await self._connection.fetch(Q["overview"], what, now, most, merchant_id)
         ]
+
+    async def failures(self, merchant_id: int | None = None) -> int:
+        """How many schedules of a merchant (None: of all) have failed."""
+        return int(await self._connection.fetchval(Q["failures"], merchant_id))
 
     async def keep_check(self, imp_uid: str, key_number: str, look_at: datetime) -> None:
         """This payment is only a check of this key's card: its money is given back.

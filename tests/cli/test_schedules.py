@@ -51,10 +51,24 @@ def test_schedules_are_told_by_how_they_stand(say: Say, cli_database: str) -> No
     }
     assert "late-1" in late[1]
     assert "later-1" not in late[1]
+    told = "1 scheduled charge has failed: `naru schedules list --only failed` lists them.\n"
+    assert waiting[2] == late[2] == told
     [line] = say("schedules", "list", "--only", "failed")[1].splitlines()
     assert "  failed  " in line
     assert "  1 attempt  " in line
     assert line.endswith(f"{failed}  등록되지 않은 구매자입니다.")
     status, said, complaint = say("schedules", "list", "--only", "checking")
     assert (status, said) == (0, "")
-    assert complaint == "No scheduled charge is being found out.\n"
+    assert complaint == "No scheduled charge is being found out.\n" + told
+
+
+def test_schedules_of_one_merchant_are_told_alone(say: Say, cli_database: str) -> None:
+    asyncio.run(_plan(cli_database))
+    say("merchant", "add", "Another shop", "--user-code", "imp12345678")
+
+    status, said, complaint = say("schedules", "list", "imp12345678")
+
+    assert (status, said, complaint) == (0, "", "No schedule waits for its time.\n")
+    assert say("schedules", "list", "1")[1] == say("schedules", "list")[1] != ""
+    assert "`naru schedules list 1 --only failed`" in say("schedules", "list", "1")[2]
+    assert say("schedules", "list", "imp00000000")[0] == 1

@@ -121,6 +121,25 @@ def test_a_payment_that_a_server_asked_for_opened_no_window(say: Say, cli_databa
     assert "결제창" not in said
 
 
+@pytest.mark.usefixtures("task")
+def test_a_payment_that_was_declined_says_why(say: Say, cli_database: str) -> None:
+    async def decline() -> None:
+        connection = await asyncpg.connect(cli_database)
+        async with connection.transaction():
+            for change in (
+                "step = 'approving', event = 'authenticated', version = 2",
+                "step = 'failed', event = 'declined', version = 3, failed_at = now(),"
+                " fail_code = 'F112', fail_reason = E'잔액부족 \x1b[2J'",
+            ):
+                await connection.execute(f"UPDATE payments SET {change}")
+        await connection.close()
+
+    asyncio.run(decline())
+    said = say("payment", IMP_UID)[1]
+    assert "event 3: declined 거절: F112 잔액부족 �[2J\n" in said
+    assert "F112" not in next(line for line in said.splitlines() if "event 2" in line)
+
+
 async def _doubt(url: str) -> None:
     """The approval was asked for in 2026, the call itself had no answer, and one try had none."""
     connection = await asyncpg.connect(url)
@@ -174,21 +193,20 @@ def test_a_doubt_tells_the_call_that_was_lost_and_when_it_is_tried_next(
 
 
 @pytest.mark.usefixtures("cli_database")
-@pytest.mark.parametrize("command", ["tasks", "keys", "log", "books", "merchant"])
+@pytest.mark.parametrize("command", ["tasks", "keys", "log", "books", "merchant", "webhooks"])
 def test_a_command_without_its_verb_does_what_is_harmless(say: Say, command: str) -> None:
     verb = "show" if command == "log" else "list"
     assert say(command) == say(command, verb)
     assert say(command)[0] == 0
-    if command in ("tasks", "log", "books"):
+    if command in ("tasks", "log", "books", "webhooks"):
         assert say(command, "--most", "1") == say(command, verb, "--most", "1")
 
 
 @pytest.mark.usefixtures("cli_database")
-@pytest.mark.parametrize("command", ["webhooks", "channel"])
-def test_where_nothing_is_harmless_without_a_name_it_says_how(say: Say, command: str) -> None:
-    status, said, complaint = say(command)
+def test_where_nothing_is_harmless_without_a_name_it_says_how(say: Say) -> None:
+    status, said, complaint = say("channel")
     assert (status, said) == (2, "")
-    assert complaint.startswith(f"usage: naru {command}")
+    assert complaint.startswith("usage: naru channel")
     assert "for example" in complaint
 
 

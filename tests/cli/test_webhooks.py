@@ -68,10 +68,20 @@ def test_the_list_tells_what_became_of_every_attempt(say: Say, delivery: int) ->
     first, second = said.splitlines()
     assert first.split()[0] == str(delivery)
     assert IMP_UID in first
+    assert " order-1  merchant 1 " in first
     assert "parked" in first
     assert "HTTP 503" in second
     assert say("webhooks", "list", "imp12345678", "--state", "waiting")[1] == ""
     assert say("webhooks", "list", "imp12345678", "--imp-uid", "imp_000000000000")[1] == ""
+
+
+def test_the_list_is_of_every_merchant_or_of_the_one_that_is_named(say: Say, delivery: int) -> None:
+    say("merchant", "add", "Another shop", "--user-code", "imp87654321")
+
+    assert say("webhooks", "list")[1] == say("webhooks", "list", "imp12345678")[1] != ""
+    assert say("webhooks", "list", "--state", "parked")[1].split()[0] == str(delivery)
+    assert say("webhooks", "list", "imp87654321") == (0, "", "No webhook was announced.\n")
+    assert say("webhooks", "list", "imp00000000")[0] == 1
 
 
 def test_one_that_was_given_up_leaves_again(say: Say, delivery: int) -> None:

@@ -122,10 +122,11 @@ RETURNING id;
 SELECT * FROM webhook_deliveries WHERE id = $1;
 
 -- of_merchant --
--- The deliveries of a merchant, newest first, of one payment if it is named.
-SELECT * FROM webhook_deliveries
- WHERE merchant_id = $1 AND ($2::text IS NULL OR imp_uid = $2)
- ORDER BY id DESC LIMIT $3;
+-- The deliveries of a merchant (or of all), newest first, of one payment or in one state if it is named.
+SELECT d.*, p.merchant_uid FROM webhook_deliveries d JOIN payments p USING (imp_uid)
+ WHERE ($1::bigint IS NULL OR d.merchant_id = $1) AND ($2::text IS NULL OR d.imp_uid = $2)
+   AND ($3::text IS NULL OR d.state = $3)
+ ORDER BY d.id DESC LIMIT $4;
 
 -- attempts_of --
 -- Every attempt of one delivery, oldest first.

@@ -75,11 +75,17 @@ SELECT *, count(*) OVER () AS total FROM schedules
 SELECT s.merchant_id, s.merchant_uid, s.customer_uid, s.number, s.state, s.attempt, s.amount, s.currency, s.schedule_at,
        s.next_try_at, s.executed_at, s.imp_uid, p.step
   FROM schedules s LEFT JOIN payments p ON p.imp_uid = s.imp_uid
- WHERE CASE $1 WHEN 'late' THEN s.next_try_at <= $2 OR (s.state = 'scheduled' AND s.schedule_at <= $2)
+ WHERE ($4::bigint IS NULL OR s.merchant_id = $4) AND
+       CASE $1 WHEN 'late' THEN s.next_try_at <= $2 OR (s.state = 'scheduled' AND s.schedule_at <= $2)
                WHEN 'failed' THEN s.state = 'executed' AND p.step = 'failed'
                WHEN 'checking' THEN s.state = 'executed' AND p.step = 'approving'
                ELSE s.state = 'scheduled' END
  ORDER BY s.schedule_at, s.id LIMIT $3;
+
+-- failures --
+-- How many charges of a merchant (or of all) failed.
+SELECT count(*) FROM schedules s JOIN payments p USING (imp_uid)
+ WHERE s.state = 'executed' AND p.step = 'failed' AND ($1::bigint IS NULL OR s.merchant_id = $1);
 
 -- keep_check --
 -- A card is about to be charged to see whether it can be; refused by index while its key is checked.

@@ -332,11 +332,8 @@ async def announce(house: House, order: str, amount: int) -> None:
 
 async def test_a_window_for_another_amount_than_announced_does_not_open(house: House) -> None:
     await announce(house, "o1", 1004)
+    # Announced without a currency: a bare number is of won where the PG assumes won.
     for amount in (1003, 1005, Money(1004_00, "USD")):
-        if amount == Money(1004_00, "USD"):
-            # Announced without a currency: the bare number is what was fixed.
-            await house.open(amount, merchant_uid=MerchantUid("o1"))
-            continue
         with pytest.raises(PreparedDiffers):
             await house.open(amount, merchant_uid=MerchantUid("o1"))
     await house.open(1004, merchant_uid=MerchantUid("o1"))

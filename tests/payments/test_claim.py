@@ -72,10 +72,16 @@ async def test_a_claim_waits_for_an_amount_that_is_being_announced_anew(
         assert (await house.payment(payment.imp_uid)).step is Step.OPENED
 
 
-async def test_a_number_announced_without_a_currency_holds_for_every_currency(house: House) -> None:
+async def test_a_number_announced_without_a_currency_holds_where_the_installation_says(
+    house: House,
+) -> None:
+    """`NARU_PREPARED_CURRENCY`: in the currency that the PG assumes, or as in i'mport in any."""
     order = MerchantUid("bare-number")
     payment = await house.open(Money(1200, "USD"), merchant_uid=order)
     await prepare(house.gateway, house.merchant.id, Prepared(order, Money(12)))
+    with pytest.raises(PreparedDiffers):
+        await claim(house.gateway, payment, None, {})
+    house.gateway.prepared_currency = "any"
     claimed = await claim(house.gateway, payment, None, {})
     assert claimed is not None
     assert claimed.step is Step.APPROVING

@@ -226,9 +226,9 @@ async def test_a_doubt_of_an_hour_is_laid_before_a_person_and_closed_by_the_answ
         ("UPDATE cash_receipts SET cancels = cancels + 1 WHERE number = $1", "a number for each"),
         ("DELETE FROM cash_receipts WHERE number = $1", "rows stay"),
         (
-            "INSERT INTO cash_receipts (merchant_id, channel_id, imp_uid, number, state, type, amount,"
+            "INSERT INTO cash_receipts (merchant_id, channel_id, imp_uid, merchant_uid, number, state, type, amount,"
             " tax_free, vat, asked_at, next_try_at, sealed) SELECT merchant_id, channel_id, imp_uid,"
-            " number || 'x', 'asking', type, amount, 0, 0, now(), now(), decode(rpad('0100000001', 80, '0'), 'hex')"
+            " merchant_uid, number || 'x', 'asking', type, amount, 0, 0, now(), now(), decode(rpad('0100000001', 80, '0'), 'hex')"
             " FROM cash_receipts WHERE number = $1",
             "one_receipt",
         ),

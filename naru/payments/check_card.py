@@ -41,6 +41,9 @@ async def check_card(gateway: Gateway, opening: Opening, key: BillingKey) -> Non
 
     async def bind(tx: Session, imp_uid: str) -> None:
         await tx.schedules.keep_check(imp_uid, key.number, gateway.now() + FIRST_LOOK)
+        # The place is ours; another one's check may have begun and ended since we looked.
+        if await tx.schedules.last_check(key.number, came, beside=imp_uid) is not None:
+            raise BeingChecked
 
     async with gateway.turns.take("check", key.number):
         async for _ in looks():

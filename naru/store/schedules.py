@@ -228,9 +228,11 @@ class Schedules:
                 raise BeingChecked from None
             raise
 
-    async def last_check(self, key_number: str, since: datetime) -> CardCheck | None:
-        """What the newest check of this key found that had not ended by then."""
-        row = await self._connection.fetchrow(Q["last_check"], key_number, since)
+    async def last_check(
+        self, key_number: str, since: datetime, *, beside: str = ""
+    ) -> CardCheck | None:
+        """What the newest check of this key found that had not ended by then, beside one's own."""
+        row = await self._connection.fetchrow(Q["last_check"], key_number, since, beside)
         if row is None:
             return None
         return CardCheck(Step(row["step"]), row["fail_code"] or "", row["fail_reason"] or "")

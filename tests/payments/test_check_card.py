@@ -14,6 +14,7 @@ from naru.payments import turns
 from naru.payments.check_card import check_card, due_checks, give_back_check
 from naru.payments.turns import Turns
 from tests.payments.test_faults_charge import issue
+from tests.payments.test_sleepers import asleep
 from tests.payments.test_virtual_account_faults import ended
 from tests.support.gateway import House
 from tests.support.stand_in_pg import StandInPg
@@ -60,6 +61,23 @@ async def test_a_card_that_cannot_be_charged_is_refused_to_all_who_asked(
     # Whoever comes after it asks anew: the customer may have paid their bill since.
     assert await checks(house, key, 1) == [None]
     assert (pg.count("charges"), pg.taken()) == (2, 0)
+
+
+async def test_who_looked_before_another_process_checked_hears_of_that_check(
+    house: House, pg: StandInPg
+) -> None:
+    key = await issue(house)
+    opening = house.opening(surface=Surface.API, request={})
+    with asleep(
+        house,
+        "start.before_open",
+        lambda gateway: check_card(replace(gateway, turns=Turns()), opening, key),
+    ) as sleeper:
+        assert await sleeper.sleeps()
+        pg.answer("charges", {"result": "declined", "code": "3011", "message": "한도초과"})
+        assert await checks(house, key, 1) != [None]
+        await sleeper.goes_on()
+    assert pg.count("charges") == 1
 
 
 async def test_while_a_check_is_in_doubt_nobody_charges_again(

@@ -92,9 +92,9 @@ SELECT count(*) FROM schedules s JOIN payments p USING (imp_uid)
 INSERT INTO card_checks (imp_uid, next_look_at, key_number) VALUES ($1, $2, $3) RETURNING imp_uid;
 
 -- last_check --
--- The newest check of a key that had not ended at $2: which payment it is.
+-- The newest check of a key that had not ended at $2, beside $3: which payment it is.
 SELECT p.step, p.fail_code, p.fail_reason FROM card_checks c JOIN payments p USING (imp_uid)
- WHERE c.key_number = $1 AND (c.ended_at IS NULL OR c.ended_at > $2)
+ WHERE c.key_number = $1 AND (c.ended_at IS NULL OR c.ended_at > $2) AND c.imp_uid <> $3
  ORDER BY p.started_at DESC, p.imp_uid LIMIT 1;
 
 -- due_checks --

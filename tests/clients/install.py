@@ -37,18 +37,26 @@ def python_clients() -> Path:
 
 def node_clients() -> Path:
     """The folder whose `node_modules` has the JavaScript clients. Raises CannotInstall."""
-    home = FOLDER / "js"
+    return node_packages("js", HERE / "js")
+
+
+def node_packages(name: str, source: Path) -> Path:
+    """The folder under `.clients` whose `node_modules` is what the lock file in `source` says.
+
+    Raises CannotInstall.
+    """
+    home = FOLDER / name
     if shutil.which("node") is None or shutil.which("npm") is None:
         raise CannotInstall("this machine has no Node.js")
 
     def install() -> None:
         home.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / "js" / name, home)
+        for file in ("package.json", "package-lock.json"):
+            shutil.copy(source / file, home)
         # Scripts of packages are not run: they are other people's programs.
         _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], cwd=home)
 
-    _once("js", HERE / "js/package-lock.json", install)
+    _once(name, source / "package-lock.json", install)
     return home
 
 

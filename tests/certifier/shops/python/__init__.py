@@ -1,0 +1,1 @@
+"""What the small shops in Python share: their books, their way to the gateway, their doors."""

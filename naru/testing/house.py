@@ -1,8 +1,9 @@
 """The process behind a private gateway: PostgreSQL, and gateway, worker and sandbox PG in one loop.
 
-`python -m naru.testing.house FOLDER`: one JSON object a line on standard input is a wish, one on
+`python -m naru.testing.house FOLDER PORT`: one JSON object a line on standard input is a wish, one on
 standard output its answer; the first line says where everybody listens. It ends when standard input
-ends, which is when whoever started it is gone, however that came; FOLDER goes with it.
+ends, which is when whoever started it is gone, however that came; FOLDER goes with it. PORT is the
+gateway's, 0 for a free one.
 
 The companies share a process here because a test wants them in two seconds; they still share
 nothing but HTTP. Nothing of this is reached by `naru serve` or `naru worker`.
@@ -15,6 +16,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -53,6 +55,19 @@ SELECT EXISTS (SELECT FROM jobs WHERE execute_after <= now())
     OR EXISTS (SELECT FROM webhook_deliveries WHERE state = 'waiting' AND next_at <= now())
 """
 _TEMPLATE = "naru_template"
+# What a shop may be configured with, by the name of the wish's field.
+_FIXED_NAMES = {
+    "imp_key": (re.compile(r"[!-~]{1,100}"), "1 to 100 visible ASCII characters"),
+    "imp_secret": (re.compile(r"[!-~]{1,200}"), "1 to 200 visible ASCII characters"),
+    "user_code": (
+        re.compile(r"[A-Za-z0-9_-]{3,40}"),
+        "3 to 40 letters, digits, - or _, such as imp12345678",
+    ),
+    "webhook_secret": (
+        re.compile(r"whsec_(?:[A-Za-z0-9+/]{4}){4,32}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"),
+        "whsec_ and the base64 of 12 to 98 bytes",
+    ),
+}
 
 
 class Wrong(Exception):
@@ -72,18 +87,39 @@ class Life:
     root_key: bytes
     joined: bool = False
 
-    async def open_shop(self, name: str, webhook_url: str, webhook_format: str) -> Json:
-        """A merchant of its own, with a channel for every pg code; its names and secrets."""
+    async def open_shop(self, wish: Json) -> Json:
+        """A merchant of its own, with a channel for every pg code; its names and secrets.
+
+        Those that the wish fixes, for a shop that was configured by hand, or fresh ones. Raises Wrong.
+        """
+        import asyncpg
+
         from naru.domain.ids import hash_secret
 
-        user_code, secret = fresh.user_code(), fresh.webhook_secret()
         imp_key, imp_secret = fresh.api_key()
+        names = {
+            "user_code": fresh.user_code(),
+            "imp_key": imp_key,
+            "imp_secret": imp_secret,
+            "webhook_secret": fresh.webhook_secret(),
+        } | _fixed_names(wish)
         anywhere_here = ("loopback",)
         async with self.gateway.store.begin() as session:
-            merchant_id = await session.merchants.add(
-                name, [user_code], live=False, webhook_secret=secret
-            )
-            await session.merchants.add_key(merchant_id, imp_key, hash_secret(imp_secret))
+            try:
+                merchant_id = await session.merchants.add(
+                    wish["name"],
+                    [names["user_code"]],
+                    live=False,
+                    webhook_secret=names["webhook_secret"],
+                )
+                await session.merchants.add_key(
+                    merchant_id, names["imp_key"], hash_secret(names["imp_secret"])
+                )
+            except asyncpg.UniqueViolationError:
+                raise Wrong(
+                    f"Another shop of this gateway has the user_code {names['user_code']} or the "
+                    f"imp_key {names['imp_key']}."
+                ) from None
             merchant = await session.merchants.get(merchant_id)
             assert merchant is not None
             await session.merchants.change(
@@ -92,8 +128,8 @@ class Life:
                     allowed_origins=anywhere_here,
                     allowed_return_origins=anywhere_here,
                     allowed_webhook_origins=anywhere_here,
-                    webhook_url=webhook_url,
-                    webhook_format=webhook_format,
+                    webhook_url=wish["webhook_url"],
+                    webhook_format=wish["webhook_format"],
                 )
             )
             await seed.sandbox_channels(session, merchant_id, self.sandbox_url, self.root_key)
@@ -102,12 +138,7 @@ class Life:
             # Every merchant's channels name the same MIDs with the same secrets.
             await seed.join_sandbox(channels)
             self.joined = True
-        return {
-            "user_code": user_code,
-            "imp_key": imp_key,
-            "imp_secret": imp_secret,
-            "webhook_secret": secret,
-        }
+        return names
 
     async def settle(self) -> Json:
         """Return when everything that is due has happened: notices heard, jobs run, webhooks sent."""
@@ -142,12 +173,12 @@ class Life:
 class House:
     """Answers wishes; keeps one life going at a time, always at the same addresses."""
 
-    def __init__(self, postgres: Postgres, folder: Path) -> None:
+    def __init__(self, postgres: Postgres, folder: Path, port: int) -> None:
         self._postgres = postgres
         self._folder = folder
         self._ledger = folder / "sandbox.sqlite"
         self._numbers = itertools.count(1)
-        self._gateway_socket, self._sandbox_socket = _listening(), _listening()
+        self._gateway_socket, self._sandbox_socket = _listening(port), _listening()
         self.url, self.sandbox_url = _url(self._gateway_socket), _url(self._sandbox_socket)
         self._closing = contextlib.AsyncExitStack()
         self._life: Life | None = None
@@ -189,9 +220,7 @@ class House:
         assert self._life is not None
         match what:
             case "open_shop":
-                return await self._life.open_shop(
-                    wish["name"], wish["webhook_url"], wish["webhook_format"]
-                )
+                return await self._life.open_shop(wish)
             case "settle":
                 return await self._life.settle()
             case "advance":
@@ -308,12 +337,36 @@ async def _serving(application: Any, listening: socket.socket) -> AsyncIterator[
         await task
 
 
-def _listening() -> socket.socket:
+def _fixed_names(wish: Json) -> dict[str, str]:
+    """The names that the wish fixes. Raises Wrong; a secret is not told again."""
+    fixed = {}
+    for field, (shape, words) in _FIXED_NAMES.items():
+        if (text := wish.get(field)) is not None:
+            if not isinstance(text, str) or not shape.fullmatch(text):
+                raise Wrong(f"The {field} of a shop is {words}.")
+            fixed[field] = text
+    return fixed
+
+
+def _listening(port: int = 0) -> socket.socket:
     # asyncio turns Nagle's delay (40 ms an answer) off only where the protocol is named.
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    made.bind(("127.0.0.1", 0))
-    made.listen(512)
+    # A port that was ours a moment ago still has closed connections, which harm nobody; whoever
+    # listens on it now keeps it.
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind(("127.0.0.1", port))
+        made.listen(512)
+    except OSError as error:
+        made.close()
+        raise Wrong(f"Port {port} of 127.0.0.1 cannot be had: {error.strerror}.") from None
     return made
+
+
+def _read_port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise Wrong(f"A port is a number from 1 to 65535, or 0 for a free one, not {text!r}.")
+    return int(text)
 
 
 def _url(listening: socket.socket) -> str:
@@ -352,10 +405,9 @@ async def _answer_wishes(house: House, say: Callable[[Json], None], parent: int)
     await asyncio.gather(*tasks, *under_way, return_exceptions=True)
 
 
-async def _live(postgres: Postgres, folder: Path, say: Callable[[Json], None], parent: int) -> None:
+async def _live(house: House, say: Callable[[Json], None], parent: int) -> None:
     import signal
 
-    house = House(postgres, folder)
     loop, me = asyncio.get_running_loop(), asyncio.current_task()
     assert me is not None
     loop.add_signal_handler(signal.SIGTERM, me.cancel)
@@ -379,7 +431,7 @@ def _import_all() -> None:
     import naru.testing.weather  # noqa: F401
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, port: str) -> int:
     """Live until standard input ends; the exit status. The folder is removed."""
     parent = os.getppid()
     end_at_sigterm()
@@ -395,6 +447,7 @@ def main(folder: Path) -> int:
     postgres = Postgres(folder, durable=False)
     try:
         logs.set_up(replace(Settings.read(), log_level="warning"))
+        house = House(postgres, folder, _read_port(port))
         importing = threading.Thread(target=_import_all)
         importing.start()
         # In this thread: the kernel ties the server's life to the thread that starts it.
@@ -402,7 +455,7 @@ def main(folder: Path) -> int:
         importing.join()
         import uvloop
 
-        uvloop.run(_live(postgres, folder, say, parent))
+        uvloop.run(_live(house, say, parent))
     except Exception as error:
         told = isinstance(error, ConfigError | CliError | Wrong)
         say({"trouble": str(error) if told else f"{type(error).__name__}: {error}"})
@@ -415,4 +468,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

@@ -56,7 +56,12 @@ class Imp:
     """
 
     def __init__(
-        self, gateway: PrivateGateway, postman: Postman, name: str, webhook_format: str
+        self,
+        gateway: PrivateGateway,
+        postman: Postman,
+        name: str,
+        webhook_format: str,
+        **fixed_names: Any,  # str | None each
     ) -> None:
         self._gateway = gateway
         self._postman = postman
@@ -66,6 +71,7 @@ class Imp:
             name=name,
             webhook_url=postman.url + self._path,
             webhook_format=webhook_format,
+            **fixed_names,
         )
         self.url = gateway.url
         self.sandbox_url = gateway.sandbox_url

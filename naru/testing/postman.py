@@ -105,6 +105,17 @@ class Webhooks:
                 self._bring(letter)
         self.raise_errors()
 
+    def bring(self, letter: Letter) -> int:
+        """Tell the shop this letter now, in this thread; the status that it answers.
+
+        Any letter that arrived, held or told before; one that is held stays so. Threads may bring the
+        same one at once, to a shop with an address or a WSGI callable. 502: nobody is there. What a
+        shop in this process raises is raised here.
+        """
+        if letter not in self.arrived:
+            raise PostTrouble(f"{letter} did not arrive here.")
+        return self._tell(letter)
+
     def drop(self, *which: Letter) -> None:
         """Lose these, or without a name all that are held, and hold no more."""
         self._take(which)
@@ -167,9 +178,10 @@ class Webhooks:
 
     def raise_errors(self) -> None:
         """What the shop raised while it was told in this process, the first of it."""
-        if self._errors:
-            error, self._errors = self._errors[0], []
-            raise error
+        with self._lock:
+            errors, self._errors = self._errors, []
+        if errors:
+            raise errors[0]
 
     def _take(self, which: Iterable[Letter]) -> list[Letter]:
         with self._lock:
@@ -196,6 +208,16 @@ class Webhooks:
         return [self._bring(letter) for _ in range(self._times)][-1]
 
     def _bring(self, letter: Letter) -> int:
+        try:
+            return self._tell(letter)
+        except PostTrouble:
+            raise
+        except Exception as error:
+            # The shop's own mistake: the gateway sees what a server would answer, the test the error.
+            self._errors.append(error)
+            return 500
+
+    def _tell(self, letter: Letter) -> int:
         headers = signed_anew(self._secret, letter)
         try:
             if self._shop is None:
@@ -208,10 +230,9 @@ class Webhooks:
                 status = _tell_wsgi(self._shop, self._path, headers, letter.body)
         except PostTrouble:
             raise
-        except Exception as error:
-            # The shop's own mistake: the gateway sees what a server would answer, the test the error.
-            self._errors.append(error)
-            status = 500
+        except Exception:
+            self.told.append((letter, 500))
+            raise
         self.told.append((letter, status))
         return status
 

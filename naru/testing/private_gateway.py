@@ -49,12 +49,14 @@ class GatewayTrouble(Exception):
 class PrivateGateway:
     """PostgreSQL, gateway, worker and sandbox PG of one's own. Threads may share it.
 
-    `settings` are NARU_ variables for the gateway (docs/reference/settings.md). `url` is the
+    `settings` are NARU_ variables for the gateway (docs/reference/settings.md), `port` where it
+    listens: 0 is a free one, any other is for shops that were configured by hand. `url` is the
     gateway's address, `sandbox_url` that of the sandbox PG with its deposit desk and its inbox.
     """
 
-    def __init__(self, *, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *, settings: Mapping[str, str] | None = None, port: int = 0) -> None:
         self._settings = dict(settings or {})
+        self._port = port
         self._process: subprocess.Popen[str] | None = None
         self._started_by = 0
         self._folder = Path()
@@ -101,7 +103,14 @@ class PrivateGateway:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
                 # -P: a module of the merchant's own folder must not stand in for one of Python's.
-                [sys.executable, "-P", "-m", "naru.testing.house", str(self._folder)],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "naru.testing.house",
+                    str(self._folder),
+                    str(self._port),
+                ],
                 env=plain | self._settings,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -150,17 +159,36 @@ class PrivateGateway:
         """The process behind it, None when there is none."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
-    def open_shop(self, name: str = "나루 상점", *, webhook_format: str = "json") -> Imp:
+    def open_shop(
+        self,
+        name: str = "나루 상점",
+        *,
+        webhook_format: str = "json",
+        imp_key: str | None = None,
+        imp_secret: str | None = None,
+        user_code: str | None = None,
+        webhook_secret: str | None = None,
+    ) -> Imp:
         """A merchant of one's own with a channel for every pg code: what isolates tests.
 
-        `webhook_format` is `json` or `form`, a setting of i'mport's console. Raises GatewayTrouble.
+        `webhook_format` is `json` or `form`, a setting of i'mport's console. The names and secrets
+        are what a shop was configured with by hand; without, each is a fresh one. Raises GatewayTrouble.
         """
         from naru.testing.imp import Imp
         from naru.testing.postman import Postman
 
         if self._postman is None:
             self._postman = Postman()
-        return Imp(self, self._postman, name, webhook_format)
+        return Imp(
+            self,
+            self._postman,
+            name,
+            webhook_format,
+            imp_key=imp_key,
+            imp_secret=imp_secret,
+            user_code=user_code,
+            webhook_secret=webhook_secret,
+        )
 
     def begin_anew(self) -> None:
         """A fresh database, ledger and clock at the same addresses; every shop so far is gone."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from naru.kit import Client, read_webhook
 from naru.testing.private_gateway import GatewayTrouble, PrivateGateway, missing_parts
 from naru.testing.temporary import temporary_folder
 from tests.support.scale import often
@@ -91,6 +94,83 @@ def test_settings_hold_and_a_gateway_that_dies_is_told_as_such() -> None:
         assert other.approve().success
     with pytest.raises(GatewayTrouble, match="not running"):
         other.settle()
+
+
+NAMES = {
+    "imp_key": "imp_apikey",
+    "imp_secret": "a-secret-of-the-shop",
+    "user_code": "imp12345678",
+    "webhook_secret": "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+}
+
+
+def test_a_shop_that_was_configured_by_hand_finds_its_gateway() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        # Control: a port that another program has is said to be taken.
+        with pytest.raises(GatewayTrouble, match=f"Port {port} of 127.0.0.1 cannot be had"):
+            PrivateGateway(port=port).start()
+    with PrivateGateway(port=port) as gateway:
+        assert gateway.url == f"http://127.0.0.1:{port}"
+        imp = gateway.open_shop("by hand", **NAMES)
+        assert {name: getattr(imp, name) for name in NAMES} == NAMES
+        told = []
+
+        def shop(environ: dict[str, Any], start: Any) -> list[bytes]:
+            headers = {
+                name.removeprefix("HTTP_").replace("_", "-").lower(): text
+                for name, text in environ.items()
+                if isinstance(text, str)
+            }
+            told.append(
+                read_webhook(
+                    environ["wsgi.input"].read(), headers, secret=NAMES["webhook_secret"]
+                ).merchant_uid
+            )
+            start("204 No Content", [])
+            return []
+
+        imp.webhooks.to(shop)
+        imp.pay("order-1", 1000)
+        assert imp.approve().success
+        with Client(NAMES["imp_key"], NAMES["imp_secret"], base_url=gateway.url) as client:
+            assert client.payment(imp.payment().imp_uid).status == "paid"
+        assert told == ["order-1"]
+
+        for same in ("user_code", "imp_key"):
+            with pytest.raises(GatewayTrouble, match="Another shop of this gateway has"):
+                gateway.open_shop(**{same: NAMES[same]})
+        # What was fixed once is free again with the next life, and fresh names stay fresh.
+        gateway.begin_anew()
+        assert gateway.open_shop(**NAMES).imp_key == NAMES["imp_key"]
+        assert gateway.open_shop().imp_key != NAMES["imp_key"]
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("imp_key", ""),
+        ("imp_key", "two words"),
+        ("imp_secret", "가"),
+        ("imp_secret", "x" * 201),
+        ("user_code", "im"),
+        ("user_code", "imp\0"),
+        ("webhook_secret", "secret"),
+        ("webhook_secret", "whsec_short"),
+        ("webhook_secret", 7),
+    ],
+)
+def test_names_that_no_shop_can_have_are_refused(
+    private_gateway: PrivateGateway, name: str, wrong: Any
+) -> None:
+    with pytest.raises(GatewayTrouble, match=f"The {name} of a shop is "):
+        private_gateway.open_shop(**{name: wrong})
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, "http"])
+def test_what_is_no_port_is_refused(port: Any) -> None:
+    with pytest.raises(GatewayTrouble, match="A port is a number"):
+        PrivateGateway(port=port).start()
 
 
 def test_a_forked_child_that_ends_takes_nothing_away(private_gateway: PrivateGateway) -> None:

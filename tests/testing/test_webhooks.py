@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -166,6 +167,40 @@ def test_a_shop_that_hears_forms_is_told_in_forms(private_gateway: PrivateGatewa
     assert (letter.merchant_uid, letter.status) == ("order-1", "paid")
     assert books.fulfilled == {"order-1": 1}
     imp.close()
+
+
+def test_one_webhook_is_brought_by_many_at_once(imp: Imp) -> None:
+    app, books = flask_shop(imp)
+    imp.webhooks.to(app)
+    imp.webhooks.hold()
+    paid(imp, books, "order-1")
+    [letter] = imp.webhooks.held
+    with ThreadPoolExecutor(4) as crowd:
+        assert list(crowd.map(imp.webhooks.bring, [letter] * 4)) == [200] * 4
+    assert books.fulfilled == {"order-1": 1}
+    assert len(set(books.heard_in) & {threading.current_thread().name}) == 0
+    assert (imp.webhooks.told, imp.webhooks.held) == ([(letter, 200)] * 4, [letter])
+
+    # What was dropped may still be told; what never came may not.
+    imp.webhooks.drop()
+    assert imp.webhooks.bring(letter) == 200
+    with pytest.raises(PostTrouble, match="did not arrive"):
+        imp.webhooks.bring(replace(letter, imp_uid="imp_000000000000"))
+
+
+def test_who_brings_a_webhook_hears_what_the_shop_raised(imp: Imp) -> None:
+    def broken(environ: object, start: object) -> list[bytes]:
+        raise ZeroDivisionError("in the shop")
+
+    imp.webhooks.hold()
+    imp.pay("order-1", 1000)
+    imp.approve()
+    [letter] = imp.webhooks.held
+    imp.webhooks.to(broken)
+    with pytest.raises(ZeroDivisionError):
+        imp.webhooks.bring(letter)
+    imp.settle()  # It was heard once, and is not raised again.
+    assert imp.webhooks.told == [(letter, 500)]
 
 
 @pytest.mark.parametrize("shop", ["localhost:8000", "ftp://shop", 7])

@@ -65,6 +65,46 @@ class Books:
                 raise
             database.execute("COMMIT")
 
+    # What may become of an order, inside a transaction.
+
+    def find(self, database: sqlite3.Connection, merchant_uid: str) -> sqlite3.Row | None:
+        """The order of this number; nobody changes it until the transaction ends."""
+        return database.execute(
+            "SELECT * FROM orders WHERE merchant_uid = ?", (merchant_uid,)
+        ).fetchone()
+
+    def pay(self, database: sqlite3.Connection, order: sqlite3.Row, imp_uid: str) -> bool:
+        """Call the order paid and send its goods; False when it is paid, or over, already."""
+        won = database.execute(
+            "UPDATE orders SET status = 'paid', imp_uid = ?, paid_amount = amount"
+            " WHERE merchant_uid = ? AND status IN ('placed', 'waiting')",
+            (imp_uid, order["merchant_uid"]),
+        ).rowcount
+        if won:
+            self.send(database, order)
+        return won == 1
+
+    def send(self, database: sqlite3.Connection, order: sqlite3.Row) -> None:
+        """A parcel leaves."""
+        database.execute("INSERT INTO parcels (merchant_uid) VALUES (?)", (order["merchant_uid"],))
+
+    def give_back(self, database: sqlite3.Connection, order: sqlite3.Row, left: int) -> None:
+        """Money went back, and this much is left: nothing of it, or nothing sent yet, ends the order."""
+        database.execute(
+            "UPDATE orders SET paid_amount = min(paid_amount, ?), status ="
+            " CASE WHEN status = 'paid' AND ? > 0 THEN 'paid' ELSE 'cancelled' END"
+            " WHERE merchant_uid = ?",
+            (left, left, order["merchant_uid"]),
+        )
+
+    def wait(self, database: sqlite3.Connection, order: sqlite3.Row, account: str) -> None:
+        """Remember the account that the buyer is to pay into."""
+        database.execute(
+            "UPDATE orders SET status = 'waiting', account = ?"
+            " WHERE merchant_uid = ? AND status IN ('placed', 'waiting')",
+            (account, order["merchant_uid"]),
+        )
+
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         database = sqlite3.connect(self._path, timeout=10, isolation_level=None)

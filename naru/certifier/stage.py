@@ -1,0 +1,489 @@
+"""Where a program is performed: a private gateway, the buyer, the thief, the staff, and the shop.
+
+All webhooks of the shop are held back; the program says when which arrives. In the end the weather
+is fine, every webhook that was not lost has been told until the shop took it, and cron has run if
+something was lost: what the orders say then is judged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from naru.certifier import steps as do
+from naru.certifier.adapter import Adapter, HttpCall
+from naru.certifier.result import OrderSeen, Party, Words
+from naru.certifier.shop import Answer, Shop, Visitor
+from naru.certifier.steps import Program, Step
+from naru.certifier.tape import Tape
+from naru.kit import KitError, NotFound
+from naru.kit.types import Payment
+from naru.testing.buyer import Refused, Result, Stuck, Window
+from naru.testing.postman import Letter, signed_anew
+from naru.testing.private_gateway import PrivateGateway
+
+if TYPE_CHECKING:
+    from naru.testing.imp import Imp
+
+TELLINGS_MAX = 6  # as often as the gateway itself would try within half a day
+STRANGERS_SECRET = "whsec_c3RyYW5nZXJzLXN0cmFuZ2Vycy1zdHJhbmdlcnMtMDE="  # noqa: S105 - nobody's
+
+
+@dataclass
+class Order:
+    """An order that the program placed."""
+
+    name: str
+    merchant_uid: str
+    amount: int
+    visitor: Visitor
+
+
+@dataclass
+class Try:
+    """A payment window, and what the shop was told about it.
+
+    `told_paid`: some news reached the shop while the money was whole at the gateway; `heard_paid`:
+    such news was enough that the shop must have finished. `told_returned`: the same for all of the
+    money having gone back.
+    """
+
+    name: str
+    order: Order
+    window: Window
+    at: Imp
+    by: Party  # who pays: an honest buyer, or somebody whose page was made to lie
+    truth: Payment | None = None
+    result: Result | None = None
+    lost: bool = False
+    told_paid: bool = False
+    heard_paid: bool = False
+    told_returned: bool = False
+    brought: dict[str, int] = field(default_factory=dict)  # webhook-id → the last answer
+
+    @property
+    def is_paid(self) -> bool:
+        """All of its money is at the gateway."""
+        truth = self.truth
+        return truth is not None and truth.status == "paid" and not truth.cancel_amount
+
+    @property
+    def is_returned(self) -> bool:
+        """All of its money has gone back."""
+        truth = self.truth
+        return truth is not None and bool(truth.cancel_amount) and left_of(truth) == 0
+
+
+@dataclass
+class Scene:
+    """Everything that one performance left behind."""
+
+    orders: dict[str, Order] = field(default_factory=dict)
+    tries: dict[str, Try] = field(default_factory=dict)
+    warnings: list[Words] = field(default_factory=list)
+    performed: int = 0
+
+
+class Stage:
+    """One shop at one private gateway, for one program after the other."""
+
+    def __init__(self, gateway: PrivateGateway, shop_imp: Imp, shop: Shop, tape: Tape) -> None:
+        self.imp, self.shop, self.tape = shop_imp, shop, tape
+        self.adapter: Adapter = shop.adapter
+        self._gateway = gateway
+        self._thiefs: Imp | None = None
+        self._spells: list[int] = []
+        self._scene = Scene()
+        self._lock = threading.RLock()
+
+    def close(self) -> None:
+        """Let go of the merchants."""
+        self.imp.close()
+        if self._thiefs is not None:
+            self._thiefs.close()
+
+    def perform(self, program: Program) -> Scene:
+        """Everything from the first step to the calm after the last. Raises ShopTrouble."""
+        self._scene = scene = Scene()
+        self.tape.take()
+        try:
+            for step in program:
+                self._do(step)
+        finally:
+            self._calm()
+        self._tell_everything()
+        self._learn_truth()
+        return scene
+
+    # One step.
+
+    def _do(self, step: Step) -> None:
+        scene = self._scene
+        match step:
+            case do.Place():
+                visitor = Visitor("buyer")
+                number, amount = self.shop.place(visitor, step.amount)
+                scene.orders[step.order] = Order(step.order, number, amount, visitor)
+            case do.Change():
+                if (order := scene.orders.get(step.order)) is None:
+                    return
+                if self.shop.change(order.merchant_uid, step.amount).accepted:
+                    order.amount = step.amount
+            case do.Open():
+                self._open(step)
+            case do.Calm():
+                self._calm()
+            case do.Weather():
+                self._spells.append(
+                    self._gateway.ask(
+                        "weather",
+                        kind=step.kind,
+                        path=step.path,
+                        times=step.times,
+                        seconds=step.seconds,
+                    )["number"]
+                )
+                self.tape.record("certifier", "gateway", f"weather: {step.kind} at {step.path}")
+            case do.Advance():
+                self.imp.advance(step.length)
+                self.tape.record("certifier", "gateway", f"{step.length} later")
+            case do.Sweep():
+                if self.adapter.sweep is not None:
+                    self._sweep()
+            case do.Together():
+                self._together(step.steps)
+            case do.Throw():
+                self._throw(step)
+            case _:
+                if (payment := scene.tries.get(step.payment)) is None:
+                    return
+                self._do_with(step, payment)
+        scene.performed += 1
+
+    def _do_with(self, step: Step, payment: Try) -> None:
+        """Steps that speak of a payment whose window did open."""
+        match step:
+            case do.Approve():
+                with self._buying(payment, "pays"):
+                    payment.result = payment.at.approve(payment.window, scenario=step.scenario)
+            case do.Decline():
+                with self._buying(payment, f"is declined: {step.reason}"):
+                    payment.result = payment.at.decline(step.reason, payment.window)
+            case do.Close():
+                with self._buying(payment, "closes the window"):
+                    payment.result = payment.at.close_window(payment.window)
+            case do.Deposit():
+                shown = "all" if step.amount is None else f"{step.amount:,} KRW"
+                with self._buying(payment, f"deposits {shown}"):
+                    payment.at.deposit(step.amount, payment.window.imp_uid)
+            case do.Refund():
+                self._refund(step, payment)
+            case do.Callback():
+                self._callback(step, payment)
+            case do.Redirect():
+                self._redirect(step, payment)
+            case do.Webhook():
+                for letter in self._letters(payment):
+                    if step.status is None and letter.headers["webhook-id"] in payment.brought:
+                        continue
+                    if step.status in (None, letter.status):
+                        for _ in range(step.times):
+                            self._bring(payment, letter)
+            case do.Lose():
+                payment.lost = True
+                self.tape.record("gateway", "shop", "webhooks are lost")
+            case do.Forge():
+                self._forge(step, payment)
+
+    def _open(self, step: do.Open) -> None:
+        order = self._scene.orders.get(step.order)
+        if order is None:
+            return
+        at, number = self.imp, order.merchant_uid
+        if step.at == "thief":
+            at = self._thiefs = self._thiefs or self._gateway.open_shop("도둑의 상점")
+        if step.merchant_uid is not None:
+            number = _numbered(step.merchant_uid, order)
+        param: dict[str, Any] = {"pay_method": step.method, "pg": step.pg}
+        if step.currency is not None:
+            param["currency"] = step.currency
+        if self.adapter.redirect_path is not None:
+            param["m_redirect_url"] = self.shop.url + self.adapter.redirect_path
+        amount = order.amount if step.amount is None else step.amount
+        title = f"opens a window for {amount:,} {step.currency or 'KRW'}, order {number}"
+        honest = number == order.merchant_uid and amount == order.amount and at is self.imp
+        who: Party = "buyer" if honest and step.currency is None else "thief"
+        try:
+            window = at.pay(number, amount, surface=step.surface, origin=self.shop.url, **param)
+        except Refused as refused:
+            self.tape.record(who, "gateway", title, response=str(refused))
+            return
+        self.tape.record(who, "gateway", title, response=window.imp_uid)
+        self._scene.tries[step.payment] = Try(step.payment, order, window, at, who)
+
+    def _refund(self, step: do.Refund, payment: Try) -> None:
+        account: dict[str, str] = {}
+        if payment.truth is not None and payment.truth.pay_method == "vbank":
+            account = {
+                "refund_holder": "홍길동",
+                "refund_bank": "004",
+                "refund_account": "12345678901",
+            }
+        try:
+            payment.at.cancel(step.amount, payment.window.imp_uid, **account)
+        except KitError as error:
+            self.tape.record("staff", "gateway", "refund", response=str(error))
+            return
+        shown = "everything" if step.amount is None else f"{step.amount:,} KRW"
+        self._look(payment, "staff", f"gives back {shown}")
+
+    def _callback(self, step: do.Callback, payment: Try) -> None:
+        if self.adapter.callback is None:
+            return
+        claimed = self._scene.orders.get(step.claims or "", payment.order)
+        names: dict[str, str | int] = {"amount": claimed.amount, "success": "true"}
+        names |= self._claim(step, payment)
+        visitor = _visitor(step, payment)
+        self._news(payment, lambda: self.shop.callback(visitor, names))
+
+    def _redirect(self, step: do.Redirect, payment: Try) -> None:
+        if self.adapter.redirect_path is None:
+            return
+        query = self._claim(step, payment)
+        query["imp_success"] = "true" if step.success else "false"
+        honest = step.claims is None and step.says is None and step.imp_uid is None
+        if honest and payment.result is not None and payment.result.redirect_url:
+            # What the gateway itself made, error words and all.
+            given = parse_qs(urlsplit(payment.result.redirect_url).query)
+            query = {name: texts[-1] for name, texts in given.items()} or query
+        path, _, fixed = self.adapter.redirect_path.partition("?")
+        search = "&".join(
+            part for part in (fixed, urlencode(query, errors="surrogatepass")) if part
+        )
+        visitor = _visitor(step, payment)
+        self._news(payment, lambda: self.shop.request(visitor, "GET", f"{path}?{search}"))
+
+    def _claim(self, step: do.Callback | do.Redirect | do.Forge, payment: Try) -> dict[str, str]:
+        """The numbers that somebody says of this payment."""
+        claimed = self._scene.orders.get(step.claims or "", payment.order)
+        number = claimed.merchant_uid
+        if step.claims is None and step.says is None:
+            number = payment.window.merchant_uid
+        if step.says is not None:
+            number = _numbered(step.says, claimed)
+        imp_uid = payment.window.imp_uid
+        if step.imp_uid is not None:
+            imp_uid = _numbered(step.imp_uid, claimed).replace("{imp_uid}", imp_uid)
+        return {"imp_uid": imp_uid, "merchant_uid": number}
+
+    def _forge(self, step: do.Forge, payment: Try) -> None:
+        body = json.dumps(self._claim(step, payment) | {"status": step.status}).encode()
+        headers = {"content-type": "application/json"}
+        blank = Letter("", "", "", "", body, {"webhook-id": "msg_forged"})
+        if step.signature == "wrong":
+            headers |= signed_anew(STRANGERS_SECRET, blank)
+        elif step.signature == "stolen":
+            headers |= signed_anew(self.imp.webhook_secret, replace(blank, body=b"{}"))
+        self._news(payment, lambda: self._post_webhook("thief", headers, body))
+
+    def _throw(self, step: do.Throw) -> None:
+        thief, body = Visitor("thief"), step.body.encode("utf-8", "surrogatepass")
+        headers = {"Content-Type": step.content_type}
+        adapter = self.adapter
+        if step.door == "webhook" and adapter.webhook_path is not None:
+            answer = self._post_webhook("thief", headers, body)
+        elif step.door == "redirect" and adapter.redirect_path is not None:
+            query = urlencode({"imp_uid": step.body}, errors="surrogatepass")
+            answer = self.shop.request(thief, "GET", f"{adapter.redirect_path}?{query}")
+        elif step.door == "callback" and isinstance(adapter.callback, HttpCall):
+            method, path = adapter.callback.method, adapter.callback.path
+            answer = self.shop.request(thief, method, path, body=body, headers=headers)
+        else:
+            return
+        if answer.status is None or answer.status >= 500:
+            says = answer.status or "nothing"
+            self._warn(
+                f"{step.door}: 망가진 요청에 {answer.status or '대답하지 않았습니다'}.",
+                f"{step.door}: a hostile request was answered {says}.",
+            )
+
+    def _together(self, steps: tuple[Step, ...]) -> None:
+        group, barrier = self.tape.new_group(), threading.Barrier(len(steps))
+        errors: list[Exception] = []
+
+        def one(step: Step) -> None:
+            self.tape.join_group(group)
+            barrier.wait()
+            try:
+                self._do(step)
+            except Exception as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=one, args=(step,), daemon=True) for step in steps]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+
+    # News, and who knows what of it.
+
+    def _news(self, payment: Try, tell: Callable[[], Answer]) -> Answer:
+        """Something about this payment reaches the shop; keeps what the shop can know from it."""
+        paid, returned, fine = payment.is_paid, payment.is_returned, not self._spells
+        answer = tell()
+        payment.told_paid |= paid
+        # In bad weather the shop may not have been able to ask: then it must say no, to be told again.
+        payment.heard_paid |= paid and fine and answer.status is not None and answer.status < 400
+        payment.told_returned |= returned and fine and answer.accepted
+        if fine and answer.status is not None and answer.status >= 500:
+            self._warn(
+                f"{answer.status}로 답했습니다: 알림을 받는 곳이 무너집니다.",
+                f"answered {answer.status} to news of a payment.",
+            )
+        return answer
+
+    def _bring(self, payment: Try, letter: Letter) -> None:
+        if self.adapter.webhook_path is None:
+            return
+        headers = signed_anew(self.imp.webhook_secret, letter)
+        answer = self._news(payment, lambda: self._post_webhook("gateway", headers, letter.body))
+        with self._lock:
+            payment.brought[letter.headers["webhook-id"]] = answer.status or 0
+        if answer.accepted and payment.is_paid:
+            payment.heard_paid = True  # taken: nobody tells it again, whatever the weather was
+
+    def _post_webhook(self, sender: Party, headers: dict[str, str], body: bytes) -> Answer:
+        assert self.adapter.webhook_path is not None
+        return self.shop.request(
+            Visitor(sender), "POST", self.adapter.webhook_path, body=body, headers=headers
+        )
+
+    def _letters(self, payment: Try) -> list[Letter]:
+        """Every webhook of this payment so far; a thief's merchant tells its own server only."""
+        if payment.at is not self.imp:
+            return []
+        held = list(self.imp.webhooks.held)
+        return [letter for letter in held if letter.imp_uid == payment.window.imp_uid]
+
+    def _sweep(self) -> None:
+        fine = not self._spells
+        answer = self.shop.sweep()
+        for payment in self._scene.tries.values():
+            payment.told_paid |= payment.is_paid
+            payment.heard_paid |= fine and answer.accepted and payment.is_paid
+            payment.told_returned |= fine and answer.accepted and payment.is_returned
+
+    def _tell_everything(self) -> None:
+        """The calm after the last step."""
+        scene = self._scene
+        self.imp.settle()
+        if self.adapter.webhook_path is not None:
+            for payment in scene.tries.values():
+                for letter in [] if payment.lost else self._letters(payment):
+                    number = letter.headers["webhook-id"]
+                    for _ in range(TELLINGS_MAX):
+                        if 200 <= payment.brought.get(number, 0) < 300:
+                            break
+                        self._bring(payment, letter)
+                    else:
+                        payment.heard_paid |= payment.is_paid
+                        self._warn(
+                            f"진짜 웹훅을 {TELLINGS_MAX}번 알렸지만 끝내 2xx로 답하지 않았습니다.",
+                            f"a true webhook was told {TELLINGS_MAX} times and never answered 2xx.",
+                        )
+        if self.adapter.sweep is not None and any(each.lost for each in scene.tries.values()):
+            self._sweep()
+
+    def _learn_truth(self) -> None:
+        for payment in self._scene.tries.values():
+            payment.truth = payment.at.payment(payment.window.imp_uid)
+
+    def _look(self, payment: Try, who: Party, what: str) -> None:
+        """After money may have moved: what is true now, unless the weather hides it."""
+        if not self._spells:
+            payment.truth = payment.at.payment(payment.window.imp_uid)
+        truth = payment.truth
+        shown = f"{truth.amount:,} {truth.currency}, {truth.status}" if truth is not None else "?"
+        self.tape.record(who, "gateway", what, response=f"{payment.window.imp_uid}: {shown}")
+
+    def _calm(self) -> None:
+        for number in self._spells:
+            self._gateway.ask("weather", ends=number)
+        if self._spells:
+            self._spells = []
+            self.tape.record("certifier", "gateway", "the weather is fine")
+            self._learn_truth()
+
+    def _warn(self, ko: str, en: str) -> None:
+        words = Words(ko, en)
+        with self._lock:
+            if words not in self._scene.warnings:
+                self._scene.warnings.append(words)
+
+    @contextlib.contextmanager
+    def _buying(self, payment: Try, what: str) -> Iterator[None]:
+        """The buyer does something; who cannot go on stops there, and what follows finds it so."""
+        try:
+            yield
+        except Stuck as stuck:
+            self.tape.record(payment.by, "gateway", f"{what}: cannot", response=str(stuck))
+        else:
+            self._look(payment, payment.by, what)
+
+    # For the judge.
+
+    def payments_of(self, order: Order) -> list[Payment]:
+        """Every payment of this number at the shop's own merchant."""
+        try:
+            page = self.imp.client.find_payments(order.merchant_uid, limit=100)
+        except (NotFound, ValueError):
+            return []
+        return list(page.payments)
+
+    def see(self, order: Order) -> OrderSeen:
+        """The order at the end, by the shop's own books."""
+        state = self.shop.read(order.merchant_uid)
+        paid = {payment.imp_uid: payment for payment in self.payments_of(order)}
+        for each in self._scene.tries.values():
+            # Also what was paid for it under another number, or in another currency.
+            if each.order is order and each.at is self.imp and each.truth is not None:
+                paid.setdefault(each.window.imp_uid, each.truth)
+        received = sum(
+            left_of(payment)
+            for payment in paid.values()
+            if payment.currency == "KRW" and payment.status in ("paid", "cancelled")
+        )
+        return OrderSeen(
+            order.name,
+            order.merchant_uid,
+            order.amount,
+            state.word,
+            state.fulfilled,
+            state.paid_amount,
+            received,
+        )
+
+
+def left_of(payment: Payment) -> int:
+    """What of its money is still with the merchant, in its own currency's major unit."""
+    return int((payment.amount or 0) - (payment.cancel_amount or 0))
+
+
+def _visitor(step: do.Callback | do.Redirect, payment: Try) -> Visitor:
+    """Whoever bought, by their own cookies; called a thief when what they say is not true."""
+    honest = step.claims is step.says is step.imp_uid is None
+    party: Party = payment.by if honest else "thief"
+    return Visitor(party, payment.order.visitor.cookies)
+
+
+def _numbered(text: str, order: Order) -> str:
+    """`{order}` is its number, `{ORDER}` the number with capitals for small letters and back."""
+    number = order.merchant_uid
+    return text.replace("{order}", number).replace("{ORDER}", number.swapcase())

@@ -14,8 +14,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from naru.domain.certification import Stage
-from naru.payments.certify import end_certifications
+from naru.domain.certification import AlreadyCertified, Certified, Stage
+from naru.payments.certify import channel_of, end_certifications, settle
 from tests.rest.conftest import NUMBERS, Answered, Desk, House, Shop
 
 MISSING = (404, -1, "인증결과가 존재하지 않습니다.")
@@ -298,6 +298,29 @@ async def test_a_right_code_that_is_brought_twenty_times_at_once_is_accepted_onc
     assert [answer.status for answer in answers].count(200) == 1
     assert {answer.status for answer in answers} == {200, 400}
     assert await company.stage(imp_uid) is Stage.CERTIFIED
+
+
+async def test_who_comes_with_a_row_from_before_does_not_hear_that_it_was_them(
+    company: Company,
+) -> None:
+    """What twenty at once do by chance, done in order: read, let another confirm it, then write."""
+    gateway = company.desk.gateway
+    imp_uid = (await company.request(NARU)).response["imp_uid"]
+    async with gateway.store.direct() as session:
+        stale = await session.certifications.get(imp_uid)
+    assert stale is not None
+    assert stale.stage is Stage.WAITING
+    assert (await company.confirm(imp_uid, await company.code())).status == 200
+    channel = await channel_of(gateway, stale)
+    certified = await gateway.connector_of(channel).inquire_certification(channel, stale.number)
+    assert isinstance(certified, Certified)
+
+    with pytest.raises(AlreadyCertified):
+        await settle(gateway, stale, channel, certified, once=True)
+
+    # The control: without `once` they hear who it is, as a page that waits does.
+    told = await settle(gateway, stale, channel, certified)
+    assert (told.stage, told.imp_uid) == (Stage.CERTIFIED, imp_uid)
 
 
 async def test_five_wrong_codes_end_it_however_many_come_at_once(company: Company) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import re
 from typing import Any
+from wsgiref.types import WSGIApplication
 
-from flask import Flask, abort, request
+from flask import abort, request
 from standardwebhooks import Webhook
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 IMP_UID = re.compile(r"[A-Za-z0-9_-]{1,32}")
+BODY_BYTES_MAX = 64 * 1024
 CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def told() -> dict[str, Any]:
     """What a callback, a webhook or a redirect says; HTTP 400 for what none of them would say."""
+    request.max_content_length = BODY_BYTES_MAX
     try:
         fields = request.args if request.method == "GET" else request.get_json(silent=True)
     except RecursionError:
@@ -40,9 +43,8 @@ def check_signature() -> None:
         abort(401)
 
 
-def serve(app: Flask) -> None:
+def serve(app: WSGIApplication) -> None:
     """Serve in threads at PORT, until killed."""
-    app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
 
     class Quiet(WSGIRequestHandler):
         def log_request(self, *_: object) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import importlib
 import inspect
 import json
 import re
@@ -20,13 +19,16 @@ import typing
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from naru import kit
+from naru.certifier.attacks import FAMILIES
+from naru.certifier.judge import RULES
+from naru.certifier.result import Words
 from naru.checkout import result
-from naru.cli.main import COMMANDS
+from naru.cli.main import COMMANDS, module_of
 from naru.config import Settings
 from naru.domain.ids import ImpUid, MerchantUid
 from naru.domain.limit import Limit
@@ -487,7 +489,7 @@ def _attribute_docs(kind: type) -> dict[str, str]:
 def parser_of(command: str) -> argparse.ArgumentParser:
     """The arguments of one command, as its own file declares them."""
     parser = argparse.ArgumentParser(prog=f"naru {command}", add_help=False)
-    importlib.import_module(f"naru.cli.{command}").add_arguments(parser)
+    module_of(command).add_arguments(parser)
     return parser
 
 
@@ -617,6 +619,45 @@ def audit_checks() -> str:
     )
 
 
+# The certifier
+
+
+def certifier_rules(korean: bool) -> str:
+    """What must hold after every attack."""
+    rows = [
+        (f"`{rule.id}`", f"**{_said_in(rule.title, korean)}.** {_said_in(rule.text, korean)}")
+        for rule in RULES
+    ]
+    return table(("규칙", "뜻") if korean else ("rule", "what it says"), rows) + "\n"
+
+
+def certifier_attacks(korean: bool) -> str:
+    """Every attack by its family: name, what is done, what it needs of the adapter."""
+    head = ("이름", "무엇을 하는가", "어댑터") if korean else ("name", "what is done", "needs")
+    parts = []
+    for family in FAMILIES:
+        rows = [
+            (
+                f"`{attack.name}`",
+                f"**{_said_in(attack.named.title, korean)}.** {_said_in(attack.named.story, korean)}",
+                " ".join(f"`[{name}]`" for name in sorted(attack.needs)),
+            )
+            for attack in family.attacks
+        ]
+        parts.append(f"### {_said_in(family.words, korean)}\n\n{table(head, rows)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def certifier_count() -> str:
+    """How many there are."""
+    many = sum(len(family.attacks) for family in FAMILIES)
+    return f"**{many}** attacks and accidents, {len(RULES)} rules.\n"
+
+
+def _said_in(words: Words, korean: bool) -> str:
+    return words.ko if korean else words.en
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "rest-table": rest_table,
     "rest-operations": rest_operations,
@@ -637,6 +678,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "tasks-table": tasks_table,
     "sandbox-cards": sandbox_cards,
     "sandbox-scenarios": sandbox_scenarios,
+    "certifier-count": certifier_count,
+    "certifier-rules": partial(certifier_rules, korean=False),
+    "certifier-rules-ko": partial(certifier_rules, korean=True),
+    "certifier-attacks": partial(certifier_attacks, korean=False),
+    "certifier-attacks-ko": partial(certifier_attacks, korean=True),
 }
 
 

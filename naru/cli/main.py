@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from naru.cli import crash
 from naru.cli.trouble import CliError
@@ -92,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         if name == chosen:
             # The other commands' modules stay on the disk: `naru --help` is to be instant.
-            module = importlib.import_module(ELSEWHERE.get(name, f"naru.cli.{name}"))
+            module = module_of(name)
             module.add_arguments(command)
             place = words.index(name) + 1
             bare = words[place:][:1] in ([], ["--all"], ["--most"])
@@ -121,6 +122,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     finally:
         acting.reset(who)
+
+
+def module_of(command: str) -> ModuleType:
+    """The file of one command: it has `add_arguments(parser)` and `run(arguments, settings)`."""
+    return importlib.import_module(ELSEWHERE.get(command, f"naru.cli.{command}"))
 
 
 def _operator(arguments: argparse.Namespace) -> Acting | None:

@@ -135,7 +135,10 @@ def _breaches(stage: Stage, scene: Scene, order: Order, seen: OrderSeen) -> Iter
     if not paying:
         return
     left = sum(left_of(payment) for payment in paying)
-    if left > 0 and any(each.heard_paid for each in tries):
+    # An order follows one payment. Where several were for it, the one that went back may have been
+    # that one, and has ended the order: then it is for a person to say what the others are for.
+    ended = any(each.truth.cancel_amount and not _keeps(each) for each in tries if each.truth)
+    if left > 0 and any(each.heard_paid for each in tries) and not ended:
         if not seen.fulfilled or called != "paid":
             state = "물건이 나가지 않았고" if not seen.fulfilled else "물건은 나갔지만"
             said = "no goods left" if not seen.fulfilled else "the goods left"
@@ -151,7 +154,7 @@ def _breaches(stage: Stage, scene: Scene, order: Order, seen: OrderSeen) -> Iter
                 seen.received,
             )
     elif left == 0:
-        if called == "paid" and any(each.told_returned for each in tries):
+        if called == "paid" and all(each.told_returned for each in tries):
             yield Breach(
                 GIVEN_BACK,
                 order.name,
@@ -174,7 +177,8 @@ def _breaches(stage: Stage, scene: Scene, order: Order, seen: OrderSeen) -> Iter
                 order.amount,
             )
     books = seen.paid_amount
-    if called == "paid" and books is not None and books not in (order.amount, left):
+    least = min(left_of(payment) for payment in paying)
+    if called == "paid" and books is not None and not least <= books <= order.amount:
         yield Breach(
             PAID_AMOUNT,
             order.name,
@@ -182,8 +186,13 @@ def _breaches(stage: Stage, scene: Scene, order: Order, seen: OrderSeen) -> Iter
                 f"주문 {order.name}: 장부에는 {books:,}원, 실제로는 {got}입니다.",
                 f"Order {order.name}: the books say {books:,} KRW, the gateway {seen.received:,}.",
             ),
-            abs(books - left),
+            abs(books - min(left, order.amount)),
         )
+
+
+def _keeps(each: Try) -> bool:
+    """Must its order still be paid, if it is the one that the order follows?"""
+    return each.heard_paid and each.truth is not None and left_of(each.truth) > 0
 
 
 def _pays(payment: Payment, order: Order) -> bool:

@@ -48,9 +48,9 @@ class Order:
 class Try:
     """A payment window, and what the shop was told about it.
 
-    `told_paid`: some news reached the shop while the money was whole at the gateway; `heard_paid`:
-    such news was enough that the shop must have finished. `told_returned`: the same for all of the
-    money having gone back.
+    `told_paid`: some news reached the shop while the order's whole price was at the gateway;
+    `heard_paid`: such news was true, and enough that the shop must have finished. `told_returned`:
+    the same for all of the money having gone back.
     """
 
     name: str
@@ -68,9 +68,14 @@ class Try:
 
     @property
     def is_paid(self) -> bool:
-        """All of its money is at the gateway."""
+        """The price of its order, as it now stands, is at the gateway, to the last won."""
         truth = self.truth
-        return truth is not None and truth.status == "paid" and not truth.cancel_amount
+        return (
+            truth is not None
+            and truth.status == "paid"
+            and truth.amount == self.order.amount
+            and not truth.cancel_amount
+        )
 
     @property
     def is_returned(self) -> bool:
@@ -130,7 +135,7 @@ class Stage:
                 number, amount = self.shop.place(visitor, step.amount)
                 scene.orders[step.order] = Order(step.order, number, amount, visitor)
             case do.Change():
-                if (order := scene.orders.get(step.order)) is None:
+                if (order := scene.orders.get(step.order)) is None or self.adapter.change is None:
                     return
                 if self.shop.change(order.merchant_uid, step.amount).accepted:
                     order.amount = step.amount
@@ -249,14 +254,14 @@ class Stage:
         names: dict[str, str | int] = {"amount": claimed.amount, "success": "true"}
         names |= self._claim(step, payment)
         visitor = _visitor(step, payment)
-        self._news(payment, lambda: self.shop.callback(visitor, names))
+        self._news(payment, lambda: self.shop.callback(visitor, names), _is_honest(step))
 
     def _redirect(self, step: do.Redirect, payment: Try) -> None:
         if self.adapter.redirect_path is None:
             return
         query = self._claim(step, payment)
         query["imp_success"] = "true" if step.success else "false"
-        honest = step.claims is None and step.says is None and step.imp_uid is None
+        honest = _is_honest(step)
         if honest and payment.result is not None and payment.result.redirect_url:
             # What the gateway itself made, error words and all.
             given = parse_qs(urlsplit(payment.result.redirect_url).query)
@@ -266,7 +271,8 @@ class Stage:
             part for part in (fixed, urlencode(query, errors="surrogatepass")) if part
         )
         visitor = _visitor(step, payment)
-        self._news(payment, lambda: self.shop.request(visitor, "GET", f"{path}?{search}"))
+        true = honest and step.success
+        self._news(payment, lambda: self.shop.request(visitor, "GET", f"{path}?{search}"), true)
 
     def _claim(self, step: do.Callback | do.Redirect | do.Forge, payment: Try) -> dict[str, str]:
         """The numbers that somebody says of this payment."""
@@ -289,7 +295,7 @@ class Stage:
             headers |= signed_anew(STRANGERS_SECRET, blank)
         elif step.signature == "stolen":
             headers |= signed_anew(self.imp.webhook_secret, replace(blank, body=b"{}"))
-        self._news(payment, lambda: self._post_webhook("thief", headers, body))
+        self._news(payment, lambda: self._post_webhook("thief", headers, body), true=False)
 
     def _throw(self, step: do.Throw) -> None:
         thief, body = Visitor("thief"), step.body.encode("utf-8", "surrogatepass")
@@ -334,14 +340,19 @@ class Stage:
 
     # News, and who knows what of it.
 
-    def _news(self, payment: Try, tell: Callable[[], Answer]) -> Answer:
-        """Something about this payment reaches the shop; keeps what the shop can know from it."""
+    def _news(self, payment: Try, tell: Callable[[], Answer], true: bool = True) -> Answer:
+        """Something about this payment reaches the shop; keeps what the shop can know from it.
+
+        Who is told a lie may look into it, and finish the order that is meant; nobody must.
+        """
         paid, returned, fine = payment.is_paid, payment.is_returned, not self._spells
         answer = tell()
-        payment.told_paid |= paid
         # In bad weather the shop may not have been able to ask: then it must say no, to be told again.
-        payment.heard_paid |= paid and fine and answer.status is not None and answer.status < 400
-        payment.told_returned |= returned and fine and answer.accepted
+        taken = true and fine and answer.status is not None and answer.status < 400
+        with self._lock:
+            payment.told_paid |= paid
+            payment.heard_paid |= paid and taken
+            payment.told_returned |= returned and taken
         if fine and answer.status is not None and answer.status >= 500:
             self._warn(
                 f"{answer.status}로 답했습니다: 알림을 받는 곳이 무너집니다.",
@@ -356,8 +367,9 @@ class Stage:
         answer = self._news(payment, lambda: self._post_webhook("gateway", headers, letter.body))
         with self._lock:
             payment.brought[letter.headers["webhook-id"]] = answer.status or 0
-        if answer.accepted and payment.is_paid:
-            payment.heard_paid = True  # taken: nobody tells it again, whatever the weather was
+            if answer.accepted:  # nobody tells it again, whatever the weather was
+                payment.heard_paid |= payment.is_paid
+                payment.told_returned |= payment.is_returned and letter.status == "cancelled"
 
     def _post_webhook(self, sender: Party, headers: dict[str, str], body: bytes) -> Answer:
         assert self.adapter.webhook_path is not None
@@ -432,7 +444,7 @@ class Stage:
         """The buyer does something; who cannot go on stops there, and what follows finds it so."""
         try:
             yield
-        except Stuck as stuck:
+        except (Stuck, KitError) as stuck:
             self.tape.record(payment.by, "gateway", f"{what}: cannot", response=str(stuck))
         else:
             self._look(payment, payment.by, what)
@@ -476,10 +488,14 @@ def left_of(payment: Payment) -> int:
     return int((payment.amount or 0) - (payment.cancel_amount or 0))
 
 
+def _is_honest(step: do.Callback | do.Redirect) -> bool:
+    """Does it say of the payment what the gateway itself would?"""
+    return step.claims is step.says is step.imp_uid is None
+
+
 def _visitor(step: do.Callback | do.Redirect, payment: Try) -> Visitor:
     """Whoever bought, by their own cookies; called a thief when what they say is not true."""
-    honest = step.claims is step.says is step.imp_uid is None
-    party: Party = payment.by if honest else "thief"
+    party: Party = payment.by if _is_honest(step) else "thief"
     return Visitor(party, payment.order.visitor.cookies)
 
 

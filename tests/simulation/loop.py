@@ -1,8 +1,10 @@
 """An event loop whose clock is a number: waiting costs nothing, and every run is the same run.
 
 Nothing here touches a socket, a thread or the machine's clock. A process of the simulated world is a
-context variable: what a killed process still had to do is never run, so that no `finally:` of it can
-do anything; what a paused process has to do waits until it goes on.
+context variable: what a killed process still had to do is not run while the world lives, so that no
+`finally:` of it can do anything; what a paused process has to do waits until it goes on. When the
+world is over every task is ended here: one that is left to the garbage collector runs its `finally:`
+at a moment of the collector's choosing, in the middle of whatever another test does then.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from contextvars import Context, ContextVar
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+# How often a task may answer to its end with one more thing to wait for.
+ENDINGS = 50
 
 
 class Killed(BaseException):
@@ -53,6 +57,9 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
         self._clock_resolution = 1e-6
         self._mistake: Exception | None = None
         self._kept: list[asyncio.Task[Any]] = []
+        self._unrun: list[asyncio.Handle] = []
+        self._paused: set[Process] = set()
+        self.buried = 0
         self.set_task_factory(self._make_task)
         self.set_exception_handler(self._notice)
 
@@ -127,9 +134,10 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
             if process is None:
                 handle._run()
             elif process.dead:
-                continue
+                self._unrun.append(handle)
             elif process.paused:
                 process.frozen.append(handle)
+                self._paused.add(process)
             else:
                 handle._run()
 
@@ -159,15 +167,37 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
         return "nothing will happen any more; waiting: " + "; ".join(sorted(waiting))
 
     def bury(self) -> None:
-        """End the loop; nothing that waits in it will ever run."""
+        """End every task, dead and paused processes' too, then the loop. `buried`: how many there were.
+
+        Nothing of the world moves any more: no timer runs, so what a task waits for in its end is
+        taken from it as well. Raises RuntimeError when one does not end.
+        """
+        events = asyncio.events
+        self._timers.clear()
+        pending = [task for task in self._kept if not task.done()]
+        self.buried += len(pending)
         with hushed():
-            for task in self._kept:
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-            self._ready.clear()
-            self._timers.clear()
-            self._kept.clear()
-            with contextlib.suppress(RuntimeError):
+            events._set_running_loop(self)
+            try:
+                self._ready.extend(self._unrun)
+                for process in self._paused:
+                    self.thaw(process)
+                for _ in range(ENDINGS):
+                    if not (pending := [task for task in self._kept if not task.done()]):
+                        break
+                    for task in pending:
+                        task.cancel()
+                    while self._ready:
+                        handle = self._ready.popleft()
+                        if not handle._cancelled:
+                            handle._run()
+            finally:
+                events._set_running_loop(None)
+                for left in (self._ready, self._timers, self._unrun, self._paused, self._kept):
+                    left.clear()
                 self.close()
+        if pending:
+            raise RuntimeError(f"{len(pending)} tasks do not end: {pending[0]!r}")
 
 
 @contextlib.contextmanager

@@ -74,11 +74,13 @@ class Simulation:
                 payments=len(world.database.tables["payments"].rows),
                 hash=world.hash,
                 seconds=world.loop._now,
-                counts=world.counts,
-                notes=world.notes,
+                counts=dict(world.counts),
+                notes=list(world.notes),
             )
         finally:
-            world.loop.bury()
+            # What tasks say and do while they are ended is no part of the run.
+            with quiet(world):
+                world.loop.bury()
 
     async def _live(self) -> None:
         world = self.world

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.simulation.campaign import campaign
+from tests.simulation.loop import VirtualLoop
 from tests.simulation.planted import CATALOGUE, Planted
-from tests.simulation.run import command, explain, shrink, simulate
+from tests.simulation.run import Simulation, command, explain, shrink, simulate
 from tests.simulation.schema import schema
 from tests.simulation.world import Plan
 from tests.support.scale import often
@@ -107,6 +112,69 @@ def test_a_failure_repeats_and_shrinks() -> None:
     assert result.first.promise in text
     assert command(small.plan) in text
     assert "told" in text or "payments: authenticated" in text
+
+
+@contextmanager
+def collector() -> Iterator[list[str]]:
+    """What the garbage collector is told while it tidies up: of tasks that nobody ended."""
+    told: list[str] = []
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda of: told.append(str(of.exc_value))
+    try:
+        yield told
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
+
+
+def left_of(loop: VirtualLoop) -> list[object]:
+    """Tasks of this loop that still exist."""
+    return [
+        each for each in gc.get_objects() if isinstance(each, asyncio.Task) and each._loop is loop
+    ]
+
+
+async def _dies_hard(ended_in: list[object]) -> None:
+    """A process that has something to say in its end, as a transaction has: ROLLBACK."""
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        ended_in.append(asyncio._get_running_loop())
+        await asyncio.sleep(1)
+
+
+def test_a_run_ends_its_own_tasks() -> None:
+    """Nothing is left for the collector: it would run ends of this world in another test's middle."""
+    simulation = Simulation(Plan(0, tuple(range(25))))
+    with collector() as told:
+        simulation.run()
+        loop = simulation.world.loop
+        del simulation
+    assert loop.buried > 100, "a world whose processes were killed has something to bury"
+    assert (told, left_of(loop)) == ([], [])
+    print(f"{loop.buried} tasks ended by the world, 0 by the collector")
+
+
+def test_control_a_loop_that_is_only_let_go_leaves_its_tasks_to_the_collector() -> None:
+    async def main(ended_in: list[object]) -> None:
+        for _ in range(3):
+            asyncio.get_running_loop().create_task(_dies_hard(ended_in))
+        await asyncio.sleep(0)
+
+    buried, dropped = VirtualLoop(), VirtualLoop()
+    by_world: list[object] = []
+    by_collector: list[object] = []
+    with collector() as told:
+        buried.run(main(by_world))
+        buried.bury()
+    assert (by_world, buried.buried, left_of(buried), told) == ([buried] * 3, 3, [], [])
+    with collector() as told:
+        dropped.run(main(by_collector))
+        dropped._kept.clear()
+        dropped.close()
+    print(f"let go: {len(by_collector)} ended outside every loop, {len(told)} complaints")
+    assert by_collector == [None] * 3
+    assert told
 
 
 def test_the_triggers_are_those_that_were_read() -> None:

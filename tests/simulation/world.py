@@ -223,7 +223,7 @@ class World:
         process.dead = True
         self.note("", process.name, "killed")
         self.database.disconnect(process)
-        process.frozen.clear()
+        self.loop.thaw(process)  # dead: none of it runs
         for waiting in self.mourners.pop(process, []):
             if not waiting.done():
                 waiting.set_result(None)

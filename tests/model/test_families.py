@@ -7,7 +7,18 @@ from hypothesis import Phase
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.model.bench import Bench
-from tests.model.runs import CHECKED, JOINED, LEFT, MOVED, NOTHING, SETTLES, Begun, how, narrow
+from tests.model.runs import (
+    ACCOUNT,
+    CHECKED,
+    JOINED,
+    LEFT,
+    MOVED,
+    NOTHING,
+    SETTLES,
+    Begun,
+    how,
+    narrow,
+)
 from tests.support.scale import often
 
 
@@ -26,9 +37,10 @@ def test_cash_receipts_tell_of_no_more_than_is_left(bench: Bench) -> None:
 
 
 @pytest.mark.promise("P6", "P10", "P12")
-def test_receipts_of_orders_that_were_paid_outside(bench: Bench) -> None:
+@pytest.mark.parametrize("begun", [LEFT, ACCOUNT], ids=["of paid money", "of a waiting account"])
+def test_receipts_of_orders_that_were_paid_outside(bench: Bench, begun: Begun) -> None:
     rules = ("issue_receipt_outside", "revoke_receipt_outside", "look_at_receipt_outside", "work")
-    is_the_model(bench, LEFT, *rules)
+    is_the_model(bench, begun, *rules, "deposit")
 
 
 @pytest.mark.promise("P6", "P10", "P16")

@@ -1,0 +1,79 @@
+"""The guide's shop by HTTP: every way in which news arrives or is lost, and the robbery of chapter 5."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from naru.testing.buyer import Refused
+from naru.testing.imp import Imp
+from tests.guide.conftest import Shop
+from tests.guide.pages import files
+
+CHAIR = 64_900
+
+
+def test_by_webhook_alone(imp: Imp, shop: Shop) -> None:
+    order = shop.place()
+    imp.pay(order, CHAIR, origin=shop.url)
+    imp.approve()
+    assert (shop.status(order), shop.parcels()) == ("paid", [order])
+    assert "결제했습니다" in shop.ask("GET", f"/orders/{order}").data.decode()
+    imp.cancel()
+    assert shop.status(order) == "cancelled"
+    assert "돌려드립니다" in shop.ask("GET", f"/orders/{order}").data.decode()
+
+
+def test_what_nobody_told_is_found_by_the_sweep(imp: Imp, shop: Shop) -> None:
+    """Chapter 6: callback and webhook are both lost."""
+    order = shop.place()
+    imp.webhooks.hold()
+    imp.pay(order, CHAIR)
+    imp.approve()
+    imp.webhooks.drop()
+    assert shop.status(order) == "placed"
+    assert shop.run("sweep.py") == "finished 1, findings 0\n"
+    assert (shop.status(order), shop.parcels()) == ("paid", [order])
+
+
+def test_the_robbery_of_chapter_5(imp: Imp, shop: Shop) -> None:
+    """It works against the program that the chapter warns of, and not against the shop."""
+    cheap, dear = shop.place("carrots"), shop.place("chair")
+    imp.webhooks.hold()
+    imp.pay(cheap, 1_004)
+    loot = imp.approve().imp_uid
+    body = {"imp_uid": loot, "merchant_uid": dear}
+
+    robbed: dict[str, Any] = {}
+    exec(compile(files()["robbed.py"], "robbed.py", "exec"), robbed)
+    orders = {cheap: {"amount": 1_004}, dear: {"amount": CHAIR}}
+    assert robbed["complete"](imp.client, orders, body) == "success"
+    assert orders[dear]["status"] == "paid"
+
+    assert shop.report(loot, dear) == (400, "forgery")
+    assert (shop.status(dear), shop.parcels()) == ("placed", [])
+    assert shop.report(loot, cheap) == (200, "success")
+    assert shop.parcels() == [cheap]
+
+    # The second hole of the table: an account that nobody has paid in.
+    imp.pay(dear, CHAIR, pay_method="vbank")
+    account = {"imp_uid": imp.approve().imp_uid, "merchant_uid": dear}
+    orders[dear]["status"] = "placed"
+    assert robbed["complete"](imp.client, orders, account) == "success"
+    assert orders[dear]["status"] == "paid"
+    assert shop.report(account["imp_uid"], dear) == (200, "vbankIssued")
+    assert (shop.status(dear), shop.parcels()) == ("waiting", [cheap])
+
+
+def test_a_price_from_the_page_is_refused(imp: Imp, shop: Shop) -> None:
+    order = shop.place()
+    with pytest.raises(Refused, match="사전등록"):
+        imp.pay(order, 1_000)
+    assert shop.ask("POST", "/orders", product="gold").status == 400
+    assert shop.ask("GET", "/orders/nobody").status == 404
+
+
+def test_a_gateway_that_is_away_takes_no_order(imp: Imp, shop: Shop) -> None:
+    with imp.weather("down"):
+        assert shop.ask("POST", "/orders", product="chair").status == 503

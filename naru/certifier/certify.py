@@ -13,6 +13,7 @@ from random import Random
 
 from naru.certifier.adapter import Adapter
 from naru.certifier.attacks.attack import Attack
+from naru.certifier.browser import NoBrowser
 from naru.certifier.judge import judge
 from naru.certifier.result import Breach, Outcome, Run, Words
 from naru.certifier.shop import Shop, ShopTrouble
@@ -35,8 +36,8 @@ class Certifier:
     seed: int
     command: str
 
-    def attack(self, attack: Attack) -> Outcome:
-        """Perform one attack; when a rule broke, find the shortest program that breaks it."""
+    def attack(self, attack: Attack, *, shorten: bool = True) -> Outcome:
+        """Perform one attack; when a rule broke, find the shortest program that breaks it, too."""
         began = time.monotonic()
         repeat = f"{self.command} --attack {attack.name} --seed {self.seed}"
         if missing := attack.needs - self.stage.adapter.abilities:
@@ -45,7 +46,7 @@ class Certifier:
             return Outcome(attack.named, "skipped", why=why, repeat=repeat)
         program = attack.program(Random(f"{self.seed} {attack.name}"))  # noqa: S311 - no secret
         outcome = self._perform(attack, program)
-        if outcome.verdict == "broken":
+        if outcome.verdict == "broken" and shorten:
             outcome = self._shorten(attack, program, outcome)
         return replace(outcome, seconds=time.monotonic() - began, repeat=repeat)
 
@@ -54,6 +55,9 @@ class Certifier:
         try:
             scene = self.stage.perform(program)
             orders, breaches = judge(self.stage, scene)
+        except NoBrowser as missing:
+            self.stage.tape.take()
+            return Outcome(attack.named, "skipped", why=missing.why)
         except (ShopTrouble, GatewayTrouble) as trouble:
             tape = self.stage.tape.take()
             if isinstance(trouble, ShopTrouble) and not shop.is_alive():
@@ -134,6 +138,7 @@ def certify(
     seed: int,
     command: Sequence[str],
     show: Callable[[int, Outcome], None] = lambda number, outcome: None,
+    shorten: bool = True,
 ) -> Run:
     """Try all of these on the shop at `url`; `show` is told after each. Raises as `standing`.
 
@@ -144,7 +149,7 @@ def certify(
     with standing(adapter, url, seed=seed, command=shlex.join(command)) as certifier:
         # Time never goes back: whatever moves it is tried when everything else has been.
         for number, attack in enumerate(sorted(attacks, key=_moves_time), 1):
-            outcome = certifier.attack(attack)
+            outcome = certifier.attack(attack, shorten=shorten)
             outcomes.append(outcome)
             show(number, outcome)
     seconds = time.monotonic() - clock

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from naru.certifier import steps as do
-from naru.certifier.adapter import Adapter, HttpCall
+from naru.certifier.adapter import Adapter, HttpCall, fill
+from naru.certifier.browser import Asked, Browser, PageTrouble, Visit
 from naru.certifier.result import OrderSeen, Party, Words
-from naru.certifier.shop import Answer, Shop, Visitor
+from naru.certifier.shop import Answer, Shop, ShopTrouble, Visitor
 from naru.certifier.steps import Program, Step
 from naru.certifier.tape import Tape
 from naru.kit import KitError, NotFound
@@ -102,27 +103,35 @@ class Stage:
         self.adapter: Adapter = shop.adapter
         self._gateway = gateway
         self._thiefs: Imp | None = None
+        self._browser: Browser | None = None
         self._spells: list[int] = []
         self._scene = Scene()
         self._lock = threading.RLock()
 
     def close(self) -> None:
-        """Let go of the merchants."""
+        """Let go of the merchants, and of the browser."""
+        if self._browser is not None:
+            self._browser.close()
         self.imp.close()
         if self._thiefs is not None:
             self._thiefs.close()
 
     def perform(self, program: Program) -> Scene:
-        """Everything from the first step to the calm after the last. Raises ShopTrouble."""
+        """Everything from the first step to the calm after the last. Raises ShopTrouble, NoBrowser."""
         self._scene = scene = Scene()
         self.tape.take()
         try:
-            for step in program:
-                self._do(step)
+            try:
+                for step in program:
+                    self._do(step)
+            finally:
+                self._calm()
+            self._tell_everything()
+            self._learn_truth()
+            self._hear_pages()
         finally:
-            self._calm()
-        self._tell_everything()
-        self._learn_truth()
+            if self._browser is not None:
+                self._browser.forget()
         return scene
 
     # One step.
@@ -141,6 +150,8 @@ class Stage:
                     order.amount = step.amount
             case do.Open():
                 self._open(step)
+            case do.Press():
+                self._press(step)
             case do.Calm():
                 self._calm()
             case do.Weather():
@@ -230,6 +241,73 @@ class Stage:
             return
         self.tape.record(who, "gateway", title, response=window.imp_uid)
         self._scene.tries[step.payment] = Try(step.payment, order, window, at, who)
+
+    def _press(self, step: do.Press) -> None:
+        order, page = self._scene.orders.get(step.order), self.adapter.page
+        if order is None or page is None:
+            return
+        changes: dict[str, str | int] = {}
+        if step.amount is not None:
+            changes["amount"] = step.amount
+        if step.currency is not None:
+            changes["currency"] = step.currency
+        if (other := self._scene.orders.get(step.pays_for or "")) is not None:
+            changes["merchant_uid"] = other.merchant_uid
+        who: Party = "thief" if changes else "buyer"
+        path = fill(page.url, {"merchant_uid": order.merchant_uid}, quoted=True)
+        asked = Asked(
+            self.shop.url + path,
+            page.pay,
+            step.surface,
+            step.times,
+            step.ending,
+            changes,
+            order.visitor.cookies,
+        )
+        self._browser = self._browser or Browser(self.shop.url, self.imp.url, self.imp.sandbox_url)
+        self.tape.record(who, "shop", f"opens {path} in a browser, and presses {page.pay}")
+        try:
+            visit = self._browser.press(asked)
+        except PageTrouble as trouble:
+            raise ShopTrouble(f"[page] {trouble}") from None
+        order.visitor.cookies |= visit.cookies
+        self.imp.settle()
+        self._hear_pages(visit.said_before)
+        self._keep_visit(step, order, visit, who)
+        self._hear_pages()
+
+    def _keep_visit(self, step: do.Press, order: Order, visit: Visit, who: Party) -> None:
+        """Every window that the page opened is a payment; the last of them was in sight."""
+        for refusal in visit.refusals:
+            self.tape.record(who, "gateway", "asks for a window", response=refusal)
+        for number, window in enumerate(reversed(visit.windows), 1):
+            name = step.payment if number == 1 else f"{step.payment}-{number}"
+            payment = self._scene.tries[name] = Try(name, order, window, self.imp, who)
+            self._look(payment, who, f"{step.ending} in the window" if number == 1 else "let go")
+        if visit.stuck:
+            self.tape.record(who, "gateway", "cannot go on", response=visit.stuck)
+        elif visit.windows and step.ending == "pays" and not visit.reported:
+            self._warn(
+                "결제가 끝났는데 페이지가 서버에 알리지 않았습니다.",
+                "the payment ended, and the page did not tell its server.",
+            )
+
+    def _hear_pages(self, many: int | None = None) -> None:
+        """What pages have told the shop of their own accord, as `_news` keeps what was sent here."""
+        if self._browser is None:
+            return
+        for each in self._browser.take_said(many):
+            answer = Answer(each.status)
+            self.tape.record(
+                "buyer",
+                "shop",
+                f"{each.method} {each.path.partition('?')[0]}",
+                request=f"{each.method} {each.path}\n\n{each.body}",
+                status=each.status,
+            )
+            for payment in self._scene.tries.values():
+                if each.names(payment.window.imp_uid):
+                    self._learn(payment, answer, payment.is_paid, payment.is_returned)
 
     def _refund(self, step: do.Refund, payment: Try) -> None:
         account: dict[str, str] = {}
@@ -345,8 +423,15 @@ class Stage:
 
         Who is told a lie may look into it, and finish the order that is meant; nobody must.
         """
-        paid, returned, fine = payment.is_paid, payment.is_returned, not self._spells
+        paid, returned = payment.is_paid, payment.is_returned
         answer = tell()
+        self._learn(payment, answer, paid, returned, true)
+        return answer
+
+    def _learn(
+        self, payment: Try, answer: Answer, paid: bool, returned: bool, true: bool = True
+    ) -> None:
+        fine = not self._spells
         # In bad weather the shop may not have been able to ask: then it must say no, to be told again.
         taken = true and fine and answer.status is not None and answer.status < 400
         with self._lock:
@@ -358,7 +443,6 @@ class Stage:
                 f"{answer.status}로 답했습니다: 알림을 받는 곳이 무너집니다.",
                 f"answered {answer.status} to news of a payment.",
             )
-        return answer
 
     def _bring(self, payment: Try, letter: Letter) -> None:
         if self.adapter.webhook_path is None:

@@ -50,6 +50,25 @@ class Open:
 
 
 @dataclass(frozen=True)
+class Press:
+    """The buyer opens the shop's own page in a browser, presses its button, and pays, or does not.
+
+    What window.IMP is told instead: `amount`, `currency`, the number of another order (`pays_for`).
+    `times` is how often the button is pressed at once. `ending`: `pays`; `leaves`, the browser is
+    gone as soon as the PG has approved; `closes`, the buyer closes the window without paying.
+    """
+
+    payment: str
+    order: str
+    surface: Literal["pc", "mobile"] = "pc"
+    amount: int | None = None
+    currency: str | None = None
+    pays_for: str | None = None
+    times: int = 1
+    ending: Literal["pays", "leaves", "closes"] = "pays"
+
+
+@dataclass(frozen=True)
 class Approve:
     """The buyer authenticates; the PG does what `scenario` says, or approves."""
 
@@ -194,6 +213,7 @@ Step = (
     Place
     | Change
     | Open
+    | Press
     | Approve
     | Decline
     | Close

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import AsyncIterator
+from html import unescape
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,7 @@ from starlette.routing import Route
 from naru.rest import operations, reference
 from naru.rest.envelope import Answer, success
 from naru.rest.openapi import document
+from naru.rest.reference import words
 from tests.rest.conftest import serving
 
 BROWSER = os.environ.get("NARU_CHROMIUM", "")
@@ -60,6 +62,40 @@ async def test_the_document_is_served_as_it_is(address: str) -> None:
     async with aiohttp.ClientSession() as http, http.get(address + "/openapi.json") as answer:
         assert answer.content_type == "application/json"
         assert await answer.json() == document(operations(), address)
+
+
+def found_by(html: str, asked: str) -> set[str]:
+    """What the page's search leaves: the ids of articles in whose text every word is."""
+    texts = re.findall(r'<article(?: id="([^"]+)")? data-find="([^"]*)"', html)
+    return {
+        each or "webhooks"
+        for each, text in texts
+        if all(word in unescape(text).lower() for word in asked.lower().split())
+    }
+
+
+async def test_the_words_that_shops_use_find_the_operation(address: str) -> None:
+    async with aiohttp.ClientSession() as http, http.get(address + "/docs") as answer:
+        html = await answer.text()
+    for asked, wanted in {
+        "정기결제": {"post_subscribe_payments_schedule", "post_subscribe_payments_again"},
+        "구독 해지": {"post_subscribe_payments_unschedule"},
+        "환불": {"post_payments_cancel"},
+        "부분환불": {"post_payments_cancel"},
+        "웹훅": {"webhooks", "get_payments_by_imp_uid"},
+        "무통장입금": {"post_vbanks"},
+        "사전검증": {"post_payments_prepare"},
+        "토큰": {"post_users_getToken"},
+        "바코드": {"post_cvs"},
+    }.items():
+        assert wanted <= found_by(html, asked), asked
+    assert found_by(html, "그런 말은 없다") == set()
+
+
+def test_every_section_and_every_word_is_of_something_that_there_is() -> None:
+    served = {f"{each.method} {each.path}" for each in operations()}
+    assert set(words.OF_OPERATION) <= served
+    assert set(words.OF_TAG) == {each.tag for each in operations()}
 
 
 async def test_the_page_tells_every_operation_and_fetches_nothing_from_elsewhere(
@@ -115,7 +151,11 @@ async def test_a_reader_searches_and_tries_an_operation(address: str) -> None:
         await expect(one.locator("output")).to_contain_text("200")
         assert "국민은행" in (await one.locator("output").text_content() or "")
         assert "curl -X GET" in (await one.locator(".curl").text_content() or "")
+        await page.fill("#search", "웹훅")
+        await expect(page.locator("#webhooks article")).to_be_visible()
+        await expect(page.locator("#get_payments_by_imp_uid")).to_be_visible()
         await page.fill("#search", "no such thing")
+        await expect(page.locator("#webhooks")).to_be_hidden()
         assert await page.locator("#none").is_visible()
         assert said == []
         # On a phone nothing is wider than the screen.

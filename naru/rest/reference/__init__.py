@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from naru.rest.openapi import DONE, JSON, document
 from naru.rest.operation import Operation
+from naru.rest.reference.words import WEBHOOKS, words_of
 
 _HERE = Path(__file__).parent
 _HEADERS = {
@@ -96,6 +97,7 @@ class _Reference:
             messages=document["x-messages"],
             server=self._public_url,
             words=_words,
+            webhook_words=WEBHOOKS,
         )
         return html.encode()
 
@@ -108,11 +110,15 @@ def _operation(
         for status, each in said["responses"].items()
         if status != "default"
     ]
+    tags = {each["name"]: each["description"].partition(" · ")[0] for each in document["tags"]}
+    tag = said["tags"][0]
+    found_by = (method, path, said["summary"], said["description"], tag, tags[tag])
     return {
         "id": said["operationId"],
+        "find": " ".join((*found_by, words_of(method, path, tag))),
         "method": method,
         "path": path,
-        "tag": said["tags"][0],
+        "tag": tag,
         "summary": said["summary"],
         "said": said["description"],
         "open": said.get("security") == [],

@@ -49,11 +49,11 @@ _SPELLS = (
 
 def storm(chance: Random) -> Program:
     """One program of about 10 to 25 steps; one payment at least is a true one."""
-    orders = "ABC"[: chance.choice((1, 2, 2, 3))]
+    orders = "ABC"[: chance.choice((1, 2, 2, 3, 3))]
     places = [Place(order, dear(chance)) for order in orders]
-    if chance.random() < 0.4:  # one price for all: then an amount alone tells no order from another
+    if chance.random() < 0.6:  # one price for all: then an amount alone tells no order from another
         places = [Place(order, places[0].amount) for order in orders]
-    payments = "abcd"[: chance.choice((1, 2, 2, 3, 3, 4))]
+    payments = "abcd"[: chance.choice((1, 2, 3, 3, 3, 4))]
     lives = [_life(chance, name, orders, honest=name == "a") for name in payments]
     program = [*places, *_riffled(chance, lives)]
     if chance.random() < 0.25:
@@ -72,7 +72,7 @@ def _life(chance: Random, name: str, orders: str, *, honest: bool) -> list[Step]
     """A payment from its window to its last news. `honest`: all is well until it is approved."""
     order = orders[0] if honest else chance.choice(orders)
     kind = chance.choices(
-        ("card", "mobile", "vbank", "less", "cheap", "dong", "thief"), (8, 3, 3, 1, 1, 1, 1)
+        ("card", "mobile", "vbank", "less", "cheap", "dong", "thief"), (4, 2, 3, 2, 2, 2, 1)
     )[0]
     if honest:
         kind = chance.choice(("card", "card", "mobile", "vbank"))
@@ -126,7 +126,7 @@ def _word(chance: Random, name: str, orders: str, *, together: bool) -> Step:
     if together and chance.random() < 0.25:
         count = chance.randint(2, 4)
         return Together(tuple(_word(chance, name, orders, together=False) for _ in range(count)))
-    another = chance.choice(orders)
+    another = chance.choice(orders)  # its own, sometimes: a lie that happens to be true
     words: tuple[Step, ...] = (
         Callback(name),
         Redirect(name),
@@ -142,7 +142,7 @@ def _word(chance: Random, name: str, orders: str, *, together: bool) -> Step:
         Forge(name, claims=another, signature="wrong"),
         Forge(name, status="cancelled", signature="stolen"),
     )
-    return chance.choices(words, (6, 3, 6, 2, 1, 2, 1, 1, 1, 1, 1, 1, 1))[0]
+    return chance.choices(words, (6, 3, 6, 2, 1, 3, 3, 1, 1, 1, 1, 1, 1))[0]
 
 
 def _riffled(chance: Random, lives: list[list[Step]]) -> list[Step]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -13,7 +11,7 @@ from naru.certifier.result import Exchange, Party, Words
 
 SHOWN_MAX = 60
 
-_LANE, _MARGIN, _HEAD, _FOOT = 220, 44, 40, 14
+_LANE, _MARGIN, _HEAD, _FOOT = 220, 48, 40, 14
 _PARTY = 60  # half of what a party's name needs
 _ASKED, _ANSWERED, _GAP = 26, 24, 14
 _COLUMN = 6.8  # pixels that a column of 12 px text needs, at the least favourable font
@@ -76,24 +74,33 @@ def draw(tape: tuple[Exchange, ...]) -> Drawing | None:
         for place, party in enumerate(party for party in PARTIES if party in present)
     }
     arrows: list[Arrow] = []
-    spans: list[tuple[int, int, int]] = []
+    brackets: list[Bracket] = []
     y = _HEAD
-    for each in shown:
-        top = y = y + _ASKED
-        start, end = lanes[each.sender].x, lanes[each.receiver].x
-        arrows.append(Arrow(y, start, end, "asked", _fitting(each.title, start, end), each.number))
-        if answer := _answer(each):
-            y += _ANSWERED
-            kind, label = answer
-            arrows.append(Arrow(y, end, start, kind, label))
-        spans.append((each.at_once, top, y))
-        y += _GAP
+    for at_once, grouped in groupby(shown, key=lambda each: each.at_once):
+        group = list(grouped)
+        together = at_once != 0 and len(group) > 1
+        top = y
+        # What overlaps is drawn so: everything is asked before anything is answered.
+        for part in [group] if together else [[each] for each in group]:
+            for each in part:
+                y += _ASKED
+                start, end = lanes[each.sender].x, lanes[each.receiver].x
+                label = _fitting(each.title, start, end)
+                arrows.append(Arrow(y, start, end, "asked", label, each.number))
+            for each in part:
+                if answer := _answer(each, numbered=together):
+                    y += _ANSWERED
+                    start, end = lanes[each.sender].x, lanes[each.receiver].x
+                    arrows.append(Arrow(y, end, start, *answer))
+            y += _GAP
+        if together:
+            brackets.append(Bracket(top + 8, y - 6))
     return Drawing(
         width=_MARGIN + 2 * _PARTY + _LANE * (len(lanes) - 1),
         height=y + _FOOT,
         lanes=tuple(lanes.values()),
         arrows=tuple(arrows),
-        brackets=tuple(_brackets(spans)),
+        brackets=tuple(brackets),
         left_out=len(tape) - len(shown),
     )
 
@@ -104,21 +111,13 @@ def _fitting(title: str, start: int, end: int) -> Words:
     return Words(said, said)
 
 
-def _answer(each: Exchange) -> tuple[str, Words] | None:
+def _answer(each: Exchange, *, numbered: bool) -> tuple[str, Words] | None:
     """What is written at the arrow back. What is no HTTP has no answer, and misses none."""
+    number = f"{each.number}: " if numbered else ""
     slow = f" · {each.seconds:.1f} s" if each.seconds >= 1 else ""
     if each.status is not None:
-        said = f"{each.status}{slow}"
+        said = f"{number}{each.status}{slow}"
         return "refused" if each.status >= 400 else "answered", Words(said, said)
     if each.request:
-        return "silent", Words(f"답 없음{slow}", f"no answer{slow}")
+        return "silent", Words(f"{number}답 없음{slow}", f"{number}no answer{slow}")
     return None
-
-
-def _brackets(spans: Iterable[tuple[int, int, int]]) -> Iterable[Bracket]:
-    listed = list(spans)
-    members = Counter(group for group, _, _ in listed)
-    for group, parts in groupby(listed, key=lambda span: span[0]):
-        if group and members[group] > 1:
-            within = list(parts)
-            yield Bracket(within[0][1] - 16, within[-1][2] + 6)

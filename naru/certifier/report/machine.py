@@ -1,4 +1,4 @@
-"""The report for machines: JSON. Its shape is told in docs/guide and kept by `schema_version`.
+"""The report for machines: JSON. Its shape is kept by `schema_version`.
 
     schema_version 1
     tool           {name, version}

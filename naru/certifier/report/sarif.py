@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -108,6 +109,12 @@ def _longest_fence(code: str) -> int:
     return longest
 
 
+def _address(path: str) -> str:
+    """A relative path as it is, which GitHub reads from the repository's root."""
+    pure = Path(path)
+    return pure.as_uri() if pure.is_absolute() else quote(pure.as_posix())
+
+
 def _results(run: Run, outcome: Outcome, adapter: str) -> list[dict[str, Any]]:
     """What one attack found. A breach and a trouble are errors, a weakness is a warning."""
     found = [
@@ -147,7 +154,7 @@ def _result(
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": quote(adapter.replace("\\", "/"))},
+                    "artifactLocation": {"uri": _address(adapter)},
                     "region": {"startLine": 1},
                 },
                 "logicalLocations": [

@@ -12,7 +12,9 @@ from naru.certifier.report.score import VERDICTS, count, failures, families, kst
 from naru.certifier.result import Outcome, Run, Words
 
 WIDTH_MIN, WIDTH_MAX = 80, 120
-DETAILED_MAX = 6  # more failures than these get one line each, so that all fit on a screen
+NAME_MAX = 24
+# More failures than these get one line each, and more than those a word, so that all is one screen.
+DETAILED_MAX, SHOWN_MAX = 6, 16
 
 _RED, _GREEN, _AMBER, _BOLD, _QUIET, _OFF = (
     f"\x1b[{number}m" for number in ("31", "32", "33", "1", "2", "0")
@@ -77,35 +79,56 @@ class _Screen:
         failed = failures(self.run)
         if not failed:
             return
+        shown = failed[:SHOWN_MAX]
         many = len(failed) > DETAILED_MAX
-        yield ""
-        yield self._row(
-            self._say("공격", "attack"),
-            self._say("판정", "verdict"),
-            self._say("잃은 돈", "lost"),
-            self._say("무슨 일이 있었나", "what happened")
-            if many
-            else self._say("해 본 것", "what was tried"),
-        )
-        yield "─" * self.width
-        for outcome in failed:
-            verdict = self._in(VERDICTS[outcome.verdict])
-            whys = self._whys(outcome)
-            row = self._row(
-                outcome.attack.name,
-                verdict,
-                self._in(won(outcome.cost)),
-                whys[0] if many else self._in(outcome.attack.title),
+        told = self._say("무슨 일이 있었나", "what happened")
+        tried = self._say("해 본 것", "what was tried")
+        rows = [
+            (
+                self._say("공격", "attack"),
+                self._say("판정", "verdict"),
+                self._say("잃은 돈", "lost"),
+                told if many else tried,
             )
-            yield self._paint(_COLOURS[outcome.verdict], row)
+        ]
+        for outcome in shown:
+            rest = self._whys(outcome)[0] if many else self._in(outcome.attack.title)
+            verdict, lost = VERDICTS[outcome.verdict], won(outcome.cost)
+            rows.append((outcome.attack.name, self._in(verdict), self._in(lost), rest))
+        head, *lines = self._rows(rows)
+        yield ""
+        yield head
+        yield "─" * self.width
+        for outcome, line in zip(shown, lines, strict=True):
+            yield self._paint(_COLOURS[outcome.verdict], line)
             if not many:
-                for why in whys:
+                for why in self._whys(outcome):
                     yield self._fit(f"  {why}", self.width)
+        yield from self._unshown(failed[SHOWN_MAX:])
         yield ""
         # Not cut, whatever the width: it is there to be copied.
-        yield self._paint(
-            _QUIET, f"{self._say('다시 하기', 'repeat')}: {_in_one_line(failed[0].repeat)}"
-        )
+        again = self._say("다시 하기", "repeat")
+        yield self._paint(_QUIET, f"{again}: {_in_one_line(failed[0].repeat)}")
+
+    def _unshown(self, failed: list[Outcome]) -> Iterator[str]:
+        """The names of failures that have no line of their own: --html shows them all."""
+        if not failed:
+            return
+        names = ", ".join(each.attack.name for each in failed)
+        cost = self._in(won(sum(each.cost for each in failed)))
+        told = self._say(f"그 밖에 {len(failed)}가지", f"and {len(failed)} more")
+        lines = self._wrap(f"{told} ({cost}): {names}")
+        yield from (self._paint(_RED, line) for line in lines)
+
+    def _wrap(self, said: str) -> Iterator[str]:
+        line = ""
+        for word in _in_one_line(said).split(" "):
+            longer = f"{line} {word}" if line else word
+            if columns(longer) > self.width:
+                yield line
+                longer = self._fit(word, self.width)
+            line = longer
+        yield line
 
     def _whys(self, outcome: Outcome) -> list[str]:
         said = [self._in(breach.why) for breach in outcome.breaches]
@@ -144,7 +167,8 @@ class _Screen:
         weak = [each.attack.name for each in self.run.outcomes if each.warnings]
         if weak:
             told = self._say("돈은 지켰지만 약한 곳", "weak, without loss")
-            yield self._paint(_AMBER, self._fit(f"{told}: {', '.join(weak)}", self.width))
+            said = self._fit(f"{told} {len(weak)}: {', '.join(weak)}", self.width)
+            yield self._paint(_AMBER, said)
 
     def _compared(self, compared: Compared | None) -> Iterator[str]:
         if compared is None:
@@ -165,10 +189,13 @@ class _Screen:
                 said = f"  {told} {len(names)}: {', '.join(names)}"
                 yield self._paint(paint, self._fit(said, self.width))
 
-    def _row(self, name: str, verdict: str, lost: str, rest: str) -> str:
-        """Name, verdict, an amount to the right, and what happened in the columns that are left."""
-        row = f"{pad(self._fit(name, 28), 30)}{pad(verdict, 12)}{pad(lost, 12, right=True)}"
-        return self._fit(f"{row}  {rest}", self.width)
+    def _rows(self, rows: list[tuple[str, str, str, str]]) -> Iterator[str]:
+        """A name, a verdict, an amount to the right, and what happened in the room that is left."""
+        rows = [(self._fit(row[0], NAME_MAX), *row[1:]) for row in rows]
+        first, second, third = (max(columns(row[place]) for row in rows) for place in range(3))
+        for name, verdict, lost, rest in rows:
+            row = f"{pad(name, first + 2)}{pad(verdict, second + 1)}{pad(lost, third, right=True)}"
+            yield self._fit(f"{row}  {rest}", self.width)
 
     def _say(self, ko: str, en: str) -> str:
         return ko if self.korean else en

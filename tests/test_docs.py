@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from typing import Any
 
 import pytest
 import standardwebhooks
+import urllib3
 
 from naru.checkout.read_request import BUYER_LENGTHS
 from naru.cli.main import COMMANDS, EPILOG, main
@@ -29,6 +31,8 @@ from naru.config import Settings
 from naru.domain.pg_profile import PROFILES
 from naru.kit import Client
 from naru.rest import operations
+from tests.guide.pages import blocks as fenced
+from tests.guide.pages import chapter, write_shop
 from tests.support.stand_in_gateway import (
     API_KEY,
     API_SECRET,
@@ -364,6 +368,11 @@ class RunningDemo:
     folder: Path
     ports: dict[str, str]
 
+    @property
+    def url(self) -> str:
+        """The gateway's address."""
+        return "http://" + self.ports["127.0.0.1:8800"]
+
     def here(self, text: str) -> str:
         """The words of a page with this demo's ports and this Python in them."""
         text = re.sub(r"127\.0\.0\.1:(880\d)", lambda found: self.ports[found[0]], text)
@@ -468,3 +477,130 @@ def test_every_page_for_people_of_the_sandbox_is_there(demo: RunningDemo) -> Non
     for path in plain:
         with urlopen(sandbox + path, timeout=20) as answer:
             assert answer.status == 200
+
+
+@pytest.fixture
+def naru(
+    demo: RunningDemo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], str]:
+    """The command `naru` at the demo: what it prints when it is content."""
+    monkeypatch.setenv("NARU_HOME", str(demo.folder / "home"))
+    monkeypatch.setenv("NARU_SANDBOX_PORT", demo.ports["127.0.0.1:8802"].partition(":")[2])
+
+    def say(line: str) -> str:
+        status = main(shlex.split(line))
+        said = capsys.readouterr()
+        assert status == 0, said.err
+        return said.out
+
+    return say
+
+
+def commands_in(text: str) -> list[str]:
+    """What stands behind `naru` in the lines of a block; two blanks begin an explanation."""
+    lines = [line.strip().removeprefix(".venv/bin/") for line in text.splitlines()]
+    return [re.split(r" {2,}", line)[0][5:] for line in lines if line.startswith("naru ")]
+
+
+def test_the_commands_and_the_snippet_of_the_readme_work_at_a_demo(
+    demo: RunningDemo, imp_uid: str, naru: Callable[[str], str]
+) -> None:
+    make, curl, looks = [each.text for each in fenced(ROOT / "README.md") if not each.language]
+    # The first is the fixture `demo` (tests/test_setup.py runs make itself), and this very run.
+    assert re.findall(r"^make (\w+)", make, re.MULTILINE) == ["demo", "test"]
+    assert '"access_token":' in demo.run(["bash", "-c", demo.here(curl)])
+    history, *others = commands_in(looks)
+    assert imp_uid in naru(history.replace("imp_…", imp_uid))
+    assert len([naru(command) for command in others]) == 4
+
+    is_paid = run_python(demo.here(blocks("README.md", "python")[0]))["is_paid"]
+    merchant_uid = Client(IMP_KEY, IMP_SECRET, base_url=demo.url).payment(imp_uid).merchant_uid
+    assert merchant_uid is not None
+    assert is_paid(imp_uid, {merchant_uid: 1_004}, set())
+    assert not is_paid(imp_uid, {merchant_uid: 64_900}, set())
+    assert not is_paid(imp_uid, {}, set())
+    assert not is_paid(imp_uid, {merchant_uid: 1_004}, {imp_uid})
+
+
+def test_the_commands_of_three_pages_work_at_a_demo(
+    imp_uid: str, naru: Callable[[str], str]
+) -> None:
+    done = 0
+    for name in ("how-to/migrate.md", "reference/sdk.md", "reference/audit.md"):
+        for block in fenced(DOCS / name):
+            for command in commands_in(block.text):
+                naru(command)
+                done += 1
+    assert done == 9
+
+
+def test_both_readmes_print_the_same_commands_and_code() -> None:
+    """But for what they say about each."""
+    english, korean = (
+        [re.sub(r" *#.*", "", each.text) for each in fenced(ROOT / name)]
+        for name in ("README.md", "README.ko.md")
+    )
+    assert english == korean
+
+
+def test_the_guides_shop_is_set_up_by_its_commands_and_takes_money(
+    demo: RunningDemo, naru: Callable[[str], str], tmp_path: Path
+) -> None:
+    from naru.bench.demo import free_ports
+    from naru.testing.buyer import Buyer
+
+    folder = write_shop(tmp_path)
+    [port] = map(str, free_ports(1))
+    [at_the_clone] = [
+        each.text for each in chapter("0-authenticated-payment") if "merchant add" in each.text
+    ]
+    said = "".join(naru(each) for each in commands_in(at_the_clone.replace("8900", port)))
+    settings = demo.here((folder / "settings.sh").read_text("utf-8"))
+    for word in ("imp_key", "imp_secret", "webhook secret"):
+        [printed] = re.findall(rf"^{word} +(\S+)$", said, re.MULTILINE)
+        assert f"the-{word.replace(' ', '-')}" in settings
+        settings = settings.replace(f"the-{word.replace(' ', '-')}\n", f"{printed}\n")
+    (folder / "settings.sh").write_text(settings, "utf-8")
+    [start] = [each.text for each in chapter("6-finish") if each.file is None]
+    start = start.replace("8900", port)
+    start = start.replace("\nflask", f"\nexec {shlex.quote(sys.executable)} -m flask")
+    shop = subprocess.Popen(
+        ["bash", "-eu", "-c", start], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    buyer = Buyer(demo.url, "http://" + demo.ports["127.0.0.1:8802"])
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(lambda: "의자 가게" in look(url))
+        placed = urllib3.request(
+            "POST", f"{url}/orders", fields={"product": "chair"}, redirect=False, timeout=20
+        )
+        order = placed.headers["Location"].rpartition("/")[2]
+        param = {"pg": "kakaopay", "merchant_uid": order, "name": "의자", "amount": 64_900}
+        window = buyer.press_pay("imp10000001", param, origin=url, surface="pc", generation="old")
+        pg_window = buyer.enter(window)
+        assert pg_window is not None
+        proven = buyer.authenticate(pg_window, buyer.look(pg_window), None)
+        buyer.come_back(proven["return_form"])
+        # Nobody reports it here: the webhook comes, over the address that the page registered.
+        wait_for(lambda: "결제했습니다" in look(f"{url}/orders/{order}"))
+    finally:
+        buyer.close()
+        shop.kill()
+        shop.wait()
+
+
+def look(url: str) -> str:
+    """A page's text; nothing while nobody answers."""
+    try:
+        return urllib3.request("GET", url, retries=False, timeout=20).data.decode()
+    except urllib3.exceptions.HTTPError:
+        return ""
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    """Until it has happened."""
+    give_up_at = time.monotonic() + STEP_SECONDS_MAX
+    while not happened():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.1)

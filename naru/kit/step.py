@@ -8,7 +8,7 @@
 | waiting: of another  | waiting if newer   | –                  | **paid**        | cancelled           |
 | paid by this payment | –                  | –                  | –               | cancelled when whole, else how much |
 | paid by another      | –                  | –                  | – *and a finding* | –                 |
-| refunding, this payment | –               | –                  | –               | cancelled           |
+| refunding, this payment | –               | –                  | –               | cancelled when whole, else how much |
 | cancelled            | –                  | –                  | – *and a finding, of another payment* | –, or how much |
 
 Paid, refunding and cancelled are never left again, what was given back never shrinks, and an order
@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
-from naru.kit.orders import SETTLED, StoredOrder
+from naru.kit.orders import SETTLED, Status, StoredOrder
 from naru.kit.types import Payment
 from naru.kit.verify import (
     Cancelled,
@@ -113,8 +113,10 @@ def step(order: StoredOrder, verdict: Verdict) -> StoredOrder:
             # A cancelled payment that does not say how much went back gave all of it back.
             given_back = min(payment.cancel_amount or order.amount, order.amount)
             cancelled = max(order.cancelled, given_back)
-            part = order.status == "paid" and cancelled < order.amount
-            return replace(following, status="paid" if part else "cancelled", cancelled=cancelled)
+            # What is left is still the buyer's: a paid order keeps it, one that is refunded owes it.
+            part = order.status in ("paid", "refunding") and cancelled < order.amount
+            after: Status = order.status if part else "cancelled"
+            return replace(following, status=after, cancelled=cancelled)
         case _ if order.status in SETTLED:
             return order
         case Paid():

@@ -288,6 +288,22 @@ async def test_a_deposit_over_a_failed_try_pays(gateway: StandInGateway, shop: S
     assert shop.parcels == ["order-1"]
 
 
+async def test_a_word_of_an_older_try_changes_nothing(gateway: StandInGateway, shop: Shop) -> None:
+    older, newer = (
+        gateway.issue_account("order-1", CHAIR, started_at=1700000000 + later)
+        for later in (100, 500)
+    )
+    await shop.finalise(newer)
+    assert isinstance(await shop.finalise(older), WaitingForDeposit)
+    assert (shop.orders["order-1"].imp_uid, shop.noted) == (newer, [("order-1", "waiting")])
+    # Control: a newer one takes it over, and money wins over every account.
+    newest = gateway.issue_account("order-1", CHAIR, started_at=1700000900)
+    await shop.finalise(newest)
+    assert shop.orders["order-1"].imp_uid == newest
+    gateway.deposit(older)
+    assert isinstance(await shop.finalise(older), Paid)
+
+
 async def test_an_account_of_a_paid_order_is_not_shown(gateway: StandInGateway, shop: Shop) -> None:
     await shop.finalise(gateway.pay("order-1", CHAIR))
     verdict = await shop.finalise(gateway.issue_account("order-1", CHAIR))
@@ -520,6 +536,25 @@ async def test_a_refund_that_the_gateway_refuses_is_seen_and_tried_again(
     assert shop.status("order-1") == "refunding"
     assert (await shop.sweep()).refunded == ["order-1"]
     assert gateway.payments[imp_uid]["cancel_amount"] == CHAIR
+
+
+async def test_a_refund_is_of_what_was_read_and_of_nothing_else(
+    gateway: StandInGateway, shop: Shop
+) -> None:
+    imp_uid = gateway.pay("order-1", CHAIR)
+
+    def policy(payment: Payment, order: StoredOrder) -> Any:
+        # The shop's staff give back a part at the console, in this very moment.
+        gateway.payments[imp_uid] |= {"status": "cancelled", "cancel_amount": 900}
+        return "refund"
+
+    swept = await shop.sweep(policy=policy)
+    assert [finding.kind for finding in swept.findings] == ["refund_refused"]
+    # Further on the same sweep reads how much less is left, and gives that back.
+    assert swept.refunded == ["order-1"]
+    assert gateway.payments[imp_uid]["cancel_amount"] == CHAIR
+    assert (shop.status("order-1"), shop.orders["order-1"].cancelled) == ("cancelled", CHAIR)
+    assert shop.parcels == []
 
 
 async def test_a_double_payment_goes_back_where_the_shop_says_so(

@@ -1,20 +1,24 @@
-"""`python -m naru.shop`: serve the demo shop."""
+"""`python -m naru.shop`: serve the demo shop; `--sweep`: finish what nobody told it about, for cron."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import os
+import sys
 from pathlib import Path
 
 import uvicorn
 
-from naru.shop.app import Settings, create_app
+from naru.kit import KitError
+from naru.shop.app import Settings, Shop, create_app
 from naru.shop.sms import Inbox, Solapi
+
+log = logging.getLogger("naru.shop")
 
 
 def main() -> None:
-    """Read the arguments and serve until stopped."""
+    """Read the arguments and serve until stopped, or sweep once."""
     parser = argparse.ArgumentParser(
         prog="python -m naru.shop",
         description="A small shop that pays through a gateway that speaks i'mport.",
@@ -45,25 +49,45 @@ def main() -> None:
     parser.add_argument("--solapi-key", help="send real text messages through Solapi")
     parser.add_argument("--solapi-secret", default=os.environ.get("NARU_SHOP_SOLAPI_SECRET"))
     parser.add_argument("--solapi-from", help="the registered number messages come from")
+    parser.add_argument(
+        "--sweep",
+        action="store_true",
+        help="do not serve: finish what was paid in the last three days and never reported, for cron",
+    )
     given = parser.parse_args()
     solapi = given.solapi_key, given.solapi_secret, given.solapi_from
     if any(solapi) and not all(solapi):
         parser.error("Solapi needs --solapi-key, --solapi-secret and --solapi-from together")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    app = create_app(
-        Settings(
-            database=given.database,
-            gateway_url=given.gateway_url,
-            api_key=given.imp_key,
-            api_secret=given.imp_secret,
-            user_code=given.user_code,
-            sdk_url=given.sdk_url,
-            webhook_secret=given.webhook_secret,
-            allow_sandbox=given.allow_sandbox,
-        ),
-        Solapi(*solapi) if all(solapi) else Inbox(),
+    settings = Settings(
+        database=given.database,
+        gateway_url=given.gateway_url,
+        api_key=given.imp_key,
+        api_secret=given.imp_secret,
+        user_code=given.user_code,
+        sdk_url=given.sdk_url,
+        webhook_secret=given.webhook_secret,
+        allow_sandbox=given.allow_sandbox,
     )
-    uvicorn.run(app, host=given.host, port=given.port, access_log=False)
+    sender = Solapi(*solapi) if all(solapi) else Inbox()
+    if given.sweep:
+        sys.exit(_sweep(Shop(settings, sender)))
+    uvicorn.run(create_app(settings, sender), host=given.host, port=given.port, access_log=False)
+
+
+def _sweep(shop: Shop) -> int:
+    """The exit status: 0 when everything that was found is ended."""
+    try:
+        swept = shop.till.sweep()
+    except KitError as trouble:
+        log.error("the gateway cannot be asked: %r", trouble)
+        return 1
+    log.info(
+        "%d payments asked about: %d orders finished, %d given back, %d told, %d to look at",
+        *(swept.asked, len(swept.finished), len(swept.cancelled)),
+        *(len(swept.told), len(swept.findings)),
+    )
+    return 1 if swept.troubles else 0
 
 
 if __name__ == "__main__":

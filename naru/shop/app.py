@@ -1,7 +1,7 @@
 """The shop as one ASGI application: `create_app(settings)`.
 
-Handlers read what came, hand it to `Orders` or `Cashier` in a thread, and show what is stored.
-Nothing here decides whether an order is paid: that is finalise.py.
+Handlers read what came, hand it to `Orders` or to the kit in a thread, and show what is stored.
+Nothing here decides whether an order is paid: that is the kit, with finalise.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import re
 import secrets
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -30,17 +30,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from naru.kit import (
-    BadWebhook,
-    Client,
-    KitError,
-    Report,
-    Unavailable,
-    read_report,
-    read_webhook,
-)
+from naru.kit import BadWebhook, Client, Forged, KitError, Report, Unknown, read_report
+from naru.kit.receive import Answer, Incoming, Receiver
 from naru.shop import goods
-from naru.shop.finalise import KST, Cashier, Finalised, due_text
+from naru.shop.finalise import KST, due_text, open_till
 from naru.shop.orders import Buyer, Orders, StoredOrder
 from naru.shop.sms import Inbox, Sender
 from naru.shop.words import Language, read_language, word
@@ -133,9 +126,10 @@ class Shop:
             settings.gateway_url.rstrip("/") + "/js/iamport.payment-1.2.0.js"
         )
         self.orders = Orders(settings.database)
-        self.cashier = Cashier(
+        self.till = open_till(
             self.client, self.orders, sender, allow_sandbox=settings.allow_sandbox
         )
+        self.receiver = Receiver(self.till, secret=settings.webhook_secret)
         self.pages = Environment(
             loader=FileSystemLoader([HERE / "templates", HERE / "samples"]),
             autoescape=select_autoescape(["html"]),
@@ -213,55 +207,35 @@ class Shop:
 
     async def order_state(self, request: Request) -> Response:
         order = await self._order_of(request)
-        return JSONResponse({"status": order.status}, headers={"Cache-Control": "no-store"})
+        parcels = await run_in_threadpool(self.orders.parcels, order.merchant_uid)
+        return JSONResponse(
+            {"status": order.status, "parcels": parcels}, headers={"Cache-Control": "no-store"}
+        )
 
     async def check(self, request: Request) -> Response:
         """The buyer asks us to look: for a browser that never came back."""
         order = await self._order_of(request)
         address = f"/orders/{order.merchant_uid}"
-        try:
-            found = await run_in_threadpool(self.cashier.look_again, order.merchant_uid)
-        except KitError as error:
-            _log_trouble(order.merchant_uid, error)
-            return RedirectResponse(f"{address}?checking=1", 303)
-        if found is not None and found.status == "forgery":
+        verdict = await run_in_threadpool(self.till.look_again, order.merchant_uid)
+        if isinstance(verdict, Forged):
             return self._message(request, "forged", 400, back=address)
-        waits = found is not None and found.status == "checking"
+        waits = isinstance(verdict, Unknown)
         return RedirectResponse(f"{address}?checking=1" if waits else address, 303)
 
-    # The three ways in which a payment is reported. All of them end in Cashier.finalise.
+    # The three ways in which a payment is reported. All of them end in the kit's one path.
 
     async def complete(self, request: Request) -> Response:
         """The browser's report, as the requirement's samples send it."""
-        try:
-            report = read_report(await _body(request), request.headers.get("content-type"))
-        except BadWebhook as error:
-            return JSONResponse({"status": "error", "message": str(error)}, 400)
-        try:
-            done = await run_in_threadpool(
-                self.cashier.finalise, report.imp_uid, report.merchant_uid
-            )
-        except KitError as error:
-            return _come_back(report.imp_uid, error)
-        status = {"success": 200, "vbankIssued": 200, "checking": 202}.get(done.status, 400)
-        return JSONResponse({"status": done.status, "message": done.message}, status)
+        return await self._receive(request, self.receiver.complete)
 
     async def webhook(self, request: Request) -> Response:
         """The gateway's tip. Anything but 200 asks it to come again."""
-        try:
-            tip = read_webhook(
-                await _body(request), request.headers, secret=self.settings.webhook_secret
-            )
-        except BadWebhook as error:
-            return JSONResponse({"status": "error", "message": str(error)}, 400)
-        try:
-            done = await run_in_threadpool(self.cashier.finalise, tip.imp_uid, tip.merchant_uid)
-        except KitError as error:
-            return _come_back(tip.imp_uid, error)
-        # A failure, a cancel or a payment for no order of ours is understood and needs no second
-        # telling; an unfinished payment does, because the tip says more than the gateway's answer did.
-        status = {"forgery": 400, "checking": 503}.get(done.status, 200)
-        return JSONResponse({"status": done.status, "message": done.message}, status)
+        return await self._receive(request, self.receiver.webhook)
+
+    async def _receive(self, request: Request, door: Callable[[Incoming], Answer]) -> Response:
+        incoming = Incoming(request.method, request.headers, await _body(request))
+        answer = await run_in_threadpool(door, incoming)
+        return Response(answer.body, answer.status, dict(answer.headers))
 
     async def landing(self, request: Request) -> Response:
         """Where a redirect brings the buyer: `?imp_uid&merchant_uid&imp_success[&error_msg]`."""
@@ -272,7 +246,7 @@ class Shop:
         if report is None or order is None:
             # Without an order of ours nothing is shown, but a payment is never ignored.
             if report is not None and report.imp_uid:
-                await self._finalise_quietly(report)
+                await run_in_threadpool(self.till.finalise, report.imp_uid, report.merchant_uid)
             return self._message(request, "bad_request", 400)
         address = f"/orders/{order.merchant_uid}"
         if not report.imp_uid:
@@ -285,21 +259,12 @@ class Shop:
             ):
                 return self._show_order(request, order, trouble=True)
             return RedirectResponse(f"{address}?checking=1", 303)
-        done = await self._finalise_quietly(report)
-        if done is None or done.status == "checking":
+        verdict = await run_in_threadpool(self.till.finalise, report.imp_uid, report.merchant_uid)
+        if isinstance(verdict, Unknown):
             return RedirectResponse(f"{address}?checking=1", 303)
-        if done.status == "forgery":
+        if isinstance(verdict, Forged):
             return self._message(request, "forged", 400, back=address)
         return RedirectResponse(address, 303)
-
-    async def _finalise_quietly(self, report: Report) -> Finalised | None:
-        try:
-            return await run_in_threadpool(
-                self.cashier.finalise, report.imp_uid, report.merchant_uid
-            )
-        except KitError as error:
-            _log_trouble(report.imp_uid, error)
-            return None
 
     # Around the shop.
 
@@ -616,17 +581,6 @@ def _set_cookie(request: Request, response: Response, name: str, value: str) -> 
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _come_back(imp_uid: str, error: KitError) -> Response:
-    """HTTP 503: nothing was changed, and the gateway or the browser may ask again."""
-    _log_trouble(imp_uid, error)
-    return JSONResponse({"status": "error", "message": word("busy_about", "ko")}, 503)
-
-
-def _log_trouble(about: str, error: KitError) -> None:
-    level = logging.WARNING if isinstance(error, Unavailable) else logging.ERROR
-    log.log(level, "the gateway could not be asked about %s: %r", about, error)
 
 
 # Showing what is stored.

@@ -109,11 +109,6 @@ def to_wire(minor: int, currency: str) -> Decimal:
     return Decimal(minor).scaleb(-MINOR_DIGITS[currency])
 
 
-def from_wire(amount: Decimal | int, currency: str) -> int:
-    """Back to the smallest unit; whatever is finer than it is rounded down."""
-    return int(Decimal(amount).scaleb(MINOR_DIGITS[currency]))
-
-
 def shown(minor: int, currency: str, language: str) -> str:
     """For people: `64,900원`, `₩64,900`, `$12.50`."""
     number = f"{to_wire(minor, currency):,}"

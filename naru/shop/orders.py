@@ -1,7 +1,7 @@
-"""The shop's own database: orders and the text messages they caused, in one SQLite file.
+"""The shop's own database: orders, the parcels they became and the text messages they caused.
 
-Every change of an order is one conditional update: whoever comes second changes nothing and reads
-what the first one wrote. No function here is slow, and none talks to anybody else.
+One SQLite file, and the kit's order store over it (`Orders.begin`): what an order's payment is, is
+written by the kit alone. No function here is slow, and none talks to anybody else.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
+
+from naru.kit.orders import AlreadyUsed
+from naru.kit.orders import StoredOrder as KitOrder
+from naru.kit.orders.columns import Columns
+from naru.shop.goods import MINOR_DIGITS
 
 OrderStatus = Literal["placed", "waiting_deposit", "paid", "cancelled"]
 
@@ -32,39 +36,68 @@ CREATE TABLE IF NOT EXISTS orders (
     buyer_addr       TEXT NOT NULL,
     buyer_postcode   TEXT NOT NULL,
     placed_at        INTEGER NOT NULL,
-    status           TEXT NOT NULL DEFAULT 'placed'
-                     CHECK (status IN ('placed', 'waiting_deposit', 'paid', 'cancelled')),
-    -- The one payment that paid (or was paid and given back). One payment, one order.
-    imp_uid          TEXT UNIQUE CHECK (imp_uid IS NOT NULL OR status IN ('placed', 'waiting_deposit')),
+    -- The five columns of the kit.
+    payment_status   TEXT NOT NULL DEFAULT 'placed'
+                     CHECK (payment_status IN
+                            ('placed', 'failed', 'waiting', 'paid', 'refunding', 'cancelled')),
+    imp_uid          TEXT UNIQUE,
     cancelled_minor  INTEGER NOT NULL DEFAULT 0,
+    payment_tried_at INTEGER NOT NULL DEFAULT 0,
+    payment_untold   INTEGER NOT NULL DEFAULT 0,
+    -- What the pages show of it.
     paid_at          INTEGER,
     paid_by          TEXT,
     receipt_url      TEXT,
     fail_reason      TEXT,
-    account_imp_uid  TEXT,
     account_bank     TEXT,
     account_number   TEXT,
     account_holder   TEXT,
     account_due      INTEGER
 ) STRICT;
 CREATE INDEX IF NOT EXISTS orders_of_visitor ON orders (visitor, placed_at DESC);
+-- What left the house. No rule keeps two of one order away: how many there are is what to look at.
+CREATE TABLE IF NOT EXISTS parcels (
+    id            INTEGER PRIMARY KEY,
+    merchant_uid  TEXT NOT NULL REFERENCES orders,
+    imp_uid       TEXT NOT NULL,
+    packed_at     INTEGER NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS messages (
     id            INTEGER PRIMARY KEY,
     merchant_uid  TEXT NOT NULL REFERENCES orders,
-    -- What it tells; the same thing is told once.
+    -- What it tells; the same thing is kept once.
     subject       TEXT NOT NULL,
     receiver      TEXT NOT NULL,
     text          TEXT NOT NULL,
     written_at    INTEGER NOT NULL,
-    claimed_until INTEGER NOT NULL DEFAULT 0,
-    sent_at       INTEGER,
     UNIQUE (merchant_uid, subject)
 ) STRICT;
 """
 
+# A file of a shop that finished its orders by itself. Its own column `status` stays, and rests.
+_FROM_BEFORE_THE_KIT = (
+    "ALTER TABLE orders ADD COLUMN payment_status TEXT NOT NULL DEFAULT 'placed'",
+    "ALTER TABLE orders ADD COLUMN payment_tried_at INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE orders ADD COLUMN payment_untold INTEGER NOT NULL DEFAULT 0",
+    "UPDATE orders SET imp_uid = coalesce(imp_uid, account_imp_uid),"
+    " payment_status = iif(status = 'waiting_deposit', 'waiting', status),"
+    " payment_untold = status = 'waiting_deposit' AND EXISTS (SELECT 1 FROM messages"
+    " WHERE messages.merchant_uid = orders.merchant_uid AND sent_at IS NULL)",
+    "DELETE FROM messages WHERE sent_at IS NULL",
+    "INSERT INTO parcels (merchant_uid, imp_uid, packed_at)"
+    " SELECT merchant_uid, imp_uid, paid_at FROM orders WHERE payment_status = 'paid'",
+)
+
+_COLUMNS = Columns(
+    amount="amount_minor",
+    currency="currency",
+    cancelled="cancelled_minor",
+    digits=MINOR_DIGITS,
+)
+_OF_KIT = ", ".join(_COLUMNS.of_orders.values())
+
 # Crockford's alphabet: no I, L, O, U, so a number read aloud over the phone arrives.
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-CLAIM_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -79,19 +112,12 @@ class Buyer:
 
 
 @dataclass(frozen=True)
-class Account:
-    """A virtual account that waits for this order's money."""
-
-    imp_uid: str
-    bank: str | None
-    number: str
-    holder: str | None
-    due: datetime | None
-
-
-@dataclass(frozen=True)
 class StoredOrder:
-    """One row of `orders`, as it is now. Times are UNIX seconds."""
+    """One row of `orders`, as the pages show it. Times are UNIX seconds.
+
+    A failed try leaves the order `placed`: it may be tried again. `imp_uid` is the payment that the
+    order follows.
+    """
 
     merchant_uid: str
     visitor: str
@@ -112,7 +138,6 @@ class StoredOrder:
     paid_by: str | None
     receipt_url: str | None
     fail_reason: str | None
-    account_imp_uid: str | None
     account_bank: str | None
     account_number: str | None
     account_holder: str | None
@@ -121,7 +146,7 @@ class StoredOrder:
 
 @dataclass(frozen=True)
 class Message:
-    """One text message, sent or waiting to be."""
+    """One text message that was sent."""
 
     id: int
     merchant_uid: str
@@ -129,15 +154,75 @@ class Message:
     receiver: str
     text: str
     written_at: int
-    sent_at: int | None
 
 
-_ORDER_COLUMNS = ", ".join(field.name for field in fields(StoredOrder))
+_SHOWN_STATUS = (
+    "CASE payment_status WHEN 'failed' THEN 'placed' WHEN 'waiting' THEN 'waiting_deposit'"
+    " WHEN 'refunding' THEN 'cancelled' ELSE payment_status END AS status"
+)
+_ORDER_COLUMNS = ", ".join(
+    _SHOWN_STATUS if field.name == "status" else field.name for field in fields(StoredOrder)
+)
 _MESSAGE_COLUMNS = ", ".join(field.name for field in fields(Message))
 
 
-class AlreadyUsed(Exception):
-    """This payment already paid for another order."""
+class OrderDesk:
+    """The kit's four verbs, in one transaction. `session` is its connection."""
+
+    def __init__(self, session: sqlite3.Connection) -> None:
+        self.session = session
+
+    def find(self, merchant_uid: str) -> KitOrder | None:
+        """As `naru.kit.orders.Desk.find`."""
+        return next(iter(self._rows("WHERE merchant_uid = ?", merchant_uid)), None)
+
+    def holder(self, imp_uid: str) -> str | None:
+        """As `Desk.holder`."""
+        row = self.session.execute(
+            "SELECT merchant_uid FROM orders WHERE imp_uid = ?", (imp_uid,)
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def change(self, before: KitOrder, after: KitOrder) -> bool:
+        """As `Desk.change`."""
+        names, new, old = _COLUMNS.of_orders, _COLUMNS.kits(after), _COLUMNS.whole(before)
+        setting = ", ".join(f"{names[field]} = ?" for field in new)
+        still = " AND ".join(f"{names[field]} IS ?" for field in old)
+        try:
+            changed = self.session.execute(
+                f"UPDATE orders SET {setting} WHERE {still}",  # noqa: S608
+                (*new.values(), *old.values()),
+            )
+        except sqlite3.IntegrityError as error:
+            if error.sqlite_errorname != "SQLITE_CONSTRAINT_UNIQUE":
+                raise
+            raise AlreadyUsed(after.imp_uid) from error
+        return changed.rowcount == 1
+
+    def left(self, limit: int) -> Sequence[KitOrder]:
+        """As `Desk.left`."""
+        return self._rows("WHERE payment_untold OR payment_status = 'refunding' LIMIT ?", limit)
+
+    def _rows(self, which: str, value: str | int) -> list[KitOrder]:
+        rows = self.session.execute(f"SELECT {_OF_KIT} FROM orders {which}", (value,))  # noqa: S608
+        return [_COLUMNS.read(dict(zip(_COLUMNS.of_orders, row, strict=True))) for row in rows]
+
+
+def pack_parcel(database: sqlite3.Connection, merchant_uid: str, imp_uid: str) -> None:
+    """The goods of this order leave the house, if the transaction ends well."""
+    database.execute(
+        "INSERT INTO parcels (merchant_uid, imp_uid, packed_at) VALUES (?, ?, ?)",
+        (merchant_uid, imp_uid, int(time.time())),
+    )
+
+
+def note_facts(database: sqlite3.Connection, merchant_uid: str, **facts: str | int | None) -> None:
+    """Write columns that the pages show; their names are the code's own."""
+    setting = ", ".join(f"{column} = ?" for column in facts)
+    database.execute(
+        f"UPDATE orders SET {setting} WHERE merchant_uid = ?",  # noqa: S608
+        (*facts.values(), merchant_uid),
+    )
 
 
 class Orders:
@@ -149,6 +234,17 @@ class Orders:
         with self._open() as database:
             database.execute("PRAGMA journal_mode = WAL")
             database.executescript(_SCHEMA)
+        with self._write() as database:
+            columns = {row[1] for row in database.execute("PRAGMA table_info(orders)")}
+            if "payment_status" not in columns:
+                for statement in _FROM_BEFORE_THE_KIT:
+                    database.execute(statement)
+
+    @contextmanager
+    def begin(self) -> Iterator[OrderDesk]:
+        """As `naru.kit.orders.Orders.begin`: whoever writes waits here, for at most 5 s."""
+        with self._write() as database:
+            yield OrderDesk(database)
 
     def place(
         self,
@@ -194,123 +290,22 @@ class Orders:
             ).fetchall()
         return [StoredOrder(*row) for row in rows]
 
-    def paid_for_another(self, imp_uid: str, merchant_uid: str) -> bool:
-        """Whether this payment is bound to an order that is not this one."""
+    def parcels(self, merchant_uid: str) -> int:
+        """How many times goods left for this order."""
         with self._open() as database:
-            return (
-                database.execute(
-                    "SELECT 1 FROM orders WHERE imp_uid = ? AND merchant_uid <> ?",
-                    (imp_uid, merchant_uid),
-                ).fetchone()
-                is not None
-            )
+            (count,) = database.execute(
+                "SELECT count(*) FROM parcels WHERE merchant_uid = ?", (merchant_uid,)
+            ).fetchone()
+        return int(count)
 
-    def mark_paid(
-        self,
-        merchant_uid: str,
-        imp_uid: str,
-        *,
-        paid_at: int,
-        paid_by: str | None,
-        receipt_url: str | None,
-    ) -> bool:
-        """Bind the payment and call the order paid, unless it is bound already.
-
-        True for the one caller who did it. Raises AlreadyUsed when the payment has another order.
-        """
-        try:
-            with self._write() as database:
-                changed = database.execute(
-                    "UPDATE orders SET status = 'paid', imp_uid = ?, paid_at = ?, paid_by = ?,"
-                    " receipt_url = ?, fail_reason = NULL"
-                    " WHERE merchant_uid = ? AND imp_uid IS NULL"
-                    " AND status IN ('placed', 'waiting_deposit')",
-                    (imp_uid, paid_at, paid_by, receipt_url, merchant_uid),
-                ).rowcount
-        except sqlite3.IntegrityError:
-            raise AlreadyUsed(imp_uid) from None
-        return changed == 1
-
-    def mark_waiting(self, merchant_uid: str, account: Account, receiver: str, text: str) -> bool:
-        """Keep the account and write one text message about it, in one commit.
-
-        A late word about an account never takes a paid order back. True for the one caller who
-        stored this account.
-        """
-        with self._write() as database:
-            changed = database.execute(
-                "UPDATE orders SET status = 'waiting_deposit', account_imp_uid = ?,"
-                " account_bank = ?, account_number = ?, account_holder = ?, account_due = ?,"
-                " fail_reason = NULL WHERE merchant_uid = ? AND imp_uid IS NULL"
-                " AND status IN ('placed', 'waiting_deposit') AND account_imp_uid IS NOT ?",
-                (
-                    *(account.imp_uid, account.bank, account.number, account.holder),
-                    None if account.due is None else int(account.due.timestamp()),
-                    *(merchant_uid, account.imp_uid),
-                ),
-            ).rowcount
-            if changed == 1:
-                database.execute(
-                    "INSERT OR IGNORE INTO messages"
-                    " (merchant_uid, subject, receiver, text, written_at) VALUES (?, ?, ?, ?, ?)",
-                    (merchant_uid, f"account {account.imp_uid}", receiver, text, int(time.time())),
-                )
-        return changed == 1
-
-    def mark_failed(self, merchant_uid: str, imp_uid: str, reason: str) -> None:
-        """Remember why this try failed. An account that was closed no longer waits."""
+    def keep_message(self, merchant_uid: str, subject: str, receiver: str, text: str) -> None:
+        """Remember that this was sent."""
         with self._write() as database:
             database.execute(
-                "UPDATE orders SET status = 'placed', fail_reason = ?, account_imp_uid = NULL,"
-                " account_bank = NULL, account_number = NULL, account_holder = NULL,"
-                " account_due = NULL WHERE merchant_uid = ? AND"
-                " (status = 'placed' OR (status = 'waiting_deposit' AND account_imp_uid = ?))",
-                (reason, merchant_uid, imp_uid),
+                "INSERT OR REPLACE INTO messages"
+                " (merchant_uid, subject, receiver, text, written_at) VALUES (?, ?, ?, ?, ?)",
+                (merchant_uid, subject, receiver, text, int(time.time())),
             )
-
-    def mark_cancelled(self, merchant_uid: str, imp_uid: str, cancelled_minor: int) -> None:
-        """Money went back: all of it ends the order, a part of a paid order is noted.
-
-        A payment that was given back, even in part, before we ever called the order paid ends the
-        order as well: nothing left the house, and a slower caller who still remembers it as paid
-        comes too late.
-        """
-        try:
-            with self._write() as database:
-                database.execute(
-                    "UPDATE orders SET imp_uid = ?, cancelled_minor = max(cancelled_minor, ?),"
-                    " status = CASE WHEN imp_uid IS NULL OR ? >= amount_minor"
-                    " THEN 'cancelled' ELSE 'paid' END,"
-                    " fail_reason = NULL WHERE merchant_uid = ? AND status <> 'cancelled'"
-                    " AND (imp_uid IS NULL OR imp_uid = ?)",
-                    (imp_uid, cancelled_minor, cancelled_minor, merchant_uid, imp_uid),
-                )
-        except sqlite3.IntegrityError:
-            raise AlreadyUsed(imp_uid) from None
-
-    def claim_messages(self, merchant_uid: str) -> list[Message]:
-        """Take this order's unsent messages for a minute: whoever asks next gets none of them."""
-        now = int(time.time())
-        with self._write() as database:
-            rows = database.execute(
-                "UPDATE messages SET claimed_until = ? WHERE merchant_uid = ? AND sent_at IS NULL"
-                " AND claimed_until <= ?"
-                " RETURNING id, merchant_uid, subject, receiver, text, written_at, sent_at",
-                (now + CLAIM_SECONDS, merchant_uid, now),
-            ).fetchall()
-        return [Message(*row) for row in rows]
-
-    def message_sent(self, message: Message) -> None:
-        """It left; it is never sent again."""
-        with self._write() as database:
-            database.execute(
-                "UPDATE messages SET sent_at = ? WHERE id = ?", (int(time.time()), message.id)
-            )
-
-    def message_unsent(self, message: Message) -> None:
-        """It did not leave; the next one to look at the order may try."""
-        with self._write() as database:
-            database.execute("UPDATE messages SET claimed_until = 0 WHERE id = ?", (message.id,))
 
     def messages(self, limit: int = 50) -> list[Message]:
         """The newest messages of the whole shop."""

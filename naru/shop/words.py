@@ -106,7 +106,6 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Where the demonstration's text messages arrive: one for each virtual account.",
     ),
     "no_messages": ("아직 문자가 없습니다.", "No messages yet."),
-    "unsent": ("보내는 중", "being sent"),
     "samples_about": (
         "연동 문서의 예제를 쓰인 그대로 옮긴 페이지입니다.",
         "The samples of the integration document, as they are written there.",

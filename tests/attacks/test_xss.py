@@ -148,7 +148,7 @@ def stored_order(word: str, **changes: Any) -> StoredOrder:
          "paid_by", "receipt_url", "fail_reason", "account_bank", "account_number", "account_holder"), word)  # fmt: skip
     plain = {"merchant_uid": "NR-1", "quantity": 1, "amount_minor": 1004, "currency": "KRW", "placed_at": 1_700_000_000,
              "status": "placed", "imp_uid": word, "cancelled_minor": 1, "paid_at": 1_700_000_000,
-             "account_imp_uid": word, "account_due": 1_700_000_000}  # fmt: skip
+             "account_due": 1_700_000_000}  # fmt: skip
     return StoredOrder(**cast("Any", words | plain | changes))
 
 
@@ -164,7 +164,7 @@ def shop_sinks(word: str) -> list[tuple[str, dict[str, Any]]]:
 
     # Its key is a word of our own, and so is the order's number: both stand in addresses.
     hostile = goods.Product("chair", (word, word), (word, word), 1004)
-    message = Message(1, word, word, word, word, 1_700_000_000, None)
+    message = Message(1, word, word, word, word, 1_700_000_000)
     values = dict.fromkeys(("name", "tel", "email", "addr", "postcode"), word)
     return [
         order("placed"),

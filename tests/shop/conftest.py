@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -14,11 +15,11 @@ import pytest
 import urllib3
 import uvicorn
 
-from naru.kit import Client
+from naru.kit import Client, Finaliser, Verdict
 from naru.shop.app import Settings, create_app
-from naru.shop.finalise import Cashier
-from naru.shop.orders import Buyer, Orders
-from naru.shop.sms import Inbox
+from naru.shop.finalise import open_till
+from naru.shop.orders import Buyer, Orders, StoredOrder
+from naru.shop.sms import Inbox, Sender
 from tests.support.stand_in_gateway import API_KEY, API_SECRET, StandInGateway
 
 BUYER = Buyer("홍길동", "010-4242-4242", "gildong@example.com", "서울특별시 강남구", "01181")
@@ -41,12 +42,22 @@ def gateway() -> Iterator[StandInGateway]:
 
 @dataclass
 class Till:
-    """A cashier without a web page: its orders, its inbox, and a way to place an order."""
+    """The shop without its web pages: its orders, its inbox, and the one path."""
 
     gateway: StandInGateway
     orders: Orders
     inbox: Inbox
-    cashier: Cashier
+    client: Client
+
+    def open(
+        self, sender: Sender | None = None, *, allow_sandbox: bool = True
+    ) -> Finaliser[sqlite3.Connection]:
+        return open_till(
+            self.client, self.orders, sender or self.inbox, allow_sandbox=allow_sandbox
+        )
+
+    def finalise(self, imp_uid: str, claimed: str | None = None) -> Verdict:
+        return self.open().finalise(imp_uid, claimed)
 
     def place(self, product: str = "chair", amount: int = 64_900, currency: str = "KRW") -> str:
         return self.orders.place(
@@ -58,17 +69,20 @@ class Till:
             buyer=BUYER,
         )
 
-    def status(self, merchant_uid: str) -> str:
+    def order(self, merchant_uid: str) -> StoredOrder:
         order = self.orders.find(merchant_uid)
         assert order is not None
-        return order.status
+        return order
+
+    def status(self, merchant_uid: str) -> str:
+        return self.order(merchant_uid).status
 
 
 @pytest.fixture
 def till(gateway: StandInGateway, tmp_path: Path) -> Iterator[Till]:
     orders, inbox = Orders(tmp_path / "shop.sqlite3"), Inbox()
     with Client(API_KEY, API_SECRET, base_url=gateway.url, timeout_seconds=5) as client:
-        yield Till(gateway, orders, inbox, Cashier(client, orders, inbox, allow_sandbox=True))
+        yield Till(gateway, orders, inbox, client)
 
 
 @dataclass

@@ -193,7 +193,7 @@ def test_a_gateway_that_is_down_is_a_503_and_the_webhook_brings_it_later(
     gateway.faults = [hangs_up] * 9
 
     assert tip(shop, imp_uid, order, "paid") == 503
-    assert shop.report(imp_uid, order)[0] == 503
+    assert shop.report(imp_uid, order)[0] == 202
     landed = land(shop, f"imp_uid={imp_uid}&merchant_uid={order}&imp_success=true")
     assert landed == (303, f"/orders/{order}?checking=1")
     assert "다시 결제하지 마세요" in shop.ask("GET", landed[1]).data.decode()
@@ -284,7 +284,7 @@ def test_with_a_secret_only_a_signed_webhook_is_obeyed(
             "webhook_signature": standardwebhooks.Webhook(SECRET).sign("msg_1", now, body),
         }
 
-        assert tip(shop, imp_uid, order, "paid") == 400
+        assert tip(shop, imp_uid, order, "paid") == 401
         assert shop.status(order) == "placed"
         assert tip(shop, imp_uid, order, "paid", **signature) == 200
         assert shop.status(order) == "paid"

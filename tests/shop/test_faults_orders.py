@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 import urllib3
 
+from naru.kit import Paid
 from naru.shop.orders import Orders
 from tests.shop.conftest import RunningShop, Till
 from tests.shop.test_app import tip
@@ -107,6 +108,7 @@ def paid_once(shop: RunningShop, imp_uid: str, order: str) -> None:
     stored = shop.orders.find(order)
     assert stored is not None
     assert (stored.status, stored.imp_uid) == ("paid", imp_uid)
+    assert shop.orders.parcels(order) == 1
 
 
 @pytest.mark.fault("E1_CB", "E1_CA", "E2_CB", "E2_CA", "E3_CB", "E3_CA", "E3_LR", "E1_LR")
@@ -179,7 +181,7 @@ def test_an_old_answer_of_the_gateway_that_arrives_late_takes_nothing_back(till:
     """One caller asked while the window was open, and reads the answer when the order is paid."""
     order, asked, go_on = till.place(), threading.Event(), threading.Event()
     imp_uid = till.gateway.pay(order, 64_900, status="ready")
-    till.cashier.finalise("imp_000000000000")  # the token is fetched before the fault
+    till.finalise("imp_000000000000")  # the token is fetched before the fault
     old = dict(till.gateway.payments[imp_uid])
 
     def late(handler: Any) -> None:
@@ -189,10 +191,10 @@ def test_an_old_answer_of_the_gateway_that_arrives_late_takes_nothing_back(till:
 
     till.gateway.faults = [late]
     with ThreadPoolExecutor(1) as threads:
-        slow = threads.submit(till.cashier.finalise, imp_uid, order)
+        slow = threads.submit(till.finalise, imp_uid, order)
         assert asked.wait(20)
         till.gateway.payments[imp_uid]["status"] = "paid"
-        assert till.cashier.finalise(imp_uid, order).status == "success"
+        assert isinstance(till.finalise(imp_uid, order), Paid)
         go_on.set()
-        assert slow.result(20).status == "success"
+        assert isinstance(slow.result(20), Paid)
     assert till.status(order) == "paid"

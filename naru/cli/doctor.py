@@ -315,13 +315,13 @@ async def _sandbox(url: str) -> Finding:
         await connection.close(timeout=5)
     if pretended:
         first = pretended[0]
+        allow = f"`naru merchant set {first['id']} allow_test_channels yes`"
         return Finding(
             "sandbox PG",
             f"live merchant {first['id']} has {first['pg_code']}.{first['mid']} there as a live channel",
             bad=True,
-            advice="Its orders would be paid without money: take the channel away, or say "
-            f"`naru merchant set {first['id']} allow_test_channels yes`.",
-            advice_ko="돈 없이 결제 완료가 됩니다. 채널을 없애거나 위 명령으로 허용하세요.",
+            advice=f"Its orders would be paid without money: take the channel away, or say {allow}.",
+            advice_ko=f"돈 없이 결제 완료가 됩니다. 채널을 없애거나 {allow} 로 허용하세요.",
         )
     return Finding("sandbox PG", "no live channel is there")
 
@@ -378,12 +378,17 @@ async def _ports(settings: Settings) -> list[Finding]:
     findings = []
     for variable, name, path in PORTS:
         port: int = getattr(settings, variable[5:].lower())
+        usual = variable not in os.environ and port == getattr(Settings, variable[5:].lower())
+        # Whoever serves elsewhere, and asks from another shell, must see that we looked here.
+        because = f" ({variable} is not set)" if usual and name == "gateway" else ""
         try:
             ports.check(settings.host, port, variable)
         except CliError as error:
             ours = await _answers(settings.host, port, path)
             if ours and demo:
-                findings.append(Finding(f"port {port}", f"the {name} of the demo that is running"))
+                findings.append(
+                    Finding(f"port {port}", f"the {name} of the demo that is running{because}")
+                )
             elif demo and await _listens(settings.host, port):
                 findings.append(
                     Finding(
@@ -394,11 +399,13 @@ async def _ports(settings: Settings) -> list[Finding]:
                     )
                 )
             elif ours and name == "gateway":
-                findings.append(Finding(f"port {port}", "in use: `naru serve`, if it runs here"))
+                findings.append(
+                    Finding(f"port {port}", f"in use: `naru serve`, if it runs here{because}")
+                )
             else:
-                findings.append(Finding(f"port {port}", "in use", advice=str(error)))
+                findings.append(Finding(f"port {port}", f"in use{because}", advice=str(error)))
         else:
-            findings.append(Finding(f"port {port}", "free"))
+            findings.append(Finding(f"port {port}", f"free{because}"))
     return findings
 
 

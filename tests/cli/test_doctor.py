@@ -10,6 +10,7 @@ import pytest
 from naru.cli.doctor import Finding, examine
 from naru.cli.main import main
 from naru.config import Settings
+from naru.store import Store
 from naru.store.queue import open_worker
 from tests.support.postgres import Databases, postgres_server
 
@@ -127,6 +128,41 @@ async def test_a_port_that_speaks_http_may_be_our_own(tmp_path: Path) -> None:
     async with server:
         findings = await examine(Settings(home=tmp_path, port=port))
     assert "naru serve" in one(findings, f"port {port}").found
+
+
+async def test_which_port_is_looked_at_is_said_when_nobody_named_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NARU_PORT", raising=False)
+    home = {"NARU_HOME": str(tmp_path)}
+
+    usual = one(await examine(Settings.read(home)), "port 8800")
+    monkeypatch.setenv("NARU_PORT", "8800")
+    named = one(await examine(Settings.read({**home, "NARU_PORT": "8800"})), "port 8800")
+
+    assert usual.found == f"{named.found} (NARU_PORT is not set)"
+
+
+async def test_a_live_channel_at_the_sandbox_is_found_with_one_command_in_both_languages(
+    database_url: str, tmp_path: Path
+) -> None:
+    store = await Store.open(database_url, 1, root_key=bytes(32))
+    try:
+        async with store.begin() as tx:
+            merchant = await tx.merchants.add(
+                "상점", ["imp00000901"], live=True, webhook_secret=None
+            )
+            await tx.channels.add(
+                merchant, "ch-901", "kcp", "T0", "sandbox", test=False, settings={}, is_default=True
+            )
+        found = await examine(Settings(database_url=database_url, home=tmp_path))
+    finally:
+        await store.close()
+
+    sandbox = one(found, "sandbox PG")
+    assert sandbox.bad
+    for advice in (sandbox.advice, sandbox.advice_ko):
+        assert f"`naru merchant set {merchant} allow_test_channels yes`" in advice
 
 
 def test_the_exit_status_tells_a_script(say: Say, capsys: pytest.CaptureFixture[str]) -> None:

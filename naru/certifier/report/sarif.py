@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from urllib.parse import quote
 
 from naru.certifier.report.clean import clean_run
 from naru.certifier.report.score import rules_in, won
-from naru.certifier.result import Outcome, Rule, Run, Words
+from naru.certifier.result import Breach, Outcome, Rule, Run, Words
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -86,19 +88,15 @@ def text(run: Run, adapter: str = "shop.toml") -> str:
 
 def _rule(rule: Rule) -> dict[str, Any]:
     told = f"{rule.text.ko}\n\n{rule.text.en}"
-    shown: dict[str, Any] = {
+    fence = "`" * max(3, 1 + _longest_fence(rule.safe_code))
+    code = f"\n\n{fence}python\n{rule.safe_code}\n{fence}" if rule.safe_code else ""
+    return {
         "id": rule.id,
         "shortDescription": {"text": f"{rule.title.ko} / {rule.title.en}"},
         "fullDescription": {"text": told},
-        "defaultConfiguration": {"level": "warning" if rule is _WEAKNESS else "error"},
+        "defaultConfiguration": {"level": _level(rule)},
+        "help": {"text": f"{told}\n\n{rule.safe_code}".strip(), "markdown": f"{told}{code}"},
     }
-    if rule.safe_code:
-        fence = "`" * max(3, 1 + _longest_fence(rule.safe_code))
-        shown["help"] = {
-            "text": f"{told}\n\n{rule.safe_code}",
-            "markdown": f"{told}\n\n{fence}python\n{rule.safe_code}\n{fence}",
-        }
-    return shown
 
 
 def _longest_fence(code: str) -> int:
@@ -115,41 +113,32 @@ def _address(path: str) -> str:
     return pure.as_uri() if pure.is_absolute() else quote(pure.as_posix())
 
 
-def _results(run: Run, outcome: Outcome, adapter: str) -> list[dict[str, Any]]:
+def _results(run: Run, outcome: Outcome, adapter: str) -> Iterator[dict[str, Any]]:
     """What one attack found. A breach and a trouble are errors, a weakness is a warning."""
-    found = [
-        _result(
-            run, outcome, adapter, breach.rule.id, "error", breach.why, breach.order, breach.cost
-        )
-        for breach in outcome.breaches
-    ]
+    found = list(outcome.breaches)
     if outcome.verdict == "trouble":
-        why = outcome.why or _TROUBLE.title
-        found.append(_result(run, outcome, adapter, _TROUBLE.id, "error", why))
-    return found + [
-        _result(run, outcome, adapter, _WEAKNESS.id, "warning", weakness)
-        for weakness in outcome.warnings
-    ]
+        found.append(Breach(_TROUBLE, "", outcome.why or _TROUBLE.title, 0))
+    found += [Breach(_WEAKNESS, "", weakness, 0) for weakness in outcome.warnings]
+    seen: Counter[str] = Counter()
+    for breach in found:
+        seen[breach.rule.id] += 1
+        yield _result(run, outcome, adapter, breach, seen[breach.rule.id])
 
 
 def _result(
-    run: Run,
-    outcome: Outcome,
-    adapter: str,
-    rule: str,
-    level: str,
-    why: Words,
-    order: str = "",
-    cost: int = 0,
+    run: Run, outcome: Outcome, adapter: str, breach: Breach, number: int
 ) -> dict[str, Any]:
-    attack = outcome.attack
-    same = "\n".join((run.shop, attack.name, rule, order or why.en))
+    """One result: the `number`th time that this attack broke this rule."""
+    attack, rule, why = outcome.attack, breach.rule, breach.why
     lines = [f"{attack.title.ko}: {why.ko}", f"{attack.title.en}: {why.en}", outcome.repeat]
-    if cost:
-        lines.insert(1, f"= {won(cost).ko}")
+    if breach.cost:
+        lines.insert(1, f"= {won(breach.cost).ko}")
+    same = "\n".join((run.shop, attack.name, rule.id, str(number)))
+    digest = hashlib.sha256(same.encode()).hexdigest()
+    place = "/".join(part for part in (run.shop, attack.name, breach.order) if part)
     return {
-        "ruleId": rule,
-        "level": level,
+        "ruleId": rule.id,
+        "level": _level(rule),
         "message": {"text": "\n".join(line for line in lines if line)},
         "locations": [
             {
@@ -158,17 +147,16 @@ def _result(
                     "region": {"startLine": 1},
                 },
                 "logicalLocations": [
-                    {
-                        "name": attack.name,
-                        "fullyQualifiedName": "/".join(
-                            part for part in (run.shop, attack.name, order) if part
-                        ),
-                        "kind": "resource",
-                    }
+                    {"name": attack.name, "fullyQualifiedName": place, "kind": "resource"}
                 ],
             }
         ],
-        # The same weakness of two runs is one alert, whatever the seed.
-        "partialFingerprints": {"attackRuleOrder/v1": hashlib.sha256(same.encode()).hexdigest()},
-        "properties": {"costWon": cost, "attack": attack.name, "order": order},
+        # The same breach of two runs is one alert, whatever the seed; and two breaches are two,
+        # though both point at the adapter. GitHub looks at this key only.
+        "partialFingerprints": {"primaryLocationLineHash": f"{digest[:16]}:1"},
+        "properties": {"costWon": breach.cost, "attack": attack.name, "order": breach.order},
     }
+
+
+def _level(rule: Rule) -> str:
+    return "warning" if rule is _WEAKNESS else "error"

@@ -242,6 +242,8 @@ class Browser:
                 visitor.opened(request, answer.status, await answer.text())
                 await route.fulfill(response=answer)
             else:
+                if request.is_navigation_request():
+                    visitor.goes(request.frame, request.url)
                 await route.continue_()
 
     def _hear(self, visitor: _Visitor, response: Response) -> None:
@@ -311,8 +313,8 @@ class Browser:
         visit = visitor.visit
         if not visit.windows:
             return
-        frame = await self._pg_window(visitor)
-        window, visit.said_before = visit.windows[-1], len(self.said)
+        frame, window = await self._pg_window(visitor)
+        visit.said_before = len(self.said)
         if asked.ending == "closes":
             if window.mode != "iframe":
                 await frame.page.close()
@@ -321,9 +323,15 @@ class Browser:
             await page.locator(".imp-ask button").last.click()
             await page.locator(".imp-dialog").wait_for(state="detached")
             return
-        form = await asyncio.to_thread(self._authenticate, frame.url.partition("?")[0])
-        visitor.is_gone = asked.ending == "leaves"
-        await frame.evaluate(SUBMIT, form)
+        while True:
+            form = await asyncio.to_thread(self._authenticate, frame.url.partition("?")[0])
+            visitor.is_gone = asked.ending == "leaves"
+            if not frame.is_detached():
+                await frame.evaluate(SUBMIT, form)
+                break
+            # Another window took its place meanwhile: who pressed twice goes on in that one.
+            frame, window = await self._pg_window(visitor)
+        visit.windows.append(visit.windows.pop(visit.windows.index(window)))
         if visitor.is_gone:
             await visitor.until(lambda: ("POST", form["action"]) in visitor.answered, PAGE_SECONDS)
             for each in visitor.context.pages:
@@ -335,23 +343,23 @@ class Browser:
             )
             visit.reported = True
 
-    async def _pg_window(self, visitor: _Visitor) -> Frame:
-        """The PG's window, in a layer, a popup or in the page's own place."""
+    async def _pg_window(self, visitor: _Visitor) -> tuple[Frame, Window]:
+        """The PG's window in sight: in a layer, a popup, or in the page's own place."""
         start = f"{self._sandbox}/window/"
-        found: list[Frame] = []
+        found: list[tuple[Frame, Window]] = []
 
         def look() -> bool:
             found[:] = [
-                frame
-                for page in visitor.context.pages
-                for frame in page.frames
-                if frame.url.startswith(start)
+                (frame, window)
+                for frame, window in visitor.shown.items()
+                if frame.url.startswith(start) and not frame.is_detached()
             ]
             return bool(found)
 
         await visitor.until(look, PAGE_SECONDS)
-        await found[0].wait_for_load_state("domcontentloaded")
-        return found[0]
+        frame, window = found[-1]
+        await frame.wait_for_load_state("domcontentloaded")
+        return frame, window
 
     def _authenticate(self, pg_window: str) -> dict[str, Any]:
         """Who one is, is proven in HTTP: PG's pages differ, and none of it is the shop's."""
@@ -387,6 +395,7 @@ class _Visitor:
     said: list[Said] = field(default_factory=list)
     answered: set[tuple[str, str]] = field(default_factory=set)
     asked_for: list[dict[str, Any]] = field(default_factory=list)
+    shown: dict[Frame, Window] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -396,6 +405,13 @@ class _Visitor:
         """Another press."""
         self.visit, self.said, self.asked_for, self.is_gone = Visit(), [], [], False
         self.answered.clear()
+        self.shown.clear()
+
+    def goes(self, frame: Frame, url: str) -> None:
+        """A frame goes to this address, which may be that of a window."""
+        for window in self.visit.windows:
+            if window.url == url:
+                self.shown[frame] = window
 
     def opened(self, request: Request, status: int, text: str) -> None:
         """The gateway's answer to IMP.request_pay."""

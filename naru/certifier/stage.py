@@ -287,6 +287,9 @@ class Stage:
         if visit.stuck:
             self.tape.record(who, "gateway", "cannot go on", response=visit.stuck)
         elif visit.windows and step.ending == "pays" and not visit.reported:
+            # To tell is the shop's own page's part: nobody kept it from doing so.
+            payment = self._scene.tries[step.payment]
+            payment.heard_paid |= payment.is_paid and not self._spells
             self._warn(
                 "결제가 끝났는데 페이지가 서버에 알리지 않았습니다.",
                 "the payment ended, and the page did not tell its server.",

@@ -6,10 +6,11 @@ Everything is checked before anything is started; what is wrong is said with the
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,34 +20,42 @@ from urllib.parse import quote
 Status = Literal["paid", "unpaid", "cancelled"]
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+SETTLES_WITHIN_SECONDS_MAX = 60.0
 _NAME = re.compile(r"\{([a-z_]+)\}")
-_SECTIONS: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "shop": {"name": str, "start": list, "folder": str, "ready": str, "env": dict},
+# A section's keys, and what kind of value each of them has (`_KINDS`).
+_SECTIONS: dict[str, dict[str, str]] = {
+    "shop": {"name": "text", "start": "words", "folder": "text", "ready": "path", "env": "table"},
     "gateway": {
-        "port": int,
-        "imp_key": str,
-        "imp_secret": str,
-        "user_code": str,
-        "webhook_secret": str,
-        "webhook_format": str,
+        "port": "port",
+        "imp_key": "text",
+        "imp_secret": "text",
+        "user_code": "text",
+        "webhook_secret": "text",
+        "webhook_format": "text",
     },
-    "order": {"merchant_uid": str, "amount": str},
+    "order": {"merchant_uid": "pointer", "amount": "pointer"},
     "state": {
-        "status": str,
-        "fulfilled": str,
-        "paid_amount": str,
-        "words": dict,
-        "settles_within": (int, float),
+        "status": "pointer",
+        "fulfilled": "pointer",
+        "paid_amount": "pointer",
+        "words": "table",
+        "settles_within": "seconds",
     },
     "callback": {},
-    "redirect": {"path": str},
-    "webhook": {"path": str},
+    "redirect": {"path": "path"},
+    "webhook": {"path": "path"},
     "sweep": {},
     "change": {},
-    "page": {"url": str, "pay": str},
-    "hosts": {"allowed": list},
+    "page": {"url": "path", "pay": "text"},
+    "hosts": {"allowed": "texts"},
 }
-_CALL = {"request": str, "json": dict, "form": dict, "headers": dict, "command": list}
+_CALL = {
+    "request": "text",
+    "json": "table",
+    "form": "table",
+    "headers": "table",
+    "command": "words",
+}
 _CALLS = ("order", "state", "callback", "sweep", "change")
 _NEEDED = {
     "order": ("merchant_uid",),
@@ -57,6 +66,34 @@ _NEEDED = {
     "gateway": ("port", "imp_key", "imp_secret", "user_code", "webhook_secret"),
 }
 _WORDS: tuple[Status, ...] = ("paid", "unpaid", "cancelled")
+# Names that stand in braces for a value: those of the run, and those that one section adds.
+_NAMES_OF_THE_RUN = (
+    "imp_url",
+    "imp_key",
+    "imp_secret",
+    "user_code",
+    "webhook_secret",
+    "url",
+    "port",
+    "temp",
+    "python",
+)
+_NAMES: dict[str, tuple[str, ...]] = {
+    "shop": (),
+    "order": ("amount",),
+    "state": ("merchant_uid",),
+    "callback": ("imp_uid", "merchant_uid", "amount", "success"),
+    "sweep": (),
+    "change": ("merchant_uid", "amount"),
+    "page": ("merchant_uid",),
+}
+_NAMES_ALL = {*_NAMES_OF_THE_RUN, *(name for names in _NAMES.values() for name in names)}
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)+")
+# The host is the command line's word alone, it decides who is attacked: so nothing here may be read as
+# one, neither by us nor by a browser, to which a backslash is a slash and a tab is nothing.
+_PATH = re.compile(r"/(?![/\\])[^\x00-\x20\x7f\\#]*")
 
 
 class BadAdapter(Exception):
@@ -93,6 +130,16 @@ class ByHand:
     imp_secret: str = field(repr=False)
     user_code: str
     webhook_secret: str = field(repr=False)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """All of it but the port, by the names that it has everywhere."""
+        return {
+            "imp_key": self.imp_key,
+            "imp_secret": self.imp_secret,
+            "user_code": self.user_code,
+            "webhook_secret": self.webhook_secret,
+        }
 
 
 @dataclass(frozen=True)
@@ -152,8 +199,13 @@ def read_adapter(file: Path) -> Adapter:
         text = tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
         raise BadAdapter(f"{file}: {error.strerror or error}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadAdapter(f"{file} is no TOML: {error}.") from None
+    return adapter_of(file, text)
+
+
+def adapter_of(file: Path, text: Mapping[str, Any]) -> Adapter:
+    """The adapter that this document describes. Raises BadAdapter, which names the key."""
     for section, keys in text.items():
         _check_section(section, keys)
     for section in ("order", "state"):
@@ -166,11 +218,18 @@ def read_adapter(file: Path) -> Adapter:
         )
     shop, state, order = text.get("shop", {}), text["state"], text["order"]
     gateway, page = dict(text.get("gateway", {})), text.get("page")
+    folder = file.parent / shop.get("folder", ".")
+    try:
+        folder = folder.resolve(strict=True)
+    except (OSError, RuntimeError):  # none there, or a link that leads round in a circle
+        raise BadAdapter(f"[shop] folder: there is no folder {folder}.") from None
+    if not folder.is_dir():
+        raise BadAdapter(f"[shop] folder: {folder} is no folder.")
     webhook_format = gateway.pop("webhook_format", "json")
     if webhook_format not in ("json", "form"):
         raise BadAdapter('[gateway] webhook_format is "json" or "form".')
     by_hand = ByHand(**gateway) if gateway else None
-    start = tuple(map(str, shop.get("start", ())))
+    start = tuple(shop.get("start", ()))
     if not start and by_hand is None:
         raise BadAdapter(
             "[shop] start is missing. A shop that you start yourself needs [gateway]: port, imp_key, "
@@ -181,32 +240,28 @@ def read_adapter(file: Path) -> Adapter:
     return Adapter(
         file=file,
         name=shop.get("name", file.parent.resolve().name),
-        folder=(file.parent / shop.get("folder", ".")).resolve(),
+        folder=folder,
         start=start,
-        ready=_path("shop", "ready", shop.get("ready", "/")),
-        env={str(name): str(value) for name, value in shop.get("env", {}).items()},
+        ready=shop.get("ready", "/"),
+        env=_env(shop.get("env", {})),
         by_hand=by_hand,
         webhook_format=webhook_format,
         order=_call(text, "order"),
-        order_number=_pointer("order", "merchant_uid", order["merchant_uid"]),
-        order_amount=_pointer("order", "amount", order["amount"]) if "amount" in order else None,
+        order_number=order["merchant_uid"],
+        order_amount=order.get("amount"),
         state=_call(text, "state"),
-        state_status=_pointer("state", "status", state["status"]),
-        state_fulfilled=_pointer("state", "fulfilled", state["fulfilled"]),
-        state_paid_amount=(
-            _pointer("state", "paid_amount", state["paid_amount"])
-            if "paid_amount" in state
-            else None
-        ),
+        state_status=state["status"],
+        state_fulfilled=state["fulfilled"],
+        state_paid_amount=state.get("paid_amount"),
         words=_words(state["words"]),
         settles_within_seconds=float(state.get("settles_within", 0)),
         callback=_call(text, "callback") if "callback" in text else None,
-        redirect_path=_path_of(text, "redirect"),
-        webhook_path=_path_of(text, "webhook"),
+        redirect_path=text.get("redirect", {}).get("path"),
+        webhook_path=text.get("webhook", {}).get("path"),
         sweep=_call(text, "sweep") if "sweep" in text else None,
         change=_call(text, "change") if "change" in text else None,
-        page=Page(_path("page", "url", page["url"]), page["pay"]) if page else None,
-        allowed_hosts=tuple(str(host).lower() for host in text.get("hosts", {}).get("allowed", ())),
+        page=Page(page["url"], page["pay"]) if page else None,
+        allowed_hosts=tuple(host.lower() for host in text.get("hosts", {}).get("allowed", ())),
     )
 
 
@@ -243,7 +298,12 @@ def point(answer: Any, pointer: str) -> Any:
     """What a JSON pointer finds. Raises LookupError."""
     for part in pointer.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
-        answer = answer[int(name)] if isinstance(answer, list) and name.isdigit() else answer[name]
+        if isinstance(answer, list) and name.isdecimal():
+            answer = answer[int(name)]
+        elif isinstance(answer, dict):
+            answer = answer[name]
+        else:
+            raise LookupError(pointer)
     return answer
 
 
@@ -252,17 +312,55 @@ def _check_section(section: str, keys: Any) -> None:
         raise BadAdapter(f"[{section}] is not known.{_guess(section, _SECTIONS)}")
     if not isinstance(keys, dict):
         raise BadAdapter(f"{section} is a section: write [{section}].")
-    known: dict[str, Any] = dict(_SECTIONS[section])
-    if section in _CALLS:
-        known |= _CALL
+    known = _SECTIONS[section] | (_CALL if section in _CALLS else {})
     for key, value in keys.items():
         if key not in known:
             raise BadAdapter(f"[{section}] {key} is not known.{_guess(key, known)}")
-        if not isinstance(value, known[key]) or isinstance(value, bool):
-            raise BadAdapter(f"[{section}] {key} is of another kind than it should be.")
+        if not _is_kind(known[key], value):
+            raise BadAdapter(f"[{section}] {key} is {_KINDS[known[key]]}.")
+        _check_names(section, key, value)
     for key in _NEEDED.get(section, ()):
         if key not in keys and not (section == "gateway" and set(keys) == {"webhook_format"}):
             raise BadAdapter(f"[{section}] {key} is missing.")
+
+
+_KINDS = {
+    "text": "a text",
+    "texts": "a list of texts",
+    "words": "a list of a program and its words",
+    "table": "a table: { … }",
+    "port": "a number from 1 to 65535",
+    "seconds": f"a number of seconds, from 0 to {SETTLES_WITHIN_SECONDS_MAX:.0f}",
+    "path": "a path of the shop, such as /payments/complete",
+    "pointer": 'a JSON pointer, such as "/status"',
+}
+
+
+def _is_kind(kind: str, value: Any) -> bool:
+    match kind:
+        case "text":
+            return _is_text(value)
+        case "texts" | "words":
+            return (
+                isinstance(value, list)
+                and all(map(_is_text, value))
+                and (kind == "texts" or bool(value))
+            )
+        case "table":
+            return isinstance(value, dict)
+        case "port":
+            return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65_535
+        case "seconds":
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            return number and 0 <= value <= SETTLES_WITHIN_SECONDS_MAX
+        case "path":
+            return isinstance(value, str) and _PATH.fullmatch(value) is not None
+    return isinstance(value, str) and _POINTER.fullmatch(value) is not None
+
+
+def _is_text(value: Any) -> bool:
+    """Something is in it, and a program can be given it."""
+    return isinstance(value, str) and value != "" and "\x00" not in value
 
 
 def _guess(word: str, known: Mapping[str, object]) -> str:
@@ -270,44 +368,91 @@ def _guess(word: str, known: Mapping[str, object]) -> str:
     return f" Is {near[0]} meant?" if near else f" There are: {', '.join(known)}."
 
 
+def _check_names(section: str, key: str, value: Any) -> None:
+    """Other braces are the shop's own; a name of ours that has no value here would be sent as it stands."""
+    known = (*_NAMES_OF_THE_RUN, *_NAMES[section]) if section in _NAMES else ()
+    for text in _texts(value):
+        for name in set(_NAME.findall(text)).difference(known):
+            if name in _NAMES_ALL:
+                raise BadAdapter(f"[{section}] {key}: {{{name}}} has no value there.")
+            if near := get_close_matches(name, known, 1, 0.8):
+                raise BadAdapter(f"[{section}] {key}: is {{{near[0]}}} meant by {{{name}}}?")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in it, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
+
+
 def _call(text: Mapping[str, Any], section: str) -> Call:
     keys = text[section]
     if ("request" in keys) == ("command" in keys):
         raise BadAdapter(f"[{section}] has a request or a command, one of the two.")
-    if "command" in keys:
-        if not keys["command"]:
-            raise BadAdapter(f"[{section}] command is empty.")
-        return Command(tuple(map(str, keys["command"])))
+    call = _command(keys, section) if "command" in keys else _http_call(keys, section)
+    # What the call is about must be said in it, or every order would be the same one.
+    about = {"order": "{amount}", "state": "{merchant_uid}", "change": "{amount}"}.get(section, "")
+    if not any(about in each for each in _texts(keys)) and "amount" not in keys:
+        hint = " When the shop has prices of its own, amount points at what the order costs."
+        raise BadAdapter(f"[{section}] says {about} nowhere.{hint if section == 'order' else ''}")
+    return call
+
+
+def _command(keys: Mapping[str, Any], section: str) -> Command:
+    for key in ("json", "form", "headers"):
+        if key in keys:
+            raise BadAdapter(f"[{section}] {key} is for a request, not for a command.")
+    return Command(tuple(keys["command"]))
+
+
+def _http_call(keys: Mapping[str, Any], section: str) -> HttpCall:
     method, _, path = keys["request"].partition(" ")
     if method not in METHODS:
         raise BadAdapter(f'[{section}] request is written "POST /path", with {", ".join(METHODS)}.')
+    if not _is_kind("path", path):
+        raise BadAdapter(f"[{section}] request names {_KINDS['path']}, not {path!r}.")
     if "json" in keys and "form" in keys:
         raise BadAdapter(f"[{section}] has json or form, not both.")
-    headers = {str(name): str(value) for name, value in keys.get("headers", {}).items()}
-    return HttpCall(
-        method,
-        _path(section, "request", path.strip()),
-        keys.get("json"),
-        keys.get("form"),
-        headers,
-    )
+    if not _is_json(keys.get("json", {})):
+        raise BadAdapter(f"[{section}] json holds what JSON has no word for: a date, inf or nan.")
+    for name, value in keys.get("form", {}).items():
+        if not isinstance(value, str) and not _is_whole(value):
+            raise BadAdapter(f"[{section}] form {name} is a text or a whole number.")
+    headers = keys.get("headers", {})
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(name):
+            raise BadAdapter(f"[{section}] headers: {name!r} is no name of a header.")
+        if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+            raise BadAdapter(f"[{section}] headers {name} is one line of ASCII text.")
+    return HttpCall(method, path, keys.get("json"), keys.get("form"), dict(headers))
 
 
-def _path_of(text: Mapping[str, Any], section: str) -> str | None:
-    return _path(section, "path", text[section]["path"]) if section in text else None
+def _is_json(value: Any) -> bool:
+    match value:
+        case dict():
+            return all(map(_is_json, value.values()))
+        case list():
+            return all(map(_is_json, value))
+        case float():
+            return math.isfinite(value)
+    return isinstance(value, str | bool) or _is_whole(value)
 
 
-def _path(section: str, key: str, path: str) -> str:
-    # The host is the command line's word alone: it decides who is attacked.
-    if not path.startswith("/") or path.startswith("//"):
-        raise BadAdapter(f"[{section}] {key} is a path of the shop, such as /payments/complete.")
-    return path
+def _is_whole(value: Any) -> bool:
+    # TOML's own bounds; a longer one in hexadecimal digits could not even be written down again.
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
-def _pointer(section: str, key: str, pointer: str) -> str:
-    if not pointer.startswith("/"):
-        raise BadAdapter(f'[{section}] {key} is a JSON pointer such as "/{pointer or "status"}".')
-    return pointer
+def _env(env: Mapping[str, Any]) -> dict[str, str]:
+    for name, value in env.items():
+        if not _ENV.fullmatch(name):
+            raise BadAdapter(f"[shop.env] {name!r} is no name of a variable.")
+        if not _is_whole(value) and not (isinstance(value, str) and "\x00" not in value):
+            raise BadAdapter(f'[shop.env] {name} is a text, such as "on", or a whole number.')
+    return {name: str(value) for name, value in env.items()}
 
 
 def _words(words: Mapping[str, Any]) -> dict[str, Status]:
@@ -317,9 +462,11 @@ def _words(words: Mapping[str, Any]) -> dict[str, Status]:
             raise BadAdapter(f"[state.words] {meaning} is not known: {', '.join(_WORDS)}.")
     for meaning in _WORDS:
         given = words.get(meaning, [])
-        for word in [given] if isinstance(given, str) else given:
+        for word in given if isinstance(given, list) else [given]:
+            if not isinstance(word, str | bool) and not _is_whole(word):
+                raise BadAdapter(f"[state.words] {meaning} is the shop's word, or a list of words.")
             if mine.setdefault(str(word), meaning) != meaning:
-                raise BadAdapter(f"[state.words] {word!r} means two things.")
+                raise BadAdapter(f"[state.words] {str(word)!r} means two things.")
     if "paid" not in mine.values():
         raise BadAdapter("[state.words] paid is missing: the shop's word for a paid order.")
     return mine

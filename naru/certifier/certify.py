@@ -109,8 +109,14 @@ def _same(one: Breach, other: Breach) -> bool:
 @contextmanager
 def standing(adapter: Adapter, url: str, *, seed: int, command: str) -> Iterator[Certifier]:
     """Gateway and shop, up for as long as the block lasts. Raises ShopTrouble, GatewayTrouble."""
-    with PrivateGateway() as gateway:
-        imp = gateway.open_shop(adapter.name, webhook_format=adapter.webhook_format)
+    hand = adapter.by_hand
+    with PrivateGateway(port=hand.port if hand else 0) as gateway:
+        imp = gateway.open_shop(
+            adapter.name,
+            webhook_format=adapter.webhook_format,
+            # What a shop that was started by hand has been told; for others, fresh ones.
+            **(hand.names if hand else {}),
+        )
         imp.webhooks.hold()
         names = {
             "imp_url": imp.url,

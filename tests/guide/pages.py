@@ -37,8 +37,13 @@ class Block:
 
 def blocks(page: Path) -> list[Block]:
     """The fenced blocks of a page, in their order."""
+    return read_blocks(page.read_text("utf-8"))
+
+
+def read_blocks(markdown: str) -> list[Block]:
+    """The fenced blocks of a text, in their order."""
     found = []
-    for match in _FENCE.finditer(page.read_text("utf-8")):
+    for match in _FENCE.finditer(markdown):
         first, _, rest = match["text"].partition("\n")
         named = _FILE.fullmatch(first)
         text = rest if named else match["text"]

@@ -50,21 +50,14 @@ def open_sqlite(folder: Path) -> tuple[SqlAlchemyOrders, Callable[[str, int, str
     engine = create_engine(f"sqlite:///{folder / 'shop.sqlite3'}")
     Base.metadata.create_all(engine)
     sessions = sessionmaker(engine)
-
-    def place(merchant_uid: str, amount: int, currency: str) -> None:
-        with sessions.begin() as session:
-            session.add(ShopOrder(number=merchant_uid, price=amount, currency=currency))
-
-    return SqlAlchemyOrders(sessions, ShopOrder, COLUMNS), place, engine
+    return SqlAlchemyOrders(sessions, ShopOrder, COLUMNS), _placing(sessions), engine
 
 
 async def open_postgres(
     url: str, isolation: Literal["READ COMMITTED", "SERIALIZABLE"] = "READ COMMITTED"
 ) -> tuple[AsyncSqlAlchemyOrders, Callable[[str, int, str], Any], AsyncEngine]:
     """An async store over a PostgreSQL database without tables."""
-    host = url.partition("host=")[2]
-    name = url.partition("@/")[2].partition("?")[0]
-    user = url.partition("//")[2].partition("@")[0]
+    user, name, host = _parts(url)
     engine = create_async_engine(
         f"postgresql+asyncpg://{user}@/{name}?host={host}",
         pool_size=20,
@@ -79,6 +72,37 @@ async def open_postgres(
             session.add(ShopOrder(number=merchant_uid, price=amount, currency=currency))
 
     return AsyncSqlAlchemyOrders(sessions, ShopOrder, COLUMNS), place, engine
+
+
+def open_blocking_postgres(
+    url: str, isolation: str
+) -> tuple[SqlAlchemyOrders, Callable[[str, int, str], None], Engine]:
+    """The same database without an event loop, by pg8000."""
+    user, name, host = _parts(url)
+    engine = create_engine(
+        f"postgresql+pg8000://{user}@/{name}",
+        connect_args={"unix_sock": f"{host}/.s.PGSQL.5432"},
+        pool_size=20,
+        isolation_level=isolation,
+    )
+    Base.metadata.create_all(engine)
+    sessions = sessionmaker(engine)
+    return SqlAlchemyOrders(sessions, ShopOrder, COLUMNS), _placing(sessions), engine
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    """User, name of the database, and socket folder of `postgresql://user@/name?host=folder`."""
+    user, _, rest = url.partition("//")[2].partition("@/")
+    name, _, query = rest.partition("?")
+    return user, name, query.partition("host=")[2]
+
+
+def _placing(sessions: sessionmaker[Session]) -> Callable[[str, int, str], None]:
+    def place(merchant_uid: str, amount: int, currency: str) -> None:
+        with sessions.begin() as session:
+            session.add(ShopOrder(number=merchant_uid, price=amount, currency=currency))
+
+    return place
 
 
 def parcels(session: Session) -> list[str]:

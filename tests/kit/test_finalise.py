@@ -35,7 +35,14 @@ from naru.kit import (
 )
 from naru.kit.orders import AlreadyUsed, StoredOrder
 from naru.kit.orders.memory import AsyncMemoryOrders, MemoryDesk, MemoryOrders
-from tests.kit.stores import Parcel, open_postgres, open_sqlite, parcels
+from tests.kit.stores import (
+    Parcel,
+    open_blocking_postgres,
+    open_postgres,
+    open_sqlite,
+    parcels,
+)
+from tests.support.scale import often
 from tests.support.stand_in_gateway import (
     API_KEY,
     API_SECRET,
@@ -576,10 +583,17 @@ async def test_a_sweep_needs_a_gateway(gateway: StandInGateway, shop: Shop) -> N
         await shop.sweep()
 
 
-async def test_sixteen_at_once_fulfil_once(gateway: StandInGateway, tmp_path: Path) -> None:
+@pytest.mark.parametrize("database", ["SQLite", "READ COMMITTED", "SERIALIZABLE"])
+def test_sixteen_at_once_fulfil_once(
+    gateway: StandInGateway, tmp_path: Path, database: str, request: pytest.FixtureRequest
+) -> None:
     """Callback, redirect, webhook and sweep of one payment on a real database, many at a time."""
-    orders, place, engine = open_sqlite(tmp_path)
-    rounds = 5
+    if database == "SQLite":
+        orders, place, engine = open_sqlite(tmp_path)
+    else:
+        url = request.getfixturevalue("empty_database_url")
+        orders, place, engine = open_blocking_postgres(url, database)
+    rounds = often(2, 20)
     with Client(API_KEY, API_SECRET, base_url=gateway.url) as client:
 
         def fulfil(order: StoredOrder, payment: Payment, session: Session) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -12,12 +13,12 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine
 from sqlalchemy.orm import sessionmaker
 
-from naru.kit.orders import AlreadyUsed, AsyncOrders, Orders, StoredOrder
+from naru.kit.orders import AlreadyUsed, AsyncOrders, Clash, Orders, StoredOrder
 from naru.kit.orders.columns import Columns
 from naru.kit.orders.conformance import CHECKS, Check, checked
 from naru.kit.orders.memory import AsyncMemoryOrders, MemoryDesk, MemoryOrders
 from naru.kit.orders.sqlalchemy import SqlAlchemyOrders
-from tests.kit.stores import django_shop, open_postgres, open_sqlite
+from tests.kit.stores import django_shop, open_blocking_postgres, open_postgres, open_sqlite
 
 Opened = tuple[Orders[Any], Callable[[str, int, str], Any]]
 
@@ -30,7 +31,7 @@ def django_orders(columns: Columns | None = None) -> Any:
     return DjangoOrders(model, columns)
 
 
-@pytest.fixture(params=["memory", "sqlalchemy", "django"])
+@pytest.fixture(params=["memory", "sqlalchemy", "django", "READ COMMITTED", "SERIALIZABLE"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
     """A store and how to place an order in it."""
     match request.param:
@@ -48,6 +49,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
                 model.objects.create(merchant_uid=merchant_uid, amount=amount)
 
             yield django_orders(), put
+        case isolation:
+            url = request.getfixturevalue("empty_database_url")
+            orders, place, engine = open_blocking_postgres(url, isolation)
+            yield orders, place
+            engine.dispose()
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -152,3 +158,24 @@ def test_a_django_transaction_is_never_a_part_of_another(tmp_path: Path) -> None
     orders = django_orders()
     with transaction.atomic(), pytest.raises(RuntimeError, match="durable"), orders.begin():
         raise AlreadyUsed
+
+
+@pytest.mark.parametrize("isolation", ["READ COMMITTED", "SERIALIZABLE"])
+def test_a_transaction_that_came_too_late_is_a_clash(
+    empty_database_url: str, isolation: str
+) -> None:
+    """In the driver's own words, which each driver chooses: the kit then tries again."""
+    orders, place, engine = open_blocking_postgres(empty_database_url, isolation)
+    place("order-1", 64900, "KRW")
+    too_late = pytest.raises(Clash) if isolation == "SERIALIZABLE" else nullcontext()
+    with too_late, orders.begin() as slow:
+        assert slow.holder("imp_1") is None
+        with orders.begin() as fast:
+            order = fast.find("order-1")
+            assert order is not None
+            assert fast.change(order, replace(order, status="failed", imp_uid="imp_1"))
+        # The control: READ COMMITTED reads what the other one has written meanwhile.
+        found = slow.find("order-1")
+        assert found is not None
+        assert found.imp_uid == "imp_1"
+    engine.dispose()

@@ -41,6 +41,8 @@ def is_clash(error: object) -> bool:
     """Whether a driver's error means that: PostgreSQL's 40001 and 40P01, MySQL's 1213."""
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     number = next(iter(getattr(error, "args", ())), None)
+    if isinstance(number, dict):  # pg8000 hands on PostgreSQL's fields, by their letters
+        state = number.get("C")
     return state in ("40001", "40P01") or number == 1213
 
 

@@ -19,8 +19,9 @@ from naru.certifier.result import Breach, Outcome, Run, Words
 from naru.certifier.shop import Shop, ShopTrouble
 from naru.certifier.shrink import shrink
 from naru.certifier.stage import Stage
-from naru.certifier.steps import Advance, Program, Together, sentence
+from naru.certifier.steps import Advance, Program, Together
 from naru.certifier.tape import Tape
+from naru.certifier.tell import tell
 from naru.testing.private_gateway import GatewayTrouble, PrivateGateway
 
 SHRINK_TRIES = 24
@@ -63,7 +64,7 @@ class Certifier:
             if isinstance(trouble, ShopTrouble) and not shop.is_alive():
                 shop.restart()
             why = Words(f"시험할 수 없었습니다. {trouble}", f"It could not be tried. {trouble}")
-            steps = tuple(map(sentence, program))
+            steps = tuple(map(tell, program))
             return Outcome(attack.named, "trouble", why=why, steps=steps, tape=tape)
         return Outcome(
             attack.named,
@@ -71,7 +72,7 @@ class Certifier:
             tuple(breaches),
             tuple(scene.warnings),
             tuple(orders),
-            tuple(map(sentence, program)),
+            tuple(map(tell, program)),
             self.stage.tape.take(),
         )
 

@@ -6,7 +6,6 @@ import argparse
 import os
 import random
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from naru.certifier.report import badge, html, junit, machine, sarif, screen
 from naru.certifier.report.compare import Compared, NotAReport, compare
 from naru.certifier.report.score import won
 from naru.certifier.result import Outcome, Run, Words
-from naru.certifier.shop import ShopTrouble
+from naru.certifier.shop import ShopTrouble, free_origin
 from naru.config import Settings
 from naru.testing.private_gateway import GatewayTrouble
 
@@ -145,9 +144,7 @@ def _url(url: str | None, adapter: Adapter, *, real: bool) -> str:
     if url is None:
         if not adapter.start:
             raise BadAdapter("Say where the shop runs: naru certify http://127.0.0.1:8000 …")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            return f"http://127.0.0.1:{free.getsockname()[1]}"
+        return free_origin()
     origin = allowed_origin(url, real=real, listed=adapter.allowed_hosts)
     if adapter.start and urlsplit(origin).port is None:
         raise BadAdapter("The address needs a port, since the adapter starts the shop there.")

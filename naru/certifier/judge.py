@@ -128,7 +128,7 @@ def _breaches(stage: Stage, scene: Scene, order: Order, seen: OrderSeen) -> Iter
             order.name,
             Words(
                 f"주문 {order.name}: {price}을 한 번 받고 물건이 {seen.fulfilled}번 나갔습니다.",
-                f"Order {order.name}: paid once, {price}, and its goods left {seen.fulfilled} times.",
+                f"Order {order.name}: paid once, {order.amount:,} KRW, and its goods left {seen.fulfilled} times.",
             ),
             order.amount * (seen.fulfilled - 1),
         )

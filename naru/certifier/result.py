@@ -95,7 +95,7 @@ class Outcome:
     breaches: tuple[Breach, ...] = ()
     warnings: tuple[Words, ...] = ()
     orders: tuple[OrderSeen, ...] = ()
-    steps: tuple[str, ...] = ()
+    steps: tuple[Words, ...] = ()
     tape: tuple[Exchange, ...] = ()
     shrunk_from: int | None = None
     why: Words | None = None  # skipped, trouble

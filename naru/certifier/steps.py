@@ -232,15 +232,3 @@ Step = (
     | Sweep
 )
 Program = tuple[Step, ...]
-
-
-def sentence(step: Step) -> str:
-    """The step as a reader sees it; Python's own notation, without what is as usual."""
-    if isinstance(step, Together):
-        return "Together(" + ", ".join(sentence(each) for each in step.steps) + ")"
-    given = []
-    for number, (name, value) in enumerate(vars(step).items()):
-        default = type(step).__dataclass_fields__[name].default
-        if value != default:
-            given.append(repr(value) if number == 0 else f"{name}={value!r}")
-    return f"{type(step).__name__}({', '.join(given)})"

@@ -166,7 +166,7 @@ def hostile_run() -> Run:
         breaches=(Breach(rule, ugly, words, 10**15),),
         warnings=(words,),
         orders=(OrderSeen(ugly, ugly, -1, ugly, 2, None, 0),),
-        steps=(ugly,),
+        steps=(words,),
         tape=(
             Exchange(1, "thief", "shop", ugly, ugly, 500, "가<b>" * 400_000, 1.5),
             Exchange(2, "shop", "shop", ugly, ugly, None, "", 0.0, 1),
@@ -218,7 +218,11 @@ def _held(family: Words, name: str, ko: str, en: str) -> Outcome:
         "held",
         warnings=weak,
         orders=(OrderSeen("A", f"order_{name}", 19_900, "paid", 1, 19_900, 19_900),),
-        steps=("주문 A를 19,900원에 만든다", "구매자가 19,900원을 낸다", "콜백을 보낸다"),
+        steps=(
+            Words("주문 A를 19,900원에 만든다.", "Orders A for 19,900 KRW."),
+            Words("구매자가 19,900원을 낸다.", "The buyer pays 19,900 KRW."),
+            Words("콜백을 보낸다.", "The callback tells the server."),
+        ),
         tape=(_http(1, "buyer", "shop", "POST /payments/complete", 200),),
         seconds=1.3,
         repeat=repeat(name),
@@ -292,10 +296,10 @@ def _swap() -> Outcome:
             OrderSeen("B", "order_0193", 64_900, "paid", 1, 64_900, 0),
         ),
         steps=(
-            "도둑이 주문 A를 1,000원에 만든다",
-            "도둑이 주문 B를 64,900원에 만든다",
-            "도둑이 A를 1,000원에 결제한다",
-            "도둑이 A의 imp_uid와 B의 merchant_uid를 콜백으로 보낸다",
+            Words("도둑이 주문 A를 1,000원에 만든다.", "The thief orders A for 1,000 KRW."),
+            Words("도둑이 주문 B를 64,900원에 만든다.", "The thief orders B for 64,900 KRW."),
+            Words("도둑이 A를 1,000원에 결제한다.", "The thief pays 1,000 KRW for A."),
+            Words("도둑이 A의 imp_uid와 B의 merchant_uid를 콜백으로 보낸다.", "The thief reports A's imp_uid with B's merchant_uid."),
         ),
         tape=(
             _http(1, "thief", "shop", "POST /certify/orders", 200, '{"amount": 1000}', '{"merchant_uid": "order_0192"}'),
@@ -324,7 +328,7 @@ def _at_once() -> Outcome:
             ),
         ),
         orders=(OrderSeen("A", "order_0240", 39_000, "paid", 3, 39_000, 39_000),),
-        steps=("구매자가 A를 39,000원에 결제한다", "콜백, 리다이렉트, 웹훅이 동시에 도착한다"),
+        steps=(Words("구매자가 A를 39,000원에 결제한다.", "The buyer pays 39,000 KRW for A."), Words("콜백, 리다이렉트, 웹훅이 동시에 도착한다.", "Callback, redirect and webhook arrive at once.")),
         tape=(
             _http(1, "buyer", "shop", "POST /certify/orders", 200),
             Exchange(2, "buyer", "gateway", "pays 39,000 KRW for A"),
@@ -367,7 +371,7 @@ def _refund() -> Outcome:
             OrderSeen("A", "order_0301", 25_000, "paid", 1, 25_000, 0),
             OrderSeen("B", "order_0302", 25_000, "paid", 1, 25_000, 0),
         ),
-        steps=("도둑이 A를 25,000원에 결제한다", "직원이 A를 전액 환불한다", "도둑이 같은 imp_uid로 B를 보고한다"),
+        steps=(Words("도둑이 A를 25,000원에 결제한다.", "The thief pays 25,000 KRW for A."), Words("직원이 A를 전액 환불한다.", "The staff give back all of A."), Words("도둑이 같은 imp_uid로 B를 보고한다.", "The thief reports the same imp_uid for B.")),
         tape=(
             Exchange(1, "thief", "gateway", "pays 25,000 KRW for A"),
             _http(2, "thief", "shop", "POST /payments/complete", 200),
@@ -396,7 +400,11 @@ def _twice() -> Outcome:
             ),
         ),
         orders=(OrderSeen("A", "order_0355", 52_000, "waiting", 0, None, 52_000),),
-        steps=("구매자가 A를 52,000원에 결제한다", "게이트웨이가 대답하지 않는다", "웹훅이 온다"),
+        steps=(
+            Words("구매자가 A를 52,000원에 결제한다.", "The buyer pays 52,000 KRW for A."),
+            Words("게이트웨이가 대답하지 않는다.", "The gateway does not answer."),
+            Words("웹훅이 온다.", "The webhook comes."),
+        ),
         tape=(
             Exchange(1, "buyer", "gateway", "pays 52,000 KRW for A"),
             _http(2, "shop", "gateway", "GET /payments/imp_448280090801", None, seconds=10.0),
@@ -415,7 +423,12 @@ def _down() -> Outcome:
             "GET /orders/order_0400 에 #pay 버튼이 없어 결제창을 열지 못했습니다.",
             "GET /orders/order_0400 shows no button #pay, so that no window could be opened.",
         ),
-        steps=("구매자가 휴대폰으로 주문 A의 페이지를 연다",),
+        steps=(
+            Words(
+                "구매자가 휴대폰으로 주문 A의 페이지를 연다.",
+                "The buyer opens A's page on a phone.",
+            ),
+        ),
         tape=(_http(1, "buyer", "shop", "GET /orders/order_0400", 404),),
         seconds=5.0,
         repeat=repeat("phone-redirect"),

@@ -29,10 +29,10 @@ ACCIDENTS = Family("소식의 순서와 겹침", "News: order, overlap, loss")
     "세 소식이 오는 모든 순서",
     "Three kinds of news in every order",
     "콜백, 리다이렉트, 웹훅이 여섯 가지 순서로 도착합니다. 어느 순서에서도 물건은 한 번 나갑니다.",
-    "Callback, redirect and webhook arrive in each of six orders. Goods leave once in each.",
     needs="callback redirect webhook",
 )
 def news_every_order(chance: Random) -> Program:
+    """Callback, redirect and webhook arrive in each of six orders. Goods leave once in each."""
     price = dear(chance)
     program: list[Step] = []
     for number in range(1, 7):
@@ -48,10 +48,12 @@ def news_every_order(chance: Random) -> Program:
     "세 소식이 한꺼번에",
     "All news at once",
     "콜백, 리다이렉트, 웹훅이 같은 순간에 도착합니다. 모두 '아직 결제 전'인 주문을 읽습니다.",
-    "Callback, redirect and webhook arrive in the same instant; each of them reads an order that is not paid yet.",
     needs="callback redirect webhook",
 )
 def news_all_at_once(chance: Random) -> Program:
+    """Callback, redirect and webhook arrive in the same instant; each of them reads an order that
+    is not paid yet.
+    """
     program: list[Step] = []
     for number in range(1, 6):
         name = f"a{number}"
@@ -76,10 +78,10 @@ def news_all_at_once(chance: Random) -> Program:
     "콜백보다 먼저 온 웹훅",
     "The webhook before the callback",
     "웹훅이 콜백보다 먼저 오는 일은 흔합니다.",
-    "The webhook is often faster than the callback.",
     needs="callback webhook",
 )
 def webhook_before_callback(chance: Random) -> Program:
+    """The webhook is often faster than the callback."""
     return (Place("A", dear(chance)), Open("a", "A"), Approve("a"), Webhook("a"), Callback("a"))
 
 
@@ -88,10 +90,10 @@ def webhook_before_callback(chance: Random) -> Program:
     "되풀이되는 웹훅",
     "A webhook that repeats",
     "같은 웹훅이 다섯 번 옵니다. 대답이 늦거나 잃어버린 것으로 보이면 다시 보냅니다.",
-    "The same webhook comes five times, as it does when an answer seems lost.",
     needs="webhook",
 )
 def webhook_repeated(chance: Random) -> Program:
+    """The same webhook comes five times, as it does when an answer seems lost."""
     return (
         Place("A", dear(chance)),
         Open("a", "A"),
@@ -105,10 +107,10 @@ def webhook_repeated(chance: Random) -> Program:
     "동시에 두 번 온 웹훅",
     "Twin webhooks",
     "같은 웹훅이 두 서버에 동시에 도착합니다.",
-    "The same webhook arrives in two processes at once.",
     needs="webhook",
 )
 def webhook_twins(chance: Random) -> Program:
+    """The same webhook arrives in two processes at once."""
     program: list[Step] = []
     for number in range(1, 6):
         name = f"a{number}"
@@ -127,9 +129,9 @@ def webhook_twins(chance: Random) -> Program:
     "버튼을 여러 번 누른 콜백",
     "Double submit",
     "느린 화면에서 구매자가 새로고침하고, 같은 콜백이 동시에 여러 번 갑니다.",
-    "An impatient buyer sends the same callback several times at once.",
 )
 def double_submit(chance: Random) -> Program:
+    """An impatient buyer sends the same callback several times at once."""
     return (
         Place("A", dear(chance)),
         Open("a", "A"),
@@ -143,10 +145,10 @@ def double_submit(chance: Random) -> Program:
     "탭 두 개에서 같은 주문을 결제하기",
     "One order in two tabs",
     "탭 두 개에 결제창을 열고 둘 다 결제합니다.",
-    "Two windows for one order, and both are paid.",
     needs="callback webhook",
 )
 def two_windows(chance: Random) -> Program:
+    """Two windows for one order, and both are paid."""
     return (
         Place("A", dear(chance)),
         Open("a", "A"),
@@ -165,10 +167,10 @@ def two_windows(chance: Random) -> Program:
     "오지 않는 콜백",
     "The callback never comes",
     "결제 직후 휴대폰 배터리가 나갑니다. 웹훅이 한 시간 뒤에 옵니다.",
-    "The phone dies after paying; the webhook comes an hour later.",
     needs="webhook",
 )
 def callback_lost(chance: Random) -> Program:
+    """The phone dies after paying; the webhook comes an hour later."""
     return (Place("A", dear(chance)), Open("a", "A"), Approve("a"), Advance("1h"), Webhook("a"))
 
 
@@ -177,9 +179,9 @@ def callback_lost(chance: Random) -> Program:
     "오지 않는 웹훅",
     "The webhook never comes",
     "방화벽이 웹훅을 막습니다. 콜백만으로 주문이 끝나야 합니다.",
-    "A firewall drops the webhook; the callback alone finishes the order.",
 )
 def webhook_lost(chance: Random) -> Program:
+    """A firewall drops the webhook; the callback alone finishes the order."""
     return (Place("A", dear(chance)), Open("a", "A"), Approve("a"), Lose("a"), Callback("a"))
 
 
@@ -188,10 +190,10 @@ def webhook_lost(chance: Random) -> Program:
     "아무 소식도 오지 않는 결제",
     "No news at all",
     "콜백도 웹훅도 오지 않습니다. 정리 작업(cron)이 찾아내야 하고, 두 번 돌아도 한 번만 나가야 합니다.",
-    "Neither callback nor webhook comes. The sweep finds it; run twice, it still sends goods once.",
     needs="sweep",
 )
 def everything_lost(chance: Random) -> Program:
+    """Neither callback nor webhook comes. The sweep finds it; run twice, it still sends goods once."""
     return (
         Place("A", dear(chance)),
         Open("a", "A"),
@@ -207,10 +209,12 @@ def everything_lost(chance: Random) -> Program:
     "발급보다 먼저 온 입금 웹훅",
     "The deposit's webhook before the account's",
     "입금 웹훅(paid)이 먼저 오고 발급 웹훅(ready)이 뒤늦게 옵니다. 늦은 ready가 결제를 되돌리면 안 됩니다.",
-    "The deposit's webhook (paid) comes first, the account's (ready) later: it must not take the order back.",
     needs="webhook",
 )
 def deposit_before_issue(chance: Random) -> Program:
+    """The deposit's webhook (paid) comes first, the account's (ready) later: it must not take the
+    order back.
+    """
     return (
         Place("A", dear(chance)),
         Open("a", "A", method="vbank"),
@@ -226,10 +230,12 @@ def deposit_before_issue(chance: Random) -> Program:
     "전액 환불을 알게 되는 상점",
     "A full refund is seen",
     "관리자 화면에서 전액을 환불하고 웹훅이 알립니다. 주문은 더는 결제됨이 아닙니다.",
-    "Staff give all of the money back at the console, and the webhook says so. The order is no longer paid.",
     needs="callback webhook",
 )
 def refund_seen(chance: Random) -> Program:
+    """Staff give all of the money back at the console, and the webhook says so. The order is no
+    longer paid.
+    """
     return (
         Place("A", dear(chance)),
         Open("a", "A"),
@@ -246,10 +252,12 @@ def refund_seen(chance: Random) -> Program:
     "환불보다 늦게 온 결제 웹훅",
     "The refund's webhook before the payment's",
     "환불 웹훅이 먼저, 결제 웹훅이 나중에 옵니다. 늦은 소식이 주문을 되살리면 안 됩니다.",
-    "The refund's webhook comes first, the payment's later: the late one must not revive the order.",
     needs="callback webhook",
 )
 def refund_reordered(chance: Random) -> Program:
+    """The refund's webhook comes first, the payment's later: the late one must not revive the
+    order.
+    """
     return (
         Place("A", dear(chance)),
         Open("a", "A"),
@@ -267,10 +275,12 @@ def refund_reordered(chance: Random) -> Program:
     "부분 환불을 전액 환불로 보지 않기",
     "A partial refund is no full refund",
     "일부만 환불합니다. 결제대행사의 status는 cancelled가 될 수 있지만, 돈은 남아 있고 주문도 살아 있습니다.",
-    "A part goes back. The gateway's status may read cancelled, but the rest of the money is there, and so is the order.",
     needs="callback webhook",
 )
 def refund_partial(chance: Random) -> Program:
+    """A part goes back. The gateway's status may read cancelled, but the rest of the money is
+    there, and so is the order.
+    """
     return (
         Place("A", dear(chance)),
         Open("a", "A"),
@@ -288,10 +298,10 @@ def refund_partial(chance: Random) -> Program:
     "나누어 전액을 환불하기",
     "Given back in parts, to the last won",
     "두 번에 나누어 전액을 환불합니다. 마지막에는 주문이 결제됨으로 남으면 안 됩니다.",
-    "All of the money goes back in two parts. In the end the order is no longer paid.",
     needs="callback webhook",
 )
 def refund_in_parts(chance: Random) -> Program:
+    """All of the money goes back in two parts. In the end the order is no longer paid."""
     return (
         Place("A", dear(chance)),
         Open("a", "A"),

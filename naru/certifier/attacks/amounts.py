@@ -24,9 +24,11 @@ AMOUNTS = Family("금액과 통화", "Amount and currency")
     "페이지에서 금액을 고치기",
     "The amount is changed in the page",
     "개발자 도구로 IMP.request_pay의 amount를 1,000원으로 고쳐 비싼 주문을 결제합니다. 주문번호는 맞고 결제는 진짜입니다.",
-    "The amount in IMP.request_pay is changed to 1,000 won. The order number is right, the payment true.",
 )
 def amount_changed(chance: Random) -> Program:
+    """The amount in IMP.request_pay is changed to 1,000 won. The order number is right, the payment
+    true.
+    """
     price = dear(chance)
     return (Place("A", price), Open("a", "A", amount=cheap(chance)), Approve("a"), Callback("a"))
 
@@ -36,10 +38,12 @@ def amount_changed(chance: Random) -> Program:
     "휴대폰에서 금액을 고치기",
     "The amount is changed on a phone",
     "금액을 고친 결제가 콜백이 아니라 m_redirect_url로 돌아옵니다. 두 길이 다른 코드인 상점은 한쪽만 확인합니다.",
-    "The changed payment comes back by redirect. Where the two ways are two pieces of code, one of them checks.",
     needs="redirect",
 )
 def amount_changed_redirect(chance: Random) -> Program:
+    """The changed payment comes back by redirect. Where the two ways are two pieces of code, one of
+    them checks.
+    """
     return (
         Place("A", dear(chance)),
         Open("a", "A", amount=cheap(chance), surface="mobile"),
@@ -53,10 +57,12 @@ def amount_changed_redirect(chance: Random) -> Program:
     "금액을 고친 결제를 웹훅만이 알리기",
     "A changed amount that only the webhook reports",
     "금액을 고쳐 결제하고 창을 닫습니다. 진짜 웹훅이 진짜 서명으로 옵니다. 서명만 확인하는 상점은 속습니다.",
-    "The changed payment is reported by a true webhook with a true signature: the signature says nothing about the price.",
     needs="webhook",
 )
 def amount_changed_webhook(chance: Random) -> Program:
+    """The changed payment is reported by a true webhook with a true signature: the signature says
+    nothing about the price.
+    """
     return (
         Place("A", dear(chance)),
         Open("a", "A", amount=cheap(chance)),
@@ -70,10 +76,12 @@ def amount_changed_webhook(chance: Random) -> Program:
     "금액을 고친 결제를 정리 작업이 찾기",
     "A changed amount that the sweep finds",
     "금액을 고쳐 결제하고 모든 소식을 막습니다. 밤에 도는 정리 작업도 금액을 비교해야 합니다.",
-    "The changed payment is reported by nobody; the nightly sweep finds it, and must compare as well.",
     needs="sweep webhook",
 )
 def amount_changed_sweep(chance: Random) -> Program:
+    """The changed payment is reported by nobody; the nightly sweep finds it, and must compare as
+    well.
+    """
     return (
         Place("A", dear(chance)),
         Open("a", "A", amount=cheap(chance)),
@@ -88,9 +96,9 @@ def amount_changed_sweep(chance: Random) -> Program:
     "1원 덜 내기",
     "One won less",
     "1원만 덜 냅니다. 반올림하거나 '거의 같으면' 받아 주는 비교를 찾아냅니다.",
-    "One won less finds comparisons that round, or that are content with nearly.",
 )
 def amount_one_less(chance: Random) -> Program:
+    """One won less finds comparisons that round, or that are content with nearly."""
     price = dear(chance)
     return (Place("A", price), Open("a", "A", amount=price - 1), Approve("a"), Callback("a"))
 
@@ -100,9 +108,9 @@ def amount_one_less(chance: Random) -> Program:
     "반씩 두 번 내기",
     "Half and half",
     "창 두 개를 열어 반값씩 냅니다. 어느 결제도 주문 금액이 아닙니다.",
-    "Two windows, half the price in each. Neither payment is the order's price.",
 )
 def amount_in_parts(chance: Random) -> Program:
+    """Two windows, half the price in each. Neither payment is the order's price."""
     price = dear(chance)
     return (
         Place("A", price),
@@ -120,9 +128,9 @@ def amount_in_parts(chance: Random) -> Program:
     "같은 숫자를 동으로 내기",
     "The same number, in dong",
     "64,900원 대신 64,900동(약 3,500원)을 냅니다. 숫자는 같고 통화만 다릅니다.",
-    "64,900 dong (some 3,500 won) for 64,900 won: the number is right, the currency is not.",
 )
 def currency_dong(chance: Random) -> Program:
+    """64,900 dong (some 3,500 won) for 64,900 won: the number is right, the currency is not."""
     return (Place("A", dear(chance)), Open("a", "A", currency="VND"), Approve("a"), Callback("a"))
 
 
@@ -131,10 +139,10 @@ def currency_dong(chance: Random) -> Program:
     "통화를 바꾼 결제를 웹훅만이 알리기",
     "Another currency, by webhook",
     "통화를 바꾼 결제를 진짜 웹훅이 알립니다.",
-    "The payment in another currency is reported by a true webhook.",
     needs="webhook",
 )
 def currency_dong_webhook(chance: Random) -> Program:
+    """The payment in another currency is reported by a true webhook."""
     return (Place("A", dear(chance)), Open("a", "A", currency="VND"), Approve("a"), Webhook("a"))
 
 
@@ -143,10 +151,12 @@ def currency_dong_webhook(chance: Random) -> Program:
     "창을 연 뒤에 주문을 늘리기",
     "The order grows while the window is open",
     "1,000원짜리 주문으로 결제창을 열어 두고 장바구니에 물건을 더 담은 뒤, 열려 있던 창에서 1,000원을 냅니다.",
-    "A window is opened for 1,000 won; then the order grows; then 1,000 won are paid in that window.",
     needs="callback change",
 )
 def price_raised_before_pay(chance: Random) -> Program:
+    """A window is opened for 1,000 won; then the order grows; then 1,000 won are paid in that
+    window.
+    """
     return (
         Place("A", cheap(chance)),
         Open("a", "A"),
@@ -161,10 +171,10 @@ def price_raised_before_pay(chance: Random) -> Program:
     "돈을 낸 뒤 알리기 전에 주문을 늘리기",
     "The order grows between payment and news",
     "1,000원을 낸 다음, 상점이 소식을 듣기 전에 주문을 늘리고 나서 알립니다.",
-    "1,000 won are paid; before the shop hears of it, the order grows.",
     needs="callback change",
 )
 def price_raised_before_news(chance: Random) -> Program:
+    """1,000 won are paid; before the shop hears of it, the order grows."""
     return (
         Place("A", cheap(chance)),
         Open("a", "A"),

@@ -40,16 +40,17 @@ class Family:
         title_ko: str,
         title_en: str,
         story_ko: str,
-        story_en: str,
         *,
         needs: str = "callback",
     ) -> Callable[[Callable[[Random], Program]], Callable[[Random], Program]]:
-        """A decorator: the function writes the program. `needs` names sections, by spaces."""
+        """A decorator: the function writes the program, its docstring is the story in English.
+
+        `needs` names sections of the adapter, by spaces.
+        """
 
         def add(program: Callable[[Random], Program]) -> Callable[[Random], Program]:
-            named = AttackNamed(
-                name, self.words, Words(title_ko, title_en), Words(story_ko, story_en)
-            )
+            story = Words(story_ko, " ".join((program.__doc__ or "").split()))
+            named = AttackNamed(name, self.words, Words(title_ko, title_en), story)
             self.attacks.append(Attack(named, program, frozenset(needs.split())))
             return program
 

@@ -48,7 +48,10 @@ _SPELLS = (
 
 
 def storm(chance: Random) -> Program:
-    """One program of about 10 to 25 steps; one payment at least is a true one."""
+    """Some orders, some payments, and news both true and false, in an order that the seed decides.
+
+    What breaks is shown as the shortest sequence that still breaks.
+    """
     orders = "ABC"[: chance.choice((1, 2, 2, 3, 3))]
     places = [Place(order, dear(chance)) for order in orders]
     if chance.random() < 0.6:  # one price for all: then an amount alone tells no order from another
@@ -173,7 +176,5 @@ for _number in range(1, STORMS_COUNT + 1):
         f"Storm {_number}",
         "주문 몇 개, 결제 몇 건, 참말과 거짓말이 섞인 소식을 시드가 정한 순서로 겪게 합니다. "
         "깨지면 깨지는 가장 짧은 순서까지 줄여서 보여 줍니다.",
-        "Some orders, some payments, and news both true and false, in an order that the seed decides. "
-        "What breaks is shown as the shortest sequence that still breaks.",
         needs="",
     )(storm)

@@ -92,7 +92,7 @@ def _told(outcome: Outcome) -> str:
         lines += ["", f"[{breach.rule.id}] {_both(breach.rule.title)}", _both(breach.why)]
         lines.append(f"= {won(breach.cost).ko}")
     if outcome.steps:
-        lines += ["", *(f"{number}. {step}" for number, step in enumerate(outcome.steps, 1))]
+        lines += ["", *(f"{number}. {_both(step)}" for number, step in enumerate(outcome.steps, 1))]
     for order in outcome.orders:
         lines.append(
             f"{order.name} ({order.merchant_uid}): {won(order.amount).ko}, {order.status}, "

@@ -62,7 +62,7 @@ def _attack(outcome: Outcome) -> dict[str, Any]:
         "breaches": [_breach(breach) for breach in outcome.breaches],
         "warnings": [asdict(warning) for warning in outcome.warnings],
         "orders": [asdict(order) for order in outcome.orders],
-        "steps": list(outcome.steps),
+        "steps": [asdict(step) for step in outcome.steps],
         "shrunk_from": outcome.shrunk_from,
         "seconds": round(outcome.seconds, 3),
         "repeat": outcome.repeat,

@@ -1,0 +1,93 @@
+"""`python -m tests.certifier [SHOP …]`: every attack on every small shop. See campaign.py."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from naru.certifier.attacks import ATTACKS
+from naru.certifier.report.score import won
+from naru.certifier.result import Run
+from tests.certifier.campaign import certified, complaints, found
+from tests.certifier.express import express
+from tests.certifier.shops import SmallShop, small_shops
+from tests.clients.install import CannotInstall
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "certified.md"
+HEAD = """\
+# Certified: the certifier tried on small shops
+
+Written by `make certify`, which runs every attack of [`naru certify`](certifier.md) on every shop of `tests/certifier/shops`. The broken ones make one mistake each and are careful
+otherwise; they must be failed for that mistake, the correct ones must pass everything, and every attack must be failed by some shop: one that nobody can fail proves nothing.
+
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.certifier", description=__doc__)
+    parser.add_argument("shops", nargs="*", metavar="SHOP", help="only these")
+    parser.add_argument("--write", action="store_true", help="write docs/reference/certified.md")
+    arguments = parser.parse_args()
+    wrong: list[str] = []
+    done: list[tuple[SmallShop, Run]] = []
+    for shop in small_shops():
+        if arguments.shops and shop.name not in arguments.shops:
+            continue
+        if shop.needs_node:
+            try:
+                express()
+            except CannotInstall as error:
+                print(f"{shop.name:18} SKIPPED: {error}", flush=True)
+                continue
+        run = certified(shop)
+        told = complaints(shop, run)
+        wrong += [f"{shop.name}: {each}" for each in told]
+        verdict = "correct" if run.passed else " ".join(sorted(shop.breaks))
+        tried = sum(outcome.verdict != "skipped" for outcome in run.outcomes)
+        print(
+            f"{shop.name:18} {tried:3} attacks, {len(found(run)):3} broke it, {won(run.cost).en:>16}, "
+            f"{run.seconds:5.1f} s  {verdict}{'  WRONG' if told else ''}",
+            flush=True,
+        )
+        done.append((shop, run))
+    if not arguments.shops:
+        wrong += _toothless(done)
+    for each in wrong:
+        print(each)
+    if arguments.write and not wrong:
+        PAGE.write_text(_page(done), "utf-8")
+    return 1 if wrong else 0
+
+
+def _toothless(done: list[tuple[SmallShop, Run]]) -> list[str]:
+    failed = {name for _, run in done for name in found(run)}
+    return [
+        f"{attack.name} is failed by no shop" for attack in ATTACKS if attack.name not in failed
+    ]
+
+
+def _page(done: list[tuple[SmallShop, Run]]) -> str:
+    lines = [
+        "| shop | mistake | rules it breaks | attacks that broke it | lost | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    by_attack: dict[str, list[str]] = defaultdict(list)
+    for shop, run in done:
+        broke = found(run)
+        for name in broke:
+            by_attack[name].append(shop.name)
+        tried = sum(outcome.verdict != "skipped" for outcome in run.outcomes)
+        rules = " ".join(f"`{rule}`" for rule in sorted(shop.breaks)) or "none: correct"
+        lines.append(
+            f"| [{shop.name}](../../tests/certifier/shops/{shop.name}/shop.toml) | {shop.why} | {rules} "
+            f"| {len(broke)} of {tried} | {won(run.cost).en} | {run.seconds:.0f} |"
+        )
+    lines += ["", "## Who fails which attack", "", "| attack | broken shops |", "|---|---|"]
+    lines += [f"| `{attack.name}` | {', '.join(by_attack[attack.name])} |" for attack in ATTACKS]
+    return HEAD + "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

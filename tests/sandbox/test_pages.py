@@ -274,6 +274,26 @@ async def test_the_private_key_is_stored_wrapped_and_nothing_stored_holds_the_pa
     assert DEMO_CERTIFICATE_PASSWORD not in stored["rest"]
 
 
+async def test_the_longest_steps_end_above_the_edge_of_their_window(
+    street: Street, page: Page
+) -> None:
+    """The layer of a PC gives 840 x 764; a phone's PIN step shows its last key and the way back."""
+    over = "document.documentElement.scrollHeight - window.innerHeight"
+    await page.set_viewport_size({"width": 840, "height": 764})
+    await arrive(page, street.address(await street.order()))
+    await choose(page, "361")
+    await page.click("#install-demo")
+    await expect(page.locator("#installed-note")).to_be_visible()
+    assert await page.evaluate(over) == 0
+    for width, height in ((390, 844), (360, 740)):
+        await page.set_viewport_size({"width": width, "height": height})
+        await arrive(page, street.address(await street.order()))
+        await choose(page, "090")
+        await expect(page.locator(".keypad button:enabled")).to_have_count(12)
+        await expect(page.locator(".view > .row button")).to_be_in_viewport(ratio=1)
+        assert await page.evaluate(over) <= 12
+
+
 async def test_five_wrong_certificate_passwords_lock_the_certificate(
     street: Street, page: Page
 ) -> None:

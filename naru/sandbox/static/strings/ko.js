@@ -123,7 +123,7 @@ export default {
   "isp.none.no_demo": "이 카드의 인증서가 있는 브라우저에서 결제하거나, 이전으로 돌아가 다른 카드를 선택해 주세요.",
   "isp.install": "데모 인증서 설치",
   "isp.installing": "인증서를 발급받고 있습니다…",
-  "isp.installed": "데모 인증서를 설치했습니다. 인증서 비밀번호는 {password}입니다.",
+  "isp.installed": "데모 인증서를 설치했습니다. 비밀번호는 {password}입니다.",
   "isp.only_in_memory": "이 브라우저가 저장을 허용하지 않아, 인증서는 이 창을 닫으면 사라집니다.",
   "missing.certificate": "인증서를 선택해 주세요",
 

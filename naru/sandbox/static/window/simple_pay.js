@@ -167,8 +167,7 @@ export async function showSimplePay(page, { company, card, back }) {
           ),
       trouble,
       h("div", {}, dots, keypad),
-      status,
-      h("div", { class: "row" }, h("button", { class: "button quiet", type: "button", on: { click: back } }, page.say("back"))),
+      h("div", { class: "row" }, h("button", { class: "button quiet", type: "button", on: { click: back } }, page.say("back")), status),
     ],
   });
   await newKeypad();

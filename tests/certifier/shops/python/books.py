@@ -6,12 +6,13 @@ becomes paid is each shop's own matter.
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flask import Blueprint, abort, request
+from flask import Blueprint, abort, render_template, request
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
@@ -117,8 +118,8 @@ class Books:
 
 
 def desk(books: Books) -> Blueprint:
-    """The back office: orders are placed, looked at, and given another price."""
-    pages = Blueprint("desk", __name__)
+    """The back office, where orders are placed, looked at and given another price; and their page."""
+    pages = Blueprint("desk", __name__, template_folder=".")
 
     @pages.get("/")
     def front() -> str:
@@ -140,6 +141,15 @@ def desk(books: Books) -> Blueprint:
         if order is None:
             abort(404)
         return dict(order)
+
+    @pages.get("/pay/<merchant_uid>")
+    def pay(merchant_uid: str) -> str:
+        order = books.order(merchant_uid)
+        if order is None:
+            abort(404)
+        shown = {"merchant_uid": merchant_uid, "amount": order["amount"]}
+        gateway, user_code = os.environ["IMP_URL"], os.environ["USER_CODE"]
+        return render_template("page.html", order=shown, gateway=gateway, user_code=user_code)
 
     @pages.post("/certify/orders/<merchant_uid>/price")
     def change_price(merchant_uid: str) -> dict[str, object]:

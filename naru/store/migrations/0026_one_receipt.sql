@@ -1,6 +1,31 @@
 -- A cash receipt knows its order, also one of a payment: the cash of an order is told to the tax office
 -- once, whether it was paid here or elsewhere.
 ALTER TABLE cash_receipts DROP CONSTRAINT cash_receipts_of_one;
+
+-- Until today an order could have two: one of its payment and one of its number. The office was told twice then,
+-- and which of them is right only the merchant knows: nothing is changed until all but one are taken back.
+DO $$
+DECLARE
+    twice text;
+BEGIN
+    SELECT string_agg(format('order %s of merchant %s has %s', merchant_uid, merchant_id, numbers), '; ')
+      INTO twice
+      FROM (SELECT merchant_id, merchant_uid, string_agg(
+                       number || COALESCE(' (DELETE /receipts/' || imp_uid || ')',
+                                          ' (DELETE /receipts/external/' || merchant_uid || ')'),
+                       ' and ' ORDER BY id) AS numbers
+              FROM (SELECT r.id, r.merchant_id, r.number, r.imp_uid,
+                           COALESCE(r.merchant_uid, p.merchant_uid) AS merchant_uid
+                      FROM cash_receipts r LEFT JOIN payments p ON p.imp_uid = r.imp_uid
+                     WHERE r.state IN ('asking', 'issued', 'cancelling')) living
+             GROUP BY merchant_id, merchant_uid HAVING count(*) > 1
+             ORDER BY merchant_id, merchant_uid LIMIT 20) orders;
+    IF twice IS NOT NULL THEN
+        RAISE EXCEPTION 'the tax office was told twice of one order''s cash: %. Take all but one back'
+            ' by the version that runs now, and migrate again', twice USING ERRCODE = 'unique_violation';
+    END IF;
+END $$;
+
 ALTER TABLE cash_receipts DISABLE TRIGGER receipt_rules;
 UPDATE cash_receipts r SET merchant_uid = p.merchant_uid FROM payments p WHERE p.imp_uid = r.imp_uid;
 ALTER TABLE cash_receipts ENABLE TRIGGER receipt_rules;

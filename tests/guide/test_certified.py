@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,13 @@ def test_the_guides_shop_passes(
     assert (status, broken) == (0, []), said.out
     assert len(report["attacks"]) == often(len(SOME), len(ATTACKS))
     assert "<!doctype html>" in Path("report.html").read_text("utf-8").lower()[:200]
+
+
+def test_among_the_certified_shops_it_stands_as_printed() -> None:
+    """tests/certifier tries everything on it: the same adapter, but for how it is started and called."""
+    [printed] = [each.text for each in chapter("certify") if each.file == "shop.toml"]
+    there = (ROOT / "tests/certifier/shops/guide/shop.toml").read_text("utf-8")
+    mine, theirs = tomllib.loads(printed), tomllib.loads(there)
+    for adapter in (mine, theirs):
+        del adapter["shop"]["name"], adapter["shop"]["start"]
+    assert mine == theirs

@@ -11,10 +11,12 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class SmallShop:
-    """One line of shops.tsv. `breaks` are ids of rules, none for a correct shop."""
+    """One line of shops.tsv. `breaks` are ids of rules, none for a correct shop; `found_by` names
+    attacks that are there for this very mistake."""
 
     name: str
     breaks: frozenset[str]
+    found_by: tuple[str, ...]
     why: str
 
     @property
@@ -35,6 +37,7 @@ def small_shops() -> list[SmallShop]:
             SmallShop(
                 row["shop"],
                 frozenset(() if row["breaks"] == "correct" else row["breaks"].split()),
+                tuple(row["found_by"].split()),
                 row["why"],
             )
             for row in csv.DictReader(table, delimiter="\t")

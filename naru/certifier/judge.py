@@ -24,12 +24,15 @@ PAID_IN_FULL = Rule(
         "order number at this merchant, with the order's amount and currency and the status paid. "
         "The order is found by the gateway's merchant_uid, never by the browser's.",
     ),
-    """verdict = till.finalise(imp_uid)          # asks the gateway, finds the order by *its* number
-match verdict:
-    case Paid():
-        ...                               # fulfil() has run, once, in the order's transaction
-    case Forged(reasons=reasons):
-        log.warning("forged: %s", reasons)
+    """\
+-payment = ask_gateway(body["imp_uid"])
+-if payment.amount == find(payment.merchant_uid).amount:
+-    mark_paid(body["merchant_uid"])      # the browser's number: another order
++match till.finalise(body["imp_uid"], body["merchant_uid"]):
++    case Paid():                         # asked, found by the gateway's number, compared,
++        return {"status": "success"}     # written, and fulfil() has run: all in one transaction
++    case Forged():
++        return {"status": "forgery"}, 400
 """,
 )
 ONCE = Rule(
@@ -41,13 +44,16 @@ ONCE = Rule(
         "Callback, redirect and webhook overlap and repeat. One conditional update decides who makes "
         "the order paid, and goods leave in that same transaction.",
     ),
-    """with database.begin() as session:
-    won = session.execute(
-        update(Order).where(Order.merchant_uid == number, Order.status == "placed")
-        .values(status="paid", imp_uid=imp_uid)
-    ).rowcount == 1
-    if won:
-        session.add(Parcel(merchant_uid=number))
+    """\
+-if order.status == "placed":             # two of us read this at the same time
+-    order.status = "paid"
+-    send_goods(order)
++won = session.execute(
++    update(Order).where(Order.merchant_uid == number, Order.status == "placed")
++    .values(status="paid", imp_uid=imp_uid)
++).rowcount == 1                          # the kit's order stores do this for you
++if won:
++    session.add(Parcel(merchant_uid=number))
 """,
 )
 MONEY_GETS_GOODS = Rule(
@@ -59,11 +65,12 @@ MONEY_GETS_GOODS = Rule(
         "When the buyer paid the whole price and the shop was told, the order is paid. A shop that "
         "could not ask must not answer 2xx, so that it is told again. A partial refund ends no order.",
     ),
-    """match till.finalise(imp_uid):
-    case Unknown():
-        return Response(status=503)       # the gateway will tell us again
-    case _:
-        return Response(status=200)
+    """\
+-except RequestException:
+-    return "ok"                          # 200: nobody will ever tell us again
++match till.finalise(imp_uid):
++    case Unknown():
++        return "later", 503              # the gateway tells us again
 """,
 )
 GIVEN_BACK = Rule(
@@ -75,8 +82,11 @@ GIVEN_BACK = Rule(
         "When all of the money went back and the shop was told, the order is no longer paid; and a "
         "payment that was given back completes no order.",
     ),
-    """case Cancelled(payment):
-    ...                                   # note() runs in the transaction: take the goods back
+    """\
+-if payment.status in ("paid", "cancelled") and payment.amount == order.amount:
+-    mark_paid(order)                     # amount stays what it was after a refund
++case Cancelled(payment):                 # status and cancel_amount were looked at
++    ...                                  # note() runs in the transaction: take the goods back
 """,
 )
 PAID_AMOUNT = Rule(
@@ -86,7 +96,9 @@ PAID_AMOUNT = Rule(
         "상점 장부의 결제 금액은 결제대행사가 가진 금액과 같아야 합니다. 브라우저가 말한 금액을 적지 않습니다.",
         "The paid amount in the shop's books is the gateway's, never the browser's.",
     ),
-    """order.paid_amount = payment.amount         # from the gateway's answer
+    """\
+-order.paid_amount = body["paid_amount"]  # the browser's word
++order.paid_amount = payment.amount       # the gateway's
 """,
 )
 RULES = (PAID_IN_FULL, ONCE, MONEY_GETS_GOODS, GIVEN_BACK, PAID_AMOUNT)

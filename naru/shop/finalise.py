@@ -43,8 +43,19 @@ def fulfil(order: KitOrder, payment: Payment, database: sqlite3.Connection) -> N
         database,
         order.merchant_uid,
         paid_at=int((payment.paid_at or datetime.now(UTC)).timestamp()),
-        paid_by=payment.card_name or payment.bank_name or payment.vbank_name,
+        paid_by=paid_by(payment),
         receipt_url=payment.receipt_url,
+    )
+
+
+def paid_by(payment: Payment) -> str | None:
+    """Who took the money: a card company, a bank, a wallet."""
+    return (
+        payment.card_name
+        or payment.bank_name
+        or payment.vbank_name
+        or goods.WALLETS.get(payment.pay_method or "")
+        or goods.WALLETS.get(payment.pg_provider or "")
     )
 
 

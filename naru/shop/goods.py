@@ -94,6 +94,16 @@ METHODS = {
 }
 
 
+WALLETS = {
+    "samsung": "삼성페이",
+    "kakaopay": "카카오페이",
+    "paypal": "PayPal",
+    "paypal_v2": "PayPal",
+    "phone": "휴대폰 소액결제",
+}
+"""Who took the money where a payment names neither a card nor a bank, by `pay_method` or `pg_provider`."""
+
+
 def price(product: Product, quantity: int) -> int:
     """What so many of them cost, in the smallest unit. The browser has no say in it."""
     return product.price_minor * quantity

@@ -44,6 +44,7 @@ async def test_paid_in_a_layer_at_a_desk(
     # By callback: the shop's page never left.
     assert buyer.page.url == at_the_shop
     await expect(buyer.page.get_by_role("heading", name="결제가 완료되었습니다")).to_be_visible()
+    await expect(buyer.page.get_by_text("결제처", exact=True)).to_be_visible()
     await expect(buyer.page.locator(".imp-dialog")).to_have_count(0)
     await parties.see_paid(number, CHAIR, pay_method=pay_method)
 

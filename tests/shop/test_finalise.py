@@ -40,6 +40,29 @@ def test_a_payment_that_fits_pays_its_order(till: Till) -> None:
     assert (stored.status, stored.imp_uid, till.orders.parcels(order)) == ("paid", imp_uid, 1)
 
 
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        ({"card_name": "신한카드"}, "신한카드"),
+        ({"card_name": "신한카드", "pay_method": "samsung"}, "신한카드"),
+        ({"card_name": None, "pay_method": "samsung", "pg_provider": "html5_inicis"}, "삼성페이"),
+        ({"card_name": None, "pay_method": "paypal", "pg_provider": "paypal"}, "PayPal"),
+        ({"card_name": None, "pay_method": "point", "pg_provider": "kakaopay"}, "카카오페이"),
+        ({"card_name": None, "pay_method": "x", "pg_provider": "x"}, None),
+    ],
+)
+def test_the_order_says_who_took_the_money(
+    till: Till, facts: dict[str, object], shown: str | None
+) -> None:
+    order = till.place()
+    imp_uid = till.gateway.pay(order, 64_900)
+    till.gateway.payments[imp_uid] |= facts
+
+    till.finalise(imp_uid, order)
+
+    assert till.order(order).paid_by == shown
+
+
 @pytest.mark.fault("E1_WD")
 @pytest.mark.promise("P5")
 def test_a_cheap_payment_cannot_be_claimed_for_a_dear_order(till: Till) -> None:

@@ -232,10 +232,18 @@ def _unpaid(order: Order, seen: OrderSeen, payments: list[Payment]) -> Words:
         [f"{seen.received:,}원", *foreign] if seen.received or not foreign else foreign
     )
     if seen.received >= order.amount:
+        mine = [each for each in payments if each.currency == "KRW" and left_of(each) > 0]
+        if not any(each.status in ("paid", "cancelled") for each in mine):
+            return Words(
+                f"주문 {order.name}: 결제대행사에는 다른 주문번호로 된 결제뿐인데 {seen.status!r}가 되었습니다.",
+                f"Order {order.name} is called {seen.status!r}, and the gateway has a payment under "
+                "another number only.",
+            )
         return Words(
-            f"주문 {order.name}: 결제대행사에는 다른 주문번호로 된 결제뿐인데 {seen.status!r}가 되었습니다.",
-            f"Order {order.name} is called {seen.status!r}, and the gateway has a payment under another "
-            "number only.",
+            f"주문 {order.name}의 값은 {order.amount:,}원인데, 그 금액의 결제 없이 {seen.status!r}가 되었습니다 "
+            f"(받은 돈 {seen.received:,}원).",
+            f"Order {order.name} costs {order.amount:,} KRW and is called {seen.status!r} without a payment "
+            f"of that amount ({seen.received:,} KRW were received).",
         )
     if seen.fulfilled:
         return Words(

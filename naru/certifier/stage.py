@@ -50,8 +50,8 @@ class Try:
     """A payment window, and what the shop was told about it.
 
     `told_paid`: some news reached the shop while the order's whole price was at the gateway;
-    `heard_paid`: such news was true, and enough that the shop must have finished. `told_returned`:
-    the same for all of the money having gone back.
+    `heard_paid`: such news was true, and enough that the shop must have finished. `told_returned`: it
+    took the webhook that says that all of the money went back; nothing else has to say so.
     """
 
     name: str
@@ -310,7 +310,7 @@ class Stage:
             )
             for payment in self._scene.tries.values():
                 if each.names(payment.window.imp_uid):
-                    self._learn(payment, answer, payment.is_paid, payment.is_returned)
+                    self._learn(payment, answer, payment.is_paid)
 
     def _refund(self, step: do.Refund, payment: Try) -> None:
         account: dict[str, str] = {}
@@ -426,21 +426,18 @@ class Stage:
 
         Who is told a lie may look into it, and finish the order that is meant; nobody must.
         """
-        paid, returned = payment.is_paid, payment.is_returned
+        paid = payment.is_paid
         answer = tell()
-        self._learn(payment, answer, paid, returned, true)
+        self._learn(payment, answer, paid, true)
         return answer
 
-    def _learn(
-        self, payment: Try, answer: Answer, paid: bool, returned: bool, true: bool = True
-    ) -> None:
+    def _learn(self, payment: Try, answer: Answer, paid: bool, true: bool = True) -> None:
         fine = not self._spells
         # In bad weather the shop may not have been able to ask: then it must say no, to be told again.
         taken = true and fine and answer.status is not None and answer.status < 400
         with self._lock:
             payment.told_paid |= paid
             payment.heard_paid |= paid and taken
-            payment.told_returned |= returned and taken
         if fine and answer.status is not None and answer.status >= 500:
             self._warn(
                 f"{answer.status}로 답했습니다: 알림을 받는 곳이 무너집니다.",
@@ -477,7 +474,6 @@ class Stage:
         for payment in self._scene.tries.values():
             payment.told_paid |= payment.is_paid
             payment.heard_paid |= fine and answer.accepted and payment.is_paid
-            payment.told_returned |= fine and answer.accepted and payment.is_returned
 
     def _tell_everything(self) -> None:
         """The calm after the last step."""

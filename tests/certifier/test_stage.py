@@ -135,7 +135,7 @@ def test_who_is_told_a_lie_owes_nothing(stage: Stage) -> None:
 
 def test_money_that_came_and_went_before_any_news(perform: Perform) -> None:
     scene, orders = perform(*PAID, Refund("a"), Callback("a"))
-    assert told(scene.tries["a"]) == (False, False, True)
+    assert told(scene.tries["a"]) == (False, False, True)  # by the webhook, at the very end
     assert (orders["A"].fulfilled, orders["A"].received) == (0, 0)
     scene, orders = perform(*PAID, Refund("a", 900), Callback("a"))
     assert told(scene.tries["a"]) == (False, False, False)
@@ -246,3 +246,10 @@ def test_what_is_thrown_is_answered(perform: Perform) -> None:
         Throw("redirect", "x" * 5_000),
     )
     assert scene.warnings == []
+
+
+def test_of_a_refund_its_webhook_tells_and_nothing_else_must(stage: Stage) -> None:
+    scene = stage.perform((*PAID, Callback("a"), Refund("a"), Lose("a"), Callback("a"), Sweep()))
+    assert told(scene.tries["a"]) == (True, True, False)
+    scene = stage.perform((*PAID, Callback("a"), Refund("a"), Webhook("a", status="cancelled")))
+    assert told(scene.tries["a"]) == (True, True, True)

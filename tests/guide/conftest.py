@@ -19,12 +19,13 @@ from playwright.async_api import Browser
 
 from naru.bench.demo import free_ports
 from naru.testing.imp import Imp
-from naru.testing.plugin import async_imp, imp, private_gateway
+from naru.testing.plugin import async_imp, private_gateway
+from naru.testing.private_gateway import PrivateGateway
 from tests.checkout.browser import open_browser
 from tests.guide.pages import ROOT, chapter, write_shop
 from tests.support.processes import BYTECODE
 
-__all__ = ["async_imp", "imp", "private_gateway"]
+__all__ = ["async_imp", "private_gateway"]
 
 START_SECONDS = 60.0  # Generous: every core may be busy with other tests.
 
@@ -83,9 +84,9 @@ class Shop:
             0
         ]
 
-    def parcels(self) -> list[str]:
-        """Whose goods left the house."""
-        return self._rows("SELECT merchant_uid FROM parcels ORDER BY id")
+    def sent(self, merchant_uid: str) -> int:
+        """How many times the order's goods left the house."""
+        return len(self._rows("SELECT id FROM parcels WHERE merchant_uid = ?", merchant_uid))
 
     def _rows(self, statement: str, *values: str) -> list[str]:
         database = sqlite3.connect(self.folder / "shop.db", timeout=10)
@@ -124,10 +125,29 @@ def command(port: int) -> list[str]:
     return [sys.executable, "-m", *shlex.split(said)]
 
 
-@pytest.fixture
-def shop(imp: Imp, tmp_path: Path) -> Iterator[Shop]:
+@pytest.fixture(scope="module")
+def imp(private_gateway: PrivateGateway) -> Iterator[Imp]:
+    """One merchant for all tests of a file, for their shop takes a second to start."""
+    private_gateway.start()
+    merchant = private_gateway.open_shop("의자 가게")
+    yield merchant
+    merchant.close()
+    if merchant.time_was_moved:
+        private_gateway.begin_anew()
+
+
+@pytest.fixture(autouse=True)
+def _webhooks_are_told(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What one test held back is not brought in the next one, and nothing is held there."""
+    yield
+    if "imp" in request.fixturenames:
+        request.getfixturevalue("imp").webhooks.drop()
+
+
+@pytest.fixture(scope="module")
+def shop(imp: Imp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """All chapters typed, the shop started, the gateway's webhooks sent to it."""
-    folder = write_shop(tmp_path)
+    folder = write_shop(tmp_path_factory.mktemp("shop"))
     [port] = free_ports(1)
     process = subprocess.Popen(
         command(port),

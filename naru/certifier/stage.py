@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from naru.certifier import steps as do
 from naru.certifier.adapter import Adapter, HttpCall, fill
@@ -31,6 +32,8 @@ from naru.testing.private_gateway import PrivateGateway
 if TYPE_CHECKING:
     from naru.testing.imp import Imp
 
+WEBHOOK_SECONDS = 15.0  # when it is sent again, i'mport waits no longer (protocol: webhook.md §5)
+NUMBER_LENGTH_MAX = 40  # what every PG takes (protocol: flows.md §16)
 TELLINGS_MAX = 6  # as often as the gateway itself would try within half a day
 STRANGERS_SECRET = "whsec_c3RyYW5nZXJzLXN0cmFuZ2Vycy1zdHJhbmdlcnMtMDE="  # noqa: S105 - nobody's
 
@@ -62,6 +65,7 @@ class Try:
     truth: Payment | None = None
     result: Result | None = None
     lost: bool = False
+    reworded: tuple[str, ...] = ()
     told_paid: bool = False
     heard_paid: bool = False
     told_returned: bool = False
@@ -142,7 +146,7 @@ class Stage:
             case do.Place():
                 visitor = Visitor("buyer")
                 number, amount = self.shop.place(visitor, step.amount)
-                scene.orders[step.order] = Order(step.order, number, amount, visitor)
+                self._keep_order(Order(step.order, number, amount, visitor))
             case do.Change():
                 if (order := scene.orders.get(step.order)) is None or self.adapter.change is None:
                     return
@@ -199,6 +203,8 @@ class Stage:
                     payment.at.deposit(step.amount, payment.window.imp_uid)
             case do.Refund():
                 self._refund(step, payment)
+            case do.CloseAccount():
+                self._close_account(payment)
             case do.Callback():
                 self._callback(step, payment)
             case do.Redirect():
@@ -210,11 +216,27 @@ class Stage:
                     if step.status in (None, letter.status):
                         for _ in range(step.times):
                             self._bring(payment, letter)
+            case do.Reword():
+                payment.reworded = (*payment.reworded, step.how)
             case do.Lose():
                 payment.lost = True
                 self.tape.record("gateway", "shop", "webhooks are lost")
             case do.Forge():
                 self._forge(step, payment)
+
+    def _keep_order(self, order: Order) -> None:
+        number = order.merchant_uid
+        with self._lock:
+            known = {each.merchant_uid for each in self._scene.orders.values()}
+            self._scene.orders[order.name] = order
+        if number in known:
+            raise ShopTrouble(f"[order]: two orders have one number, {number!r}.")
+        if len(number) > NUMBER_LENGTH_MAX or not (number.isascii() and number.isprintable()):
+            self._warn(
+                f"주문번호가 {NUMBER_LENGTH_MAX}자를 넘거나 ASCII가 아니면 거절하는 PG가 있습니다: {number[:60]!r}",
+                f"some PGs refuse an order number of more than {NUMBER_LENGTH_MAX} characters or one "
+                f"that is not ASCII: {number[:60]!r}",
+            )
 
     def _open(self, step: do.Open) -> None:
         order = self._scene.orders.get(step.order)
@@ -328,6 +350,14 @@ class Stage:
         shown = "everything" if step.amount is None else f"{step.amount:,} KRW"
         self._look(payment, "staff", f"gives back {shown}")
 
+    def _close_account(self, payment: Try) -> None:
+        try:
+            payment.at.client.close_virtual_account(payment.window.imp_uid)
+        except KitError as error:
+            self.tape.record("staff", "gateway", "closes the account", response=str(error))
+            return
+        self._look(payment, "staff", "closes the account")
+
     def _callback(self, step: do.Callback, payment: Try) -> None:
         if self.adapter.callback is None:
             return
@@ -376,6 +406,8 @@ class Stage:
             headers |= signed_anew(STRANGERS_SECRET, blank)
         elif step.signature == "stolen":
             headers |= signed_anew(self.imp.webhook_secret, replace(blank, body=b"{}"))
+        if step.address is not None:
+            headers |= {"x-forwarded-for": step.address, "x-real-ip": step.address}
         self._news(payment, lambda: self._post_webhook("thief", headers, body), true=False)
 
     def _throw(self, step: do.Throw) -> None:
@@ -447,13 +479,30 @@ class Stage:
     def _bring(self, payment: Try, letter: Letter) -> None:
         if self.adapter.webhook_path is None:
             return
+        number, letter = letter.headers["webhook-id"], _reworded(letter, payment.reworded)
         headers = signed_anew(self.imp.webhook_secret, letter)
+        if "headers" in payment.reworded:
+            headers = {name.upper(): text for name, text in headers.items()}
+        began = time.monotonic()
         answer = self._news(payment, lambda: self._post_webhook("gateway", headers, letter.body))
+        self._judge_manners(answer, time.monotonic() - began)
         with self._lock:
-            payment.brought[letter.headers["webhook-id"]] = answer.status or 0
+            payment.brought[number] = answer.status or 0
             if answer.accepted:  # nobody tells it again, whatever the weather was
                 payment.heard_paid |= payment.is_paid
                 payment.told_returned |= payment.is_returned and letter.status == "cancelled"
+
+    def _judge_manners(self, answer: Answer, seconds: float) -> None:
+        if answer.accepted and answer.status != 200:
+            self._warn(
+                f"웹훅에 {answer.status}로 답했습니다: 결제대행사는 200만 받은 것으로 칩니다.",
+                f"a webhook was answered {answer.status}: only 200 means that the shop has it.",
+            )
+        if seconds > WEBHOOK_SECONDS:
+            self._warn(
+                f"웹훅에 {WEBHOOK_SECONDS:.0f}초 안에 답하지 않았습니다: 결제대행사는 실패로 칩니다.",
+                f"a webhook was not answered within {WEBHOOK_SECONDS:.0f} s, which counts as a failure.",
+            )
 
     def _post_webhook(self, sender: Party, headers: dict[str, str], body: bytes) -> Answer:
         assert self.adapter.webhook_path is not None
@@ -574,6 +623,28 @@ def left_of(payment: Payment) -> int:
 def _is_honest(step: do.Callback | do.Redirect) -> bool:
     """Does it say of the payment what the gateway itself would?"""
     return step.claims is step.says is step.imp_uid is None
+
+
+def _reworded(letter: Letter, how: tuple[str, ...]) -> Letter:
+    """The same news as a webhook that is longer, stands in an event, or comes from another program."""
+    kind, *_ = letter.headers.get("content-type", "").split(";")
+    is_form = kind == "application/x-www-form-urlencoded"
+    fields: dict[str, Any] = (
+        dict(parse_qsl(letter.body.decode())) if is_form else json.loads(letter.body)
+    )
+    if "fields" in how:
+        fields = {"tx_id": "0190-2f4e", "channel": "pc"} | fields | {"a_field_of_next_year": "?"}
+    if "event" in how:
+        extra: dict[str, Any] = {"extra[escrow_status]": "2"}
+        extra = extra if is_form else {"extra": {"escrow_status": "2", "changed_at": 1_700_000_000}}
+        fields = {"event": "Inicis.Escrow.Changed"} | fields | extra
+    headers = dict(letter.headers)
+    if "headers" in how:
+        headers |= {"user-agent": "okhttp/4.12.0", "content-type": f"{kind}; charset=utf-8"}
+    if not {"fields", "event"} & set(how):
+        return replace(letter, headers=headers)
+    body = urlencode(fields) if is_form else json.dumps(fields, ensure_ascii=False)
+    return replace(letter, body=body.encode(), headers=headers)
 
 
 def _visitor(step: do.Callback | do.Redirect, payment: Try) -> Visitor:

@@ -108,6 +108,13 @@ class Refund:
 
 
 @dataclass(frozen=True)
+class CloseAccount:
+    """The shop's staff close the virtual account, which nobody has paid into."""
+
+    payment: str
+
+
+@dataclass(frozen=True)
 class Callback:
     """The page tells the shop's server. None: what an honest page says.
 
@@ -145,6 +152,18 @@ class Webhook:
 
 
 @dataclass(frozen=True)
+class Reword:
+    """From now on the gateway's webhooks of this payment come as others of it do, signed as ever.
+
+    `fields`: with keys that nobody had heard of; `event`: around a change of escrow; `headers`: with
+    another User-Agent, a charset, and header names in capitals.
+    """
+
+    payment: str
+    how: Literal["fields", "event", "headers"]
+
+
+@dataclass(frozen=True)
 class Lose:
     """Webhooks of this payment never arrive."""
 
@@ -156,6 +175,7 @@ class Forge:
     """A webhook from a stranger about this payment, saying `status`; otherwise as `Callback`.
 
     `signature`: `none`; `wrong`, by another secret; `stolen`, of a true webhook with another body.
+    `address` is where it says that it comes from.
     """
 
     payment: str
@@ -164,6 +184,7 @@ class Forge:
     imp_uid: str | None = None
     status: str = "paid"
     signature: Literal["none", "wrong", "stolen"] = "none"
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -219,9 +240,11 @@ Step = (
     | Close
     | Deposit
     | Refund
+    | CloseAccount
     | Callback
     | Redirect
     | Webhook
+    | Reword
     | Lose
     | Forge
     | Throw

@@ -20,6 +20,11 @@ _SIGNED = {
     "wrong": Words("다른 열쇠로 서명해", "signed by another key"),
     "stolen": Words("다른 웹훅의 서명을 붙여", "with another webhook's signature"),
 }
+_REWORDED = {
+    "fields": Words("처음 보는 필드를 달고", "with fields that nobody had heard of"),
+    "event": Words("에스크로 이벤트 모양으로", "in the shape of an event of escrow"),
+    "headers": Words("다른 User-Agent와 charset을 달고", "with another User-Agent and a charset"),
+}
 
 
 def tell(step: Step) -> Words:
@@ -67,6 +72,11 @@ def tell(step: Step) -> Words:
                 f"{payment}: 상점 직원이 {much.ko} 환불합니다.",
                 f"{payment}: the staff give back {much.en}.",
             )
+        case do.CloseAccount(payment):
+            return Words(
+                f"{payment}: 상점 직원이 가상계좌를 닫습니다.",
+                f"{payment}: the staff close the virtual account.",
+            )
         case do.Callback(payment):
             claim = _claim(step)
             return Words(
@@ -86,15 +96,23 @@ def tell(step: Step) -> Words:
                 f"{payment}: 진짜{kind} 웹훅이 도착합니다{often}.",
                 f"{payment}: the true{kind} webhook arrives{often}.",
             )
+        case do.Reword(payment, how):
+            so = _REWORDED[how]
+            return Words(
+                f"{payment}: 웹훅이 이제부터 {so.ko} 옵니다.",
+                f"{payment}: from now on its webhooks come {so.en}.",
+            )
         case do.Lose(payment):
             return Words(
                 f"{payment}: 웹훅은 끝내 오지 않습니다.", f"{payment}: its webhooks never arrive."
             )
         case do.Forge(payment):
             claim, signed = _claim(step), _SIGNED[step.signature]
+            at = f" (X-Forwarded-For: {step.address})" if step.address else ""
             return Words(
-                f"{payment}: 도둑이 {signed.ko} {step.status} 웹훅을 보냅니다{claim.ko}.",
-                f"{payment}: the thief posts a webhook, {signed.en}, saying {step.status}{claim.en}.",
+                f"{payment}: 도둑이 {signed.ko} {step.status} 웹훅을 보냅니다{claim.ko}{at}.",
+                f"{payment}: the thief posts a webhook, {signed.en}, saying {step.status}"
+                f"{claim.en}{at}.",
             )
         case do.Throw(door, body):
             return Words(

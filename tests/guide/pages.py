@@ -56,19 +56,22 @@ def chapter(name: str, korean: bool = False) -> list[Block]:
     return blocks(GUIDE / (f"{name}.ko.md" if korean else f"{name}.md"))
 
 
-def files(korean: bool = False) -> dict[str, str]:
-    """The shop: what a reader has who types all chapters. A file that comes again goes on."""
+def files(last: str = CHAPTERS[-1]) -> dict[str, str]:
+    """The shop: what a reader has who typed all chapters, or those until `last`.
+
+    A file that comes again goes on.
+    """
     written: defaultdict[str, list[str]] = defaultdict(list)
-    for name in CHAPTERS:
-        for block in chapter(name, korean):
+    for name in CHAPTERS[: CHAPTERS.index(last) + 1]:
+        for block in chapter(name):
             if block.file is not None:
                 written[block.file].append(block.text)
     return {name: "\n".join(texts) for name, texts in written.items()}
 
 
-def write_shop(folder: Path) -> Path:
+def write_shop(folder: Path, last: str = CHAPTERS[-1]) -> Path:
     """Save the shop's files as a reader would, and give the folder back."""
-    for name, text in files().items():
+    for name, text in files(last).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")

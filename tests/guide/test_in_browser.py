@@ -83,6 +83,11 @@ async def test_a_card_on_a_phone(async_imp: AsyncImp, shop: Shop, browser: Brows
     async_imp.webhooks.hold()
     page, order = await order_page(browser, shop, **PHONE)
     await page.locator("#pay").click()
+    await page.locator("input[name=company]").first.wait_for()
+    # Back, whether the browser kept the page with its locked button or not, and once more.
+    await page.go_back()
+    await expect(page.locator("#pay")).to_be_enabled()
+    await page.locator("#pay").click()
     await by_pin(page)
     await expect(page.locator(".state")).to_contain_text("결제했습니다")
     assert page.url == f"{shop.url}/orders/{order}"

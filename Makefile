@@ -7,7 +7,7 @@ TYPESCRIPT := typescript@5.9.3
 PYTHON = $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 
-.PHONY: help setup setup-demo demo serve test check types-js pytest nightly planted failover sbom bench docs screenshots \
+.PHONY: help setup setup-demo demo serve test check types-js pytest nightly planted certify failover sbom bench docs screenshots \
 	format lock clean
 
 help:  ## say what there is
@@ -62,6 +62,10 @@ nightly: setup  ## the same promises a thousand times: simulation, kills, races,
 
 planted: setup  ## plant every defect of the catalogue in a copy of the code, and see each one found
 	@exec $(BIN)/python -m tests.planted --processes 2 --write
+
+certify: setup  ## try every attack of the certifier on every small shop, broken and correct, and write what was found
+	@chromium=$$($(BIN)/python tools/chromium.py) || exit 1; \
+	NARU_CHROMIUM=$$chromium $(BIN)/python -m tests.certifier --write
 
 failover: setup  ## three PostgreSQL machines on loopback, the first one killed under load (needs Debian packages)
 	@exec $(BIN)/python -m tests.failover

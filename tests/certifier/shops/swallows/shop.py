@@ -13,7 +13,6 @@ from python.gateway import Gateway, Trouble
 
 app = Flask(__name__)
 books = Books(os.environ["DATABASE"])
-gateway = Gateway()
 app.register_blueprint(desk(books))
 
 
@@ -46,7 +45,8 @@ def webhook():
 
 
 def finish(imp_uid):
-    payment = gateway.payment(imp_uid)
+    # The sample logs in for every question, too.
+    payment = Gateway().payment(imp_uid)
     if payment is None:
         return "forgery"
     with books.transaction() as database:

@@ -341,6 +341,11 @@ async def test_a_part_of_the_money_that_went_back_leaves_a_paid_order_paid(
     gateway._cancel({"imp_uid": imp_uid, "amount": 900})
     assert isinstance(await shop.finalise(imp_uid), Cancelled)
     assert (shop.status("order-1"), shop.orders["order-1"].cancelled) == ("paid", 900)
+    # A slower caller still says what had gone back before that.
+    gateway.payments[imp_uid]["cancel_amount"] = 500
+    await shop.finalise(imp_uid)
+    assert shop.orders["order-1"].cancelled == 900
+    gateway.payments[imp_uid]["cancel_amount"] = 900
     gateway._cancel({"imp_uid": imp_uid})
     assert isinstance(await shop.finalise(imp_uid), Cancelled)
     assert (shop.status("order-1"), shop.orders["order-1"].cancelled) == ("cancelled", CHAIR)

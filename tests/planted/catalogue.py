@@ -1100,12 +1100,20 @@ DOMAIN = (
 
 SHOP = (
     Planted(
-        "the shop asks for the first payment of an order only",
-        "L3",
+        "the shop packs what is not paid",
+        "P5",
         "naru/shop/finalise.py",
-        "            found = self._settle(payment)\n",
-        "            found = found or self._settle(payment)\n",
-        "tests/shop/test_finalise.py::test_a_buyer_whose_browser_never_came_back_is_found",
+        "        note=note,\n",
+        "        note=fulfil,\n",
+        "tests/shop/test_finalise.py::test_a_failed_payment_of_the_right_amount_pays_nothing",
+    ),
+    Planted(
+        "the shop's database writes over what changed meanwhile",
+        "P5",
+        "naru/shop/orders.py",
+        "_COLUMNS.kits(after), _COLUMNS.whole(before)",
+        '_COLUMNS.kits(after), {"merchant_uid": before.merchant_uid}',
+        "tests/shop/test_finalise.py::test_the_shops_database_is_a_store_that_the_kit_may_trust",
     ),
 )
 
@@ -1150,6 +1158,154 @@ KIT = tuple(
             'if payment.status == "cancelled":',
         ),
     )
+)
+
+FINALISE, INTERLEAVING = "tests/kit/test_finalise.py", "tests/kit/test_interleaving.py"
+_FINALISE, _STEP, _SWEEP = "naru/kit/finalise.py", "naru/kit/step.py", "naru/kit/sweep.py"
+_GIVEN_BACK = "test_money_that_went_back_before_we_heard_of_it_sends_nothing"
+
+# The one path on which a shop's orders are finished.
+KIT_PATH = (
+    Planted(
+        "the kit believes who claims another order",
+        "P5",
+        _FINALISE,
+        "claimed is not None and claimed != payment.merchant_uid",
+        "claimed is not None and not payment.merchant_uid",
+        f"{FINALISE}::test_who_claims_another_order_than_the_gateway_gets_neither",
+    ),
+    Planted(
+        "a gateway that cannot be asked has denied it",
+        "P12",
+        _FINALISE,
+        '            log.warning("%s could not be asked about: %s", imp_uid, trouble)\n'
+        "            return Unknown(None, trouble)\n",
+        '            return Forged(None, ("not_found",))\n',
+        f"{FINALISE}::test_a_sick_gateway_is_unknown_and_changes_nothing",
+    ),
+    Planted(
+        "the kit asks for the first payment of an order only",
+        "L3",
+        _FINALISE,
+        "        for payment in page.payments:\n",
+        "        for payment in page.payments[:1]:\n",
+        f"{FINALISE}::test_a_buyer_who_never_came_back_is_found",
+    ),
+    Planted(
+        "the kit fulfils what somebody else has written",
+        "P5",
+        _FINALISE,
+        "        if not (yield desk.change(order, after)):\n            return None\n",
+        "        yield desk.change(order, after)\n",
+        f"{INTERLEAVING}::test_every_schedule_fulfils_exactly_once",
+    ),
+    Planted(
+        "the kit writes that it told before it tells",
+        "L3",
+        _FINALISE,
+        "            yield self._hooks.tell(order, payment)\n"
+        "            yield self.inside(partial(_told, order))\n",
+        "            yield self.inside(partial(_told, order))\n"
+        "            yield self._hooks.tell(order, payment)\n",
+        f"{FINALISE}::test_who_could_not_be_told_is_told_by_the_sweep",
+    ),
+    Planted(
+        "an order that was given back is paid by an older word",
+        "P5",
+        _STEP,
+        "        case _ if order.status in SETTLED:\n",
+        '        case _ if order.status == "paid":\n',
+        f"{FINALISE}::{_GIVEN_BACK}",
+    ),
+    Planted(
+        "an order is paid by what is left of its money",
+        "P5",
+        _STEP,
+        'part = order.status in ("paid", "refunding") and cancelled < order.amount',
+        "part = cancelled < order.amount",
+        f"{FINALISE}::{_GIVEN_BACK}",
+    ),
+    Planted(
+        "a refund ends with its first part",
+        "P5",
+        _STEP,
+        'part = order.status in ("paid", "refunding") and cancelled < order.amount',
+        'part = order.status == "paid" and cancelled < order.amount',
+        f"{FINALISE}::test_a_refund_is_of_what_was_read_and_of_nothing_else",
+    ),
+    Planted(
+        "what was given back shrinks",
+        "P5",
+        _STEP,
+        "cancelled = max(order.cancelled, given_back)",
+        "cancelled = given_back",
+        f"{FINALISE}::test_a_part_of_the_money_that_went_back_leaves_a_paid_order_paid",
+    ),
+    Planted(
+        "a second payment of a paid order is its payment",
+        "P5",
+        _STEP,
+        "imp_uid=order.imp_uid if order.status in SETTLED and left_of(payment) > 0 else None",
+        "imp_uid=None",
+        f"{FINALISE}::test_a_second_payment_of_one_order_is_seen_each_time_until_it_went_back",
+    ),
+    Planted(
+        "a payment of another order pays again",
+        "P5",
+        _STEP,
+        "() if holder in (None, order.merchant_uid) else (payment.imp_uid,)",
+        "()",
+        # Where the merchant's table is not unique; where it is, the database refuses, too.
+        "tests/kit/test_five_checks.py::test_nobody_is_robbed",
+    ),
+    Planted(
+        "an older try takes the order over",
+        "P5",
+        _STEP,
+        'return (_tried_at(payment), payment.imp_uid) > (order.tried_at, order.imp_uid or "")',
+        "return True",
+        f"{FINALISE}::test_a_word_of_an_older_try_changes_nothing",
+    ),
+    Planted(
+        "a sweep reads one page",
+        "L3",
+        _SWEEP,
+        "page.next if page.next is not None and page.next > number else None",
+        "None",
+        f"{FINALISE}::test_the_sweep_finishes_what_nobody_reported",
+    ),
+    Planted(
+        "a sweep does not look for what was given back",
+        "L3",
+        _SWEEP,
+        '("paid", "cancelled")\n',
+        '("paid",)\n',
+        f"{FINALISE}::test_the_sweep_finishes_what_nobody_reported",
+    ),
+    Planted(
+        "a sweep ends at its first trouble",
+        "L3",
+        _SWEEP,
+        "        swept.troubles[payment.imp_uid] = trouble\n",
+        "        raise\n",
+        f"{FINALISE}::test_one_order_that_cannot_be_finished_does_not_stop_the_sweep",
+    ),
+    Planted(
+        "a refund of the sweep has no checksum",
+        "P1",
+        _SWEEP,
+        "checksum=left, ",
+        "",
+        f"{FINALISE}::test_a_refund_is_of_what_was_read_and_of_nothing_else",
+    ),
+    Planted(
+        "a refund that is refused is seen by nobody",
+        "L1",
+        _SWEEP,
+        "        if left_of(answer) > 0:\n",
+        "        if left_of(answer) < 0:\n",
+        f"{FINALISE}::test_a_refund_that_the_gateway_refuses_is_seen_and_tried_again",
+    ),
 )
 
 HOUSE, COPY = "tests/store/test_house.py", "tests/payments/test_restored_copy.py"
@@ -1792,4 +1948,5 @@ CATALOGUE = (
     *DOMAIN,
     *SHOP,
     *KIT,
+    *KIT_PATH,
 )

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import re
 import tomllib
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from naru.certifier.adapter import (
     point,
     read_adapter,
 )
+from naru.certifier.command import add_arguments
+from naru.certifier.hosts import allowed_origin
 from tests.support.scale import often
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference"
@@ -374,18 +377,23 @@ def test_a_pointer_finds_or_finds_not(answer: Any, parts: list[str]) -> None:
 
 @pytest.mark.parametrize("page", ["adapter.md", "adapter.ko.md"])
 def test_the_examples_of_the_page_are_adapters(page: str, tmp_path: Path) -> None:
+    """Each is read as the command beneath it says, up to where a shop would have to run."""
     text = (PAGES / page).read_text("utf-8")
-    examples = [
-        example
-        for example in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-        if "[order]" in example
-    ]
+    examples = re.findall(r"```toml\n(.*?)```.*?```sh\nnaru certify (.*?)\n```", text, re.DOTALL)
     assert len(examples) == 2
-    started, by_hand = [tmp_path / "started.toml", tmp_path / "by-hand.toml"]
-    started.write_text(examples[0], "utf-8")
-    by_hand.write_text(examples[1], "utf-8")
-    assert read_adapter(started).start
-    assert read_adapter(by_hand).by_hand is not None
+    read = []
+    for example, words in examples:
+        parser = ArgumentParser()
+        add_arguments(parser)
+        given = parser.parse_args(words.split())
+        file = tmp_path / given.adapter
+        file.write_text(example, "utf-8")
+        read.append((read_adapter(file), given.url))
+    (started, no_url), (by_hand, url) = read
+    assert started.start
+    assert no_url is None
+    assert by_hand.by_hand is not None
+    assert allowed_origin(url, real=False, listed=()) == url
     # Each key that there is has a word on the page.
     for section, keys in KNOWN.items():
         assert f"[{section}]" in text
@@ -400,7 +408,7 @@ KNOWN = {
     "order": ("request", "command", "json", "form", "headers", "merchant_uid", "amount"),
     "state": ("status", "fulfilled", "paid_amount", "settles_within"),
     "state.words": ("paid", "unpaid", "cancelled"),
-    "callback": ("imp_uid", "success"),
+    "callback": (),
     "redirect": ("path",),
     "webhook": ("path",),
     "sweep": (),

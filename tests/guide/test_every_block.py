@@ -33,6 +33,7 @@ COMMANDS = "tests/guide/test_commands.py::test_"
 SHOP = "tests/guide/test_shop.py::test_"
 BROWSER = "tests/guide/test_in_browser.py::test_"
 NODE = "tests/guide/test_node.py::test_a_payment_pays_once_and_a_thief_gets_nothing"
+ADAPTER = "tests/certifier/test_adapter.py::test_the_examples_of_the_page_are_adapters"
 CERTIFIED = "tests/guide/test_certified.py::test_the_guides_shop_passes"
 KIT = "tests/kit/test_guide.py::test_a_shop_of_the_guide_takes_money_and_is_not_robbed"
 TESTING = (
@@ -83,6 +84,8 @@ TABLE: list[tuple[str, str, int, str]] = [
     ("docs/how-to/production", "sql", 1, ROLE),
     ("docs/how-to/upgrade", "text", 1, COMMANDS + "an_upgrade_is_one_command"),
     ("docs/how-to/webhooks", "python", 1, DOCS + "the_webhook_example_believes_signed_words_only"),
+    ("docs/reference/adapter", "toml", 2, ADAPTER),
+    ("docs/reference/adapter", "sh", 2, ADAPTER),
     ("docs/reference/audit", "text", 1, AT_A_DEMO),
     ("docs/reference/certifier", "sh", 1, CERTIFIED),
     ("docs/reference/certifier", "yaml", 1, WORKFLOW),

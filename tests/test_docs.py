@@ -438,7 +438,12 @@ def demo() -> Iterator[RunningDemo]:
 
 @pytest.fixture(scope="module")
 def imp_uid(demo: RunningDemo) -> str:
-    """A payment, made by the program of the CI page."""
+    """A payment, made by the program of the CI page; the curls of the REST page give it back."""
+    return pay(demo)
+
+
+def pay(demo: RunningDemo) -> str:
+    """Pay 1,004 won by the program of the CI page; the payment's number."""
     [program] = blocks("docs/how-to/ci.md", "python")
     (demo.folder / "pay.py").write_text(demo.here(program), "utf-8")
     return demo.run([sys.executable, "pay.py"], PYTHONPATH=str(ROOT)).strip()
@@ -503,8 +508,9 @@ def commands_in(text: str) -> list[str]:
 
 
 def test_the_commands_and_the_snippet_of_the_readme_work_at_a_demo(
-    demo: RunningDemo, imp_uid: str, naru: Callable[[str], str]
+    demo: RunningDemo, naru: Callable[[str], str]
 ) -> None:
+    imp_uid = pay(demo)
     make, curl, looks = [each.text for each in fenced(ROOT / "README.md") if not each.language]
     # The first is the fixture `demo` (tests/test_setup.py runs make itself), and this very run.
     assert re.findall(r"^make (\w+)", make, re.MULTILINE) == ["demo", "test"]

@@ -94,6 +94,19 @@ async def test_a_card_on_a_phone(async_imp: AsyncImp, shop: Shop, browser: Brows
     assert shop.sent(order) == 1
 
 
+async def test_a_popup_on_a_pc(async_imp: AsyncImp, shop: Shop, browser: Browser) -> None:
+    """Chapter 4-b: a PG that opens a window of its own reports by one of the two ways that are there."""
+    async_imp.webhooks.hold()
+    page, order = await order_page(browser, shop)
+    await page.evaluate("payment.pg = 'payco'")
+    async with page.expect_popup() as opened:
+        await page.locator("#pay").click()
+    popup = await opened.value
+    await popup.locator("form button[type=submit]").click()
+    await expect(page.locator(".state")).to_contain_text("결제했습니다")
+    assert shop.sent(order) == 1
+
+
 async def test_a_virtual_account_waits_for_its_deposit(
     async_imp: AsyncImp, shop: Shop, browser: Browser
 ) -> None:

@@ -83,9 +83,9 @@ async def test_a_virtual_account_is_paid_when_the_money_arrives(
 
     await payer.sees("waiting_deposit")
     waiting = parties.order(number)
-    assert (waiting.status, waiting.imp_uid, await parties.book(number)) == (
+    assert (waiting.status, parties.orders.parcels(number), await parties.book(number)) == (
         "waiting_deposit",
-        None,
+        0,
         [],
     )
     account = waiting.account_number

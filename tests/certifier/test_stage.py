@@ -253,3 +253,20 @@ def test_of_a_refund_its_webhook_tells_and_nothing_else_must(stage: Stage) -> No
     assert told(scene.tries["a"]) == (True, True, False)
     scene = stage.perform((*PAID, Callback("a"), Refund("a"), Webhook("a", status="cancelled")))
     assert told(scene.tries["a"]) == (True, True, True)
+
+
+def test_a_shop_that_asks_by_itself_sent_in_time(stage: Stage) -> None:
+    """Its own cron found the payment before anybody told it; then the money went back."""
+    stage._scene = scene = Scene()
+    for step in PAID:
+        stage._do(step)
+    stage.shop.sweep()
+    assert not scene.tries["a"].told_paid
+    stage._do(Refund("a"))
+    assert scene.tries["a"].told_paid
+    orders, breaches = judge(stage, scene)
+    assert [(order.status, order.fulfilled) for order in orders] == [("paid", 1)]
+    assert breaches == []
+    # The control: goods that leave only when the money has gone back.
+    scene.tries["a"].told_paid = False
+    assert [breach.rule.id for breach in judge(stage, scene)[1]] == ["given-back"]

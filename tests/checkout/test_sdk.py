@@ -138,6 +138,29 @@ async def test_a_merchants_own_css_wins_over_ours(
     assert style == ["none", "rgb(1, 2, 3)"]
 
 
+async def test_what_a_page_says_of_all_its_buttons_is_not_meant_for_ours(
+    context: BrowserContext, shop: Pages, shop_url: str, core: str
+) -> None:
+    bare = (
+        "button { width: 100%; background: rgb(0, 0, 255); padding: 40px } iframe { height: 90px }"
+    )
+    page = await at_shop(context, shop, shop_url, core, before=f"<style>{bare}</style>")
+    await page.click("#pay")
+    await window_of(page).locator("#pay").wait_for()
+
+    close = await page.locator(".imp-close").bounding_box()
+    frame = await page.locator("iframe.imp-frame").bounding_box()
+    background = await page.evaluate(
+        "() => getComputedStyle(document.querySelector('.imp-close')).backgroundColor"
+    )
+
+    assert close is not None
+    assert close["width"] == 44
+    assert background != "rgb(0, 0, 255)"
+    assert frame is not None
+    assert frame["height"] > 400
+
+
 async def test_the_merchants_container_holds_the_dialog_and_anything_else_falls_back(
     context: BrowserContext, shop: Pages, shop_url: str, core: str
 ) -> None:

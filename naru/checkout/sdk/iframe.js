@@ -1,7 +1,9 @@
 // The dialog in the merchant's page that holds the payment window. Its class names are i'mport's:
-// merchants style them. Our own rules have no weight (:where), so that theirs always win.
+// merchants style them. Our own rules weigh as little as one element's name, so that theirs win.
 
 var STYLE = [
+  // What a page says of every button, div or iframe is meant for its own.
+  [".imp-dialog, .imp-dialog *, .imp-ui, .imp-ui *", "all:revert"],
   [".imp-dialog", "position:fixed;top:0;right:0;bottom:0;left:0;z-index:99999;margin:0;padding:0;background:rgba(5,20,18,.55);font:16px/1.5 -apple-system,BlinkMacSystemFont,'Apple SD Gothic Neo','Malgun Gothic','Noto Sans KR',sans-serif;color:#14211f;text-align:left"],
   [".imp-dialog .imp-box", "position:absolute;top:50%;left:50%;transform:translate(-50%,-50%);width:840px;height:816px;max-width:calc(100% - 32px);max-height:calc(100% - 32px);display:flex;flex-direction:column"],
   [".imp-dialog.popup .imp-box", "height:auto;width:420px"],
@@ -50,9 +52,9 @@ var STYLE_DARK = [
 function addStyle(root) {
   if (root.impStyled) return;
   root.impStyled = true;
-  var weightless = false;
+  var light = false;
   try {
-    weightless = window.CSS.supports("selector(:where(a))");
+    light = window.CSS.supports("selector(:where(a))");
   } catch (error) {
     // An old browser: plain selectors.
   }
@@ -61,7 +63,8 @@ function addStyle(root) {
     var all = "";
     for (var index = 0; index < rules.length; index += 1) {
       var selector = rules[index][0];
-      all += (weightless ? ":where(" + selector + ")" : selector) + "{" + rules[index][1] + "}";
+      // As much as one element's name: a page's classes still win, its bare names do not.
+      all += (light ? ":where(" + selector + "):not(x)" : selector) + "{" + rules[index][1] + "}";
     }
     return all;
   }

@@ -56,7 +56,7 @@ nightly: setup  ## the same promises a thousand times: simulation, kills, races,
 	@echo "naru: a night's tests" && chromium=$$($(BIN)/python tools/chromium.py) || exit 1; \
 	export NARU_CHROMIUM=$$chromium NARU_NIGHTLY=1; \
 	$(BIN)/pytest -n 2 --dist loadfile -q -rs tests/attacks tests/races tests/model tests/migrations tests/store \
-		tests/payments tests/jobs tests/sandbox tests/kit tests/testing && \
+		tests/payments tests/jobs tests/sandbox tests/kit tests/testing tests/certifier tests/guide && \
 	$(BIN)/pytest -q -rs tests/simulation && $(BIN)/pytest -q -rs tests/killing && \
 	$(BIN)/pytest -q -rs tests/failover
 

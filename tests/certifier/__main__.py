@@ -97,8 +97,8 @@ def _picture(page: str) -> None:
 
 def _page(done: list[tuple[SmallShop, Run]]) -> str:
     lines = [
-        "| shop | mistake | rules it breaks | attacks that broke it | lost | seconds |",
-        "|---|---|---|---|---|---|",
+        "| shop | mistake | rules it breaks | attacks that broke it | lost |",
+        "|---|---|---|---|---|",
     ]
     by_attack: dict[str, list[str]] = defaultdict(list)
     for shop, run in done:
@@ -109,7 +109,7 @@ def _page(done: list[tuple[SmallShop, Run]]) -> str:
         rules = " ".join(f"`{rule}`" for rule in sorted(shop.breaks)) or "none: correct"
         lines.append(
             f"| [{shop.name}](../../tests/certifier/shops/{shop.name}/shop.toml) | {shop.why} | {rules} "
-            f"| {len(broke)} of {tried} | {won(run.cost).en} | {run.seconds:.0f} |"
+            f"| {len(broke)} of {tried} | {won(run.cost).en} |"
         )
     lines += ["", "## Who fails which attack", "", "| attack | broken shops |", "|---|---|"]
     lines += [f"| `{attack.name}` | {', '.join(by_attack[attack.name])} |" for attack in ATTACKS]

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import urllib3
 
+from tests.shop.conftest import Till
+from tests.support.stand_in_gateway import API_KEY, API_SECRET, hangs_up
+
 ARGUMENTS = ("--imp-key", "k", "--user-code", "imp00000000")
 SECRET = {"NARU_SHOP_IMP_SECRET": "the-secret"}
 
@@ -47,6 +50,37 @@ def test_half_of_solapis_settings_is_told_at_once() -> None:
 
     assert run.returncode == 2
     assert "Solapi needs" in run.stderr
+
+
+def test_cron_finishes_what_nobody_reported(till: Till, tmp_path: Path) -> None:
+    order = till.place()
+    till.gateway.pay(order, 64_900)
+    command = [
+        *(sys.executable, "-m", "naru.shop", "--sweep", "--gateway-url", till.gateway.url),
+        *("--imp-key", API_KEY, "--user-code", "imp00000000"),
+        *("--database", str(tmp_path / "shop.sqlite3")),
+    ]
+
+    def sweep() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            env=os.environ | {"NARU_SHOP_IMP_SECRET": API_SECRET},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    for finished in (1, 0):
+        run = sweep()
+        assert run.returncode == 0
+        assert f"{finished} orders finished" in run.stderr
+    assert (till.status(order), till.orders.parcels(order)) == ("paid", 1)
+    # Control: a gateway that cannot be asked is said, and cron's mail tells.
+    till.gateway.faults = [hangs_up] * 9
+    run = sweep()
+    assert (run.returncode, "cannot be asked" in run.stderr) == (1, True)
+    assert "Traceback" not in run.stderr
 
 
 def _wait_for(address: str) -> str:

@@ -344,14 +344,14 @@ def works(adapter: Adapter) -> None:
     assert "paid" in adapter.words.values()
 
 
-@settings(max_examples=often(100, 20_000), deadline=None)
+@settings(max_examples=often(100, 1_000), deadline=None)
 @given(st.dictionaries(KEYS, VALUES, max_size=6))
 def test_nothing_but_bad_adapter_is_raised_by_anything(text: dict[str, Any]) -> None:
     with contextlib.suppress(BadAdapter):
         works(adapter_of(Path("shop.toml"), text))
 
 
-@settings(max_examples=often(150, 20_000), deadline=None)
+@settings(max_examples=often(150, 1_000), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(PATHS), VALUES), min_size=1, max_size=3))
 def test_nothing_but_bad_adapter_is_raised_by_nearly_right_ones(
     changes: list[tuple[str, Any]],

@@ -79,25 +79,26 @@ def _life(chance: Random, name: str, orders: str, *, honest: bool) -> list[Step]
     )[0]
     if honest:
         kind = chance.choice(("card", "card", "mobile", "vbank"))
+    quiet = chance.random() < 0.25
     life: list[Step] = [_window(chance, name, order, kind)]
     if not honest and chance.random() < 0.25:
         life += [chance.choice((Decline(name), Close(name)))]
-        return life + _news(chance, name, orders, chance.randint(1, 2))
+        return life + _news(chance, name, orders, quiet, chance.randint(1, 2))
     life.append(Approve(name))
     if kind == "vbank":
-        life += _news(chance, name, orders, chance.randint(0, 2))
+        life += _news(chance, name, orders, quiet, chance.randint(0, 2))
         if not honest and chance.random() < 0.3:
             life.append(Deposit(name, cheap(chance)))
-            life += _news(chance, name, orders, 1)
-        if honest or chance.random() < 0.7:
+            life += _news(chance, name, orders, quiet, 1)
+        if honest or chance.random() < 0.5:
             life.append(Deposit(name))
-    life += _news(chance, name, orders, chance.choice((0, 1, 1, 2, 2, 3)))
+    life += _news(chance, name, orders, quiet, chance.choice((0, 1, 1, 2, 2, 3)))
     for refund in chance.choices(
         ((), (Refund(name),), (Refund(name, 1_000),), (Refund(name, 900), Refund(name))),
-        (12, 4, 3, 2),
+        (9, 4, 5, 2),
     )[0]:
         life.append(refund)
-        life += _news(chance, name, orders, chance.randint(0, 2))
+        life += _news(chance, name, orders, quiet, chance.randint(0, 2))
     if chance.random() < 0.15:
         life.insert(chance.randint(1, len(life)), Lose(name))
     return life
@@ -120,15 +121,17 @@ def _window(chance: Random, name: str, order: str, kind: str) -> Open:
     return Open(name, order)
 
 
-def _news(chance: Random, name: str, orders: str, count: int) -> list[Step]:
-    return [_word(chance, name, orders, together=True) for _ in range(count)]
+def _news(chance: Random, name: str, orders: str, quiet: bool, count: int) -> list[Step]:
+    return [_word(chance, name, orders, quiet, together=True) for _ in range(count)]
 
 
-def _word(chance: Random, name: str, orders: str, *, together: bool) -> Step:
-    """One piece of news about this payment, true or a lie."""
+def _word(chance: Random, name: str, orders: str, quiet: bool, *, together: bool) -> Step:
+    """One piece of news about this payment, true or a lie; of a `quiet` one the browser tells none."""
     if together and chance.random() < 0.25:
         count = chance.randint(2, 4)
-        return Together(tuple(_word(chance, name, orders, together=False) for _ in range(count)))
+        return Together(
+            tuple(_word(chance, name, orders, quiet, together=False) for _ in range(count))
+        )
     another = chance.choice(orders)  # its own, sometimes: a lie that happens to be true
     words: tuple[Step, ...] = (
         Callback(name),
@@ -145,7 +148,10 @@ def _word(chance: Random, name: str, orders: str, *, together: bool) -> Step:
         Forge(name, claims=another, signature="wrong"),
         Forge(name, status="cancelled", signature="stolen"),
     )
-    return chance.choices(words, (6, 3, 6, 2, 1, 3, 3, 1, 1, 1, 1, 1, 1))[0]
+    weights = (6, 3, 6, 2, 1, 3, 3, 1, 1, 1, 1, 1, 1)
+    if quiet:
+        weights = (0, 0, 6, 2, 1, 0, 0, 0, 0, 0, 1, 1, 1)
+    return chance.choices(words, weights)[0]
 
 
 def _riffled(chance: Random, lives: list[list[Step]]) -> list[Step]:

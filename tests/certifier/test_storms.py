@@ -110,7 +110,7 @@ if NIGHTLY:
 
 @pytest.mark.parametrize("name", CORRECT)
 def test_no_storm_accuses_a_correct_shop(name: str, private_gateway: PrivateGateway) -> None:
-    count = often(3, 300)
+    count = often(3, 100)
     paid = 0
     with stage_for(name, private_gateway) as stage:
         for seed in range(count):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from naru.certifier import stage
+from naru.certifier.attacks import ATTACKS as ALL
 from naru.certifier.attacks import honest
 from naru.certifier.attacks.launch import LAUNCH
 from naru.certifier.certify import Certifier
@@ -97,3 +100,31 @@ def test_a_shop_that_reads_json_alone_and_a_console_that_says_form(
     with certifying(private_gateway, "by_hand_flask", webhook_format="form") as certifier:
         outcome = certifier.attack(HONEST["honest-webhook"], shorten=False)
         assert broken_in(outcome) == {("A", "money-gets-goods")}
+
+
+def rows(page: str) -> list[list[str]]:
+    """The cells of every line of the page's tables, without the heads."""
+    text = (Path("docs/reference") / page).read_text("utf-8")
+    lines = re.findall(r"^\| (.+) \|$", text, re.MULTILINE)
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines]
+    return [
+        row
+        for row, below in zip(cells, [*cells[1:], [""]], strict=True)
+        if "---" not in (row[0], below[0])
+    ]
+
+
+def names_in(row: list[str]) -> list[str]:
+    return [name for cell in row[1:] for name in re.findall("`([a-z]+(?:-[a-z0-9]+)+)`", cell)]
+
+
+def test_the_table_names_attacks_that_there_are() -> None:
+    korean, english = rows("launch-checklist.ko.md"), rows("launch-checklist.md")
+    known = {attack.name for attack in ALL}
+    assert [names_in(row) for row in korean] == [names_in(row) for row in english]
+    assert len(english) == 40
+    for row in [*korean, *english]:
+        assert set(names_in(row)) <= known, row
+        assert names_in(row) or row[2].endswith("."), f"{row[0]}: neither an attack nor a reason"
+    named = {name for row in english for name in names_in(row)}
+    assert set(ATTACKS) <= named

@@ -1,7 +1,8 @@
 """The shop's own page in a real browser: its button pressed, our window gone through, its own words heard.
 
-Only the shop, the private gateway and the sandbox PG can be reached; whatever else a page asks for
-is refused here. Playwright and a Chromium are optional: without them NoBrowser says how to get them.
+Only the shop, the private gateway and the sandbox PG can be reached: whatever else a page asks for is
+refused here, and what a redirect leads to (which nobody here is asked about) ends at a proxy that is
+none. Playwright and a Chromium are optional: without them NoBrowser says how to get them.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--proxy-server=http://127.0.0.1:9",
 )
 PHONE = (
     "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -158,7 +161,12 @@ class Browser:
 
     def press(self, asked: Asked) -> Visit:
         """Open the page, press, go through the windows. Raises PageTrouble."""
-        return self._wait(self._press(asked), PRESS_SECONDS)
+        from playwright.async_api import Error
+
+        try:
+            return self._wait(self._press(asked), PRESS_SECONDS)
+        except Error as error:
+            raise PageTrouble(f"The browser fails: {str(error).splitlines()[0]}.") from None
 
     def take_said(self, many: int | None = None) -> list[Said]:
         """The first so many messages of pages to the shop, or all; each is taken once."""
@@ -196,7 +204,9 @@ class Browser:
             filter(None, map(shutil.which, CHROMIUMS)), None
         )
         try:
-            browser = await playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+            browser = await playwright.chromium.launch(
+                executable_path=found, args=[*FLAGS, self._bypass()]
+            )
         except Error as error:
             last = str(error).strip().splitlines()[0]
             raise NoBrowser(
@@ -208,7 +218,19 @@ class Browser:
         self._closing.push_async_callback(browser.close)
         return browser
 
+    def _bypass(self) -> str:
+        """Who is reached without the proxy that is none."""
+        places = []
+        for host, port in sorted(self._allowed, key=str):
+            names = ("127.0.0.1", "localhost", "[::1]") if host == "127.0.0.1" else (host,)
+            places += [f"{name}:{port}" for name in names if name]
+        return f"--proxy-bypass-list=<-loopback>;{';'.join(places)}"
+
     async def _visitor(self, surface: Surface) -> _Visitor:
+        if not self._browser.is_connected():
+            # It died under an earlier attack, which was told so; this one is another.
+            self._contexts.clear()
+            self._browser = await self._launch()
         if surface not in self._contexts:
             phone = {"user_agent": PHONE, "is_mobile": True, "has_touch": True}
             context: BrowserContext = await self._browser.new_context(

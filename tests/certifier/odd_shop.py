@@ -10,6 +10,7 @@ wrong with it:
                has whatever failed written down for good
     no-button  has another button than the adapter says
     outside    needs a library from elsewhere
+    away       redirects to the address in `to`
     own        speaks to the gateway by itself, past window.IMP
 
 `?mistake=MISTAKE` at the doors for the callback and for webhooks is what stands before the shop's own code:
@@ -39,7 +40,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, abort, redirect, request
+from flask.typing import ResponseReturnValue
 
 SHOPS = Path(__file__).parent / "shops"
 KNOWN = {"imp_uid", "merchant_uid", "status", "cancellation_id"}
@@ -85,10 +87,12 @@ def add_page(app: Flask, books: Any) -> None:
         return {"merchant_uid": number}
 
     @app.get("/orders/<merchant_uid>")
-    def page(merchant_uid: str) -> str:
+    def page(merchant_uid: str) -> ResponseReturnValue:
         order, kind = books.order(merchant_uid), request.args.get("kind", "good")
         if order is None:
             abort(404)
+        if kind == "away":
+            return redirect(request.args["to"])
         known = {"merchant_uid": order["merchant_uid"], "amount": order["amount"]}
         library = '<script src="https://cdn.example.com/jquery.js"></script>'
         return PAGE.format(

@@ -6,9 +6,12 @@ Every attack has a shop here that it breaks, beside one that it does not.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import urllib3
 
 from naru.certifier import browser
 from naru.certifier.attacks.pages import PAGES
@@ -110,6 +113,39 @@ def test_a_page_that_cannot_be_tried_does_not_pass(
     assert outcome.verdict == "trouble"
     assert outcome.why is not None
     assert words in outcome.why.en
+
+
+def test_the_browser_goes_nowhere_else(correct: Certifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser, "PAGE_SECONDS", 2.0)
+    visits: list[str] = []
+
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            visits.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as stranger:
+        threading.Thread(target=stranger.serve_forever, args=(0.05,), daemon=True).start()
+        there = f"http://127.0.0.1:{stranger.server_port}"
+        # Playwright asks nobody about the hops of a redirect.
+        with odd(correct, kind=f"away&to={there}/by-redirect") as certifier:
+            outcome = certifier.attack(ATTACKS["page-honest"])
+        assert outcome.verdict == "trouble"
+        assert urllib3.request("GET", f"{there}/by-hand", retries=False, timeout=5).status == 200
+        stranger.shutdown()
+    assert visits == ["/by-hand"]
+
+
+def test_a_browser_that_died_is_started_again(correct: Certifier) -> None:
+    assert broken_in(correct.attack(ATTACKS["page-honest"])) == set()
+    had = correct.stage._browser
+    assert had is not None
+    had._wait(had._browser.close(), 10)
+    assert broken_in(correct.attack(ATTACKS["page-honest"])) == set()
 
 
 @pytest.mark.parametrize(

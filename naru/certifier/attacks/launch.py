@@ -113,14 +113,14 @@ def launch_webhook_address(chance: Random) -> Program:
     "launch-order-numbers",
     "한꺼번에 만든 주문의 번호",
     "Numbers of orders that are placed at once",
-    "여덟 사람이 같은 순간에 주문합니다. 주문번호는 모두 달라야 하고, 40자를 넘지 않아야 모든 PG에서 쓸 수 있습니다. "
+    "다섯 사람이 같은 순간에 주문합니다. 주문번호는 모두 달라야 하고, 40자를 넘지 않아야 모든 PG에서 쓸 수 있습니다. "
     "시각만으로 만든 번호는 겹칩니다.",
 )
 def launch_order_numbers(chance: Random) -> Program:
-    """Eight people order in one instant. Their numbers differ, and have at most 40 characters, which
+    """Five people order in one instant. Their numbers differ, and have at most 40 characters, which
     every PG takes. A number made of the time alone is given twice.
     """
-    names = [f"A{number}" for number in range(1, 9)]
+    names = [f"A{number}" for number in range(1, 6)]
     price = dear(chance)
     return (
         Together(tuple(Place(name, price) for name in names)),

@@ -46,7 +46,7 @@ def test_a_correct_shop_holds(shop: Certifier, name: str) -> None:
     assert outcome.verdict == "held"
 
 
-@pytest.mark.parametrize("name", MISTAKES)
+@pytest.mark.parametrize("name", list(MISTAKES)[: often(5, len(MISTAKES))])
 def test_a_shop_that_lacks_it_is_found_out(shop: Certifier, name: str) -> None:
     mistake, breaches = MISTAKES[name]
     with odd(shop, mistake=mistake) as odd_one:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,13 +19,33 @@ from naru.certifier.result import Breach, Outcome, Run, Words
 from naru.certifier.shop import Shop, ShopTrouble
 from naru.certifier.shrink import shrink
 from naru.certifier.stage import Stage
-from naru.certifier.steps import Advance, Program, Together
+from naru.certifier.steps import (
+    Advance,
+    Approve,
+    Callback,
+    Door,
+    Forge,
+    Lose,
+    Open,
+    Place,
+    Program,
+    Redirect,
+    Step,
+    Together,
+    Webhook,
+)
 from naru.certifier.tape import Tape
 from naru.certifier.tell import tell
 from naru.testing.private_gateway import GatewayTrouble, PrivateGateway
 
 SHRINK_TRIES = 24
 SHRINK_SECONDS = 12.0
+REHEARSED_WON = 50_000
+_NEWS: dict[Door, Step] = {
+    "callback": Callback("a"),
+    "redirect": Redirect("a"),
+    "webhook": Webhook("a"),
+}
 RACE_TRIES = 5  # a race that broke once is asked so often before a part of it counts as harmless
 
 
@@ -36,6 +56,7 @@ class Certifier:
     stage: Stage
     seed: int
     command: str
+    shut: Mapping[Door, Words]  # doors that refused an honest buyer, and how
 
     def attack(self, attack: Attack, *, shorten: bool = True) -> Outcome:
         """Perform one attack; when a rule broke, find the shortest program that breaks it, too."""
@@ -43,9 +64,14 @@ class Certifier:
         repeat = f"{self.command} --attack {attack.name} --seed {self.seed}"
         if missing := attack.needs - self.stage.adapter.abilities:
             names = ", ".join(f"[{name}]" for name in sorted(missing))
-            why = Words(f"어댑터에 {names}이(가) 없습니다.", f"The adapter has no {names}.")
+            why = Words(f"어댑터에 {names} 섹션이 없습니다.", f"The adapter has no {names}.")
             return Outcome(attack.named, "skipped", why=why, repeat=repeat)
         program = attack.program(Random(f"{self.seed} {attack.name}"))  # noqa: S311 - no secret
+        if (
+            door := next((door for door in _doors(program) if door in self.shut), None)
+        ) is not None:
+            # Whoever is sent away at the door has robbed nobody, and proven nothing.
+            return Outcome(attack.named, "trouble", why=self.shut[door], repeat=repeat)
         outcome = self._perform(attack, program)
         if outcome.verdict == "broken" and shorten:
             outcome = self._shorten(attack, program, outcome)
@@ -59,11 +85,14 @@ class Certifier:
         except NoBrowser as missing:
             self.stage.tape.take()
             return Outcome(attack.named, "skipped", why=missing.why)
-        except (ShopTrouble, GatewayTrouble) as trouble:
+        except Exception as trouble:
+            # Whatever a hostile shop makes of us, the other attacks are still told.
             tape = self.stage.tape.take()
-            if isinstance(trouble, ShopTrouble) and not shop.is_alive():
+            if not shop.is_alive():
                 shop.restart()
-            why = Words(f"시험할 수 없었습니다. {trouble}", f"It could not be tried. {trouble}")
+            known = isinstance(trouble, ShopTrouble | GatewayTrouble)
+            said = str(trouble) if known else f"{type(trouble).__name__}: {trouble}"
+            why = Words(f"시험할 수 없었습니다. {said}", f"It could not be tried. {said}")
             steps = tuple(map(tell, program))
             return Outcome(attack.named, "trouble", why=why, steps=steps, tape=tape)
         return Outcome(
@@ -99,6 +128,56 @@ class Certifier:
         return replace(found[shortest], warnings=first.warnings, shrunk_from=len(program))
 
 
+def _rehearse(stage: Stage) -> dict[Door, Words]:
+    """Every door is tried once by an honest buyer; which of them refuse, and how.
+
+    Raises ShopTrouble when nothing can be sold, or the adapter reads a new order as something else.
+    """
+    scene = stage.perform((Place("A", REHEARSED_WON),))
+    state = stage.shop.read(scene.orders["A"].merchant_uid)
+    if state.status != "unpaid" or state.fulfilled:
+        raise ShopTrouble(
+            f"A new order is called {state.word!r}, which means {state.status}, and its goods left "
+            f"{state.fulfilled} times. [state] reads something else, or [state.words] is wrong."
+        )
+    shut: dict[Door, Words] = {}
+    for door, news in _NEWS.items():
+        if door not in stage.adapter.abilities:
+            continue
+        window = Open("a", "A", surface="mobile" if door == "redirect" else "pc")
+        scene = stage.perform((Place("A", REHEARSED_WON), window, Approve("a"), Lose("a"), news))
+        payment = scene.tries.get("a")
+        if payment is None or not payment.is_paid:
+            raise ShopTrouble(
+                "An honest buyer cannot pay for an honest order: " + stage.tape.take()[-1].response
+            )
+        status = payment.answered.get(door)
+        if status is None or status >= 400:
+            said = "대답하지 않았습니다" if status is None else f"{status}로 답했습니다"
+            says = "answered nothing" if status is None else f"answered {status}"
+            shut[door] = Words(
+                f"정직하게 결제한 구매자의 소식에 [{door}]이 {said}. 주소, 로그인, CSRF 토큰, 서명 비밀을 "
+                "확인하세요. 이 문으로 하는 공격은 아무것도 증명하지 못합니다.",
+                f"[{door}] {says} to an honest buyer who has paid. Look at its address, a login, a CSRF "
+                "token, the webhook secret: no attack through this door proves anything.",
+            )
+    return shut
+
+
+def _doors(program: Program) -> Iterator[Door]:
+    """Where this program comes to the shop."""
+    for step in program:
+        match step:
+            case Together(parts):
+                yield from _doors(parts)
+            case Callback():
+                yield "callback"
+            case Redirect():
+                yield "redirect"
+            case Webhook() | Forge():
+                yield "webhook"
+
+
 def _moves_time(attack: Attack) -> bool:
     return any(isinstance(step, Advance) for step in attack.program(Random(0)))  # noqa: S311
 
@@ -131,7 +210,7 @@ def standing(adapter: Adapter, url: str, *, seed: int, command: str) -> Iterator
         stage = Stage(gateway, imp, shop, tape)
         try:
             shop.start()
-            yield Certifier(stage, seed, command)
+            yield Certifier(stage, seed, command, _rehearse(stage))
         finally:
             shop.stop()
             stage.close()

@@ -18,7 +18,7 @@ PAID_IN_FULL = Rule(
     Words("돈을 다 받아야 물건이 나간다", "Goods leave only when the whole price was paid"),
     Words(
         "주문이 결제됨이 되거나 물건이 나가려면, 그 주문번호로 이 가맹점에 그 금액·그 통화의 결제가 실제로 "
-        "완료되어 있어야 합니다. 그것을 아는 곳은 결제대행사뿐이므로 서버가 직접 물어보고, "
+        "완료되어 있어야 합니다. 그것을 아는 곳은 게이트웨이뿐이므로 서버가 직접 물어보고, "
         "주문은 브라우저가 말한 번호가 아니라 조회한 결제의 merchant_uid로 찾고, 금액·통화·상태를 비교합니다.",
         "An order is paid when the gateway, asked by the server itself, has a payment for this very "
         "order number at this merchant, with the order's amount and currency and the status paid. "
@@ -39,7 +39,7 @@ ONCE = Rule(
     "once",
     Words("물건은 한 번만 나간다", "Goods leave once"),
     Words(
-        "콜백·리다이렉트·웹훅은 겹치고 되풀이됩니다. 주문을 결제됨으로 바꾸는 일과 물건을 내보내는 일을 한 "
+        "콜백·리디렉션·웹훅은 겹치고 되풀이됩니다. 주문을 결제됨으로 바꾸는 일과 물건을 내보내는 일을 한 "
         "트랜잭션에서, 조건부 UPDATE 하나로 이긴 쪽만 하게 합니다.",
         "Callback, redirect and webhook overlap and repeat. One conditional update decides who makes "
         "the order paid, and goods leave in that same transaction.",
@@ -49,8 +49,9 @@ ONCE = Rule(
 -    order.status = "paid"
 -    send_goods(order)
 +won = session.execute(
-+    update(Order).where(Order.merchant_uid == number, Order.status == "placed")
-+    .values(status="paid", imp_uid=imp_uid)
++    update(Order).where(
++        Order.merchant_uid == number, Order.status == "placed", Order.amount == payment.amount
++    ).values(status="paid", imp_uid=imp_uid)
 +).rowcount == 1                          # the kit's order stores do this for you
 +if won:
 +    session.add(Parcel(merchant_uid=number))
@@ -71,6 +72,7 @@ MONEY_GETS_GOODS = Rule(
 +match till.finalise(imp_uid):
 +    case Unknown():
 +        return "later", 503              # the gateway tells us again
++till.sweep()                             # from cron: what nobody told us of
 """,
 )
 GIVEN_BACK = Rule(
@@ -93,7 +95,7 @@ PAID_AMOUNT = Rule(
     "paid-amount",
     Words("장부의 금액은 실제 금액이다", "The books show the true amount"),
     Words(
-        "상점 장부의 결제 금액은 결제대행사가 가진 금액과 같아야 합니다. 브라우저가 말한 금액을 적지 않습니다.",
+        "상점 장부의 결제 금액은 게이트웨이가 가진 금액과 같아야 합니다. 브라우저가 말한 금액을 적지 않습니다.",
         "The paid amount in the shop's books is the gateway's, never the browser's.",
     ),
     """\
@@ -154,12 +156,13 @@ def _breaches(stage: Stage, scene: Scene, order: Order, seen: OrderSeen) -> Iter
         if not seen.fulfilled or called != "paid":
             state = "물건이 나가지 않았고" if not seen.fulfilled else "물건은 나갔지만"
             said = "no goods left" if not seen.fulfilled else "the goods left"
+            kept = f"{price}을 모두" if seen.received == order.amount else f"{price} 가운데 {got}을"
             yield Breach(
                 MONEY_GETS_GOODS,
                 order.name,
                 Words(
-                    f"주문 {order.name}: {price} 가운데 {got}을 받아 두었는데, {state} 상점은 주문을 "
-                    f"{seen.status!r}라고 합니다.",
+                    f"주문 {order.name}: {kept} 받았는데, {state} 상점은 주문을 {seen.status!r}라고 "
+                    "합니다.",
                     f"Order {order.name}: the merchant keeps {seen.received:,} KRW of it, {said}, and "
                     f"the shop calls it {seen.status!r}.",
                 ),
@@ -188,6 +191,17 @@ def _breaches(stage: Stage, scene: Scene, order: Order, seen: OrderSeen) -> Iter
                 ),
                 order.amount,
             )
+        elif any(_left_later(each, seen) for each in tries):
+            yield Breach(
+                GIVEN_BACK,
+                order.name,
+                Words(
+                    f"주문 {order.name}: 전액 환불을 알고도 그 뒤에 물건이 나갔습니다.",
+                    f"Order {order.name}: its goods left after the shop had taken the news that all of "
+                    "the money went back.",
+                ),
+                order.amount,
+            )
     books = seen.paid_amount
     least = min(left_of(payment) for payment in paying)
     if called == "paid" and books is not None and not least <= books <= order.amount:
@@ -200,6 +214,11 @@ def _breaches(stage: Stage, scene: Scene, order: Order, seen: OrderSeen) -> Iter
             ),
             abs(books - min(left, order.amount)),
         )
+
+
+def _left_later(each: Try, seen: OrderSeen) -> bool:
+    """Did goods leave after the shop had taken the refund's webhook?"""
+    return each.left_when_returned is not None and seen.fulfilled > each.left_when_returned
 
 
 def _keeps(each: Try) -> bool:
@@ -235,7 +254,7 @@ def _unpaid(order: Order, seen: OrderSeen, payments: list[Payment]) -> Words:
         mine = [each for each in payments if each.currency == "KRW" and left_of(each) > 0]
         if not any(each.status in ("paid", "cancelled") for each in mine):
             return Words(
-                f"주문 {order.name}: 결제대행사에는 다른 주문번호로 된 결제뿐인데 {seen.status!r}가 되었습니다.",
+                f"주문 {order.name}: 게이트웨이에는 다른 주문번호로 된 결제뿐인데 {seen.status!r}가 되었습니다.",
                 f"Order {order.name} is called {seen.status!r}, and the gateway has a payment under "
                 "another number only.",
             )

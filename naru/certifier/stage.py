@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -70,6 +71,8 @@ class Try:
     heard_paid: bool = False
     told_returned: bool = False
     brought: dict[str, int] = field(default_factory=dict)  # webhook-id → the last answer
+    answered: dict[do.Door, int | None] = field(default_factory=dict)  # the last one at each door
+    left_when_returned: int | None = None  # how often goods had left when it took that webhook
 
     @property
     def is_paid(self) -> bool:
@@ -93,6 +96,7 @@ class Try:
 class Scene:
     """Everything that one performance left behind."""
 
+    people: dict[str, Visitor] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     tries: dict[str, Try] = field(default_factory=dict)
     warnings: list[Words] = field(default_factory=list)
@@ -144,9 +148,7 @@ class Stage:
         scene = self._scene
         match step:
             case do.Place():
-                visitor = Visitor("buyer")
-                number, amount = self.shop.place(visitor, step.amount)
-                self._keep_order(Order(step.order, number, amount, visitor))
+                self._place(step)
             case do.Change():
                 if (order := scene.orders.get(step.order)) is None or self.adapter.change is None:
                     return
@@ -223,6 +225,18 @@ class Stage:
                 self.tape.record("gateway", "shop", "webhooks are lost")
             case do.Forge():
                 self._forge(step, payment)
+
+    def _place(self, step: do.Place) -> None:
+        party: Party = "thief" if step.by == "thief" else "buyer"
+        with self._lock:
+            visitor = self._scene.people.setdefault(step.by, Visitor(party))
+        try:
+            number, amount = self.shop.place(visitor, step.amount)
+        except ShopTrouble:
+            if not self._spells:
+                raise
+            return  # A shop that announces its prices may sell nothing while nobody hears it.
+        self._keep_order(Order(step.order, number, amount, visitor))
 
     def _keep_order(self, order: Order) -> None:
         number = order.merchant_uid
@@ -365,10 +379,18 @@ class Stage:
         if self.adapter.callback is None:
             return
         claimed = self._scene.orders.get(step.claims or "", payment.order)
-        names: dict[str, str | int] = {"amount": claimed.amount, "success": "true"}
-        names |= self._claim(step, payment)
-        visitor = _visitor(step, payment)
-        self._news(payment, lambda: self.shop.callback(visitor, names), _is_honest(step))
+        visitor = self._visitor(step, payment)
+        amounts = [claimed.amount]
+        if payment.truth is not None and payment.truth.currency == "KRW":
+            # A page reports what was paid; a thief may as well report what it should have been.
+            amounts = list(dict.fromkeys([int(payment.truth.amount or 0), claimed.amount]))
+        for amount in amounts:
+            names: dict[str, str | int] = {"amount": amount, "success": "true"}
+            names |= self._claim(step, payment)
+            told = partial(self.shop.callback, visitor, names)
+            self._news(payment, "callback", told, _is_honest(step))
+            if not self._says_amount:
+                return
 
     def _redirect(self, step: do.Redirect, payment: Try) -> None:
         if self.adapter.redirect_path is None:
@@ -384,9 +406,26 @@ class Stage:
         search = "&".join(
             part for part in (fixed, urlencode(query, errors="surrogatepass")) if part
         )
-        visitor = _visitor(step, payment)
-        true = honest and step.success
-        self._news(payment, lambda: self.shop.request(visitor, "GET", f"{path}?{search}"), true)
+        visitor = self._visitor(step, payment)
+        told = partial(self.shop.request, visitor, "GET", f"{path}?{search}")
+        self._news(payment, "redirect", told, honest and step.success)
+
+    @property
+    def _says_amount(self) -> bool:
+        """Does the page's callback tell an amount?"""
+        callback = self.adapter.callback
+        told = (
+            (callback.path, callback.json, callback.form)
+            if isinstance(callback, HttpCall)
+            else callback
+        )
+        return "{amount}" in repr(told)
+
+    def _visitor(self, step: do.Callback | do.Redirect, payment: Try) -> Visitor:
+        """Who tells: the owner of the order that is meant, with their own cookies. A lie is a thief's."""
+        claimed = self._scene.orders.get(step.claims or "", payment.order)
+        party: Party = payment.by if _is_honest(step) else "thief"
+        return Visitor(party, claimed.visitor.cookies)
 
     def _claim(self, step: do.Callback | do.Redirect | do.Forge, payment: Try) -> dict[str, str]:
         """The numbers that somebody says of this payment."""
@@ -402,8 +441,13 @@ class Stage:
         return {"imp_uid": imp_uid, "merchant_uid": number}
 
     def _forge(self, step: do.Forge, payment: Try) -> None:
-        body = json.dumps(self._claim(step, payment) | {"status": step.status}).encode()
-        headers = {"content-type": "application/json"}
+        if self.adapter.webhook_path is None:
+            return
+        said = self._claim(step, payment) | {"status": step.status}
+        form = self.adapter.webhook_format == "form" if step.form is None else step.form
+        body = (urlencode(said, errors="surrogatepass") if form else json.dumps(said)).encode()
+        kind = "application/x-www-form-urlencoded" if form else "application/json"
+        headers = {"content-type": kind}
         blank = Letter("", "", "", "", body, {"webhook-id": "msg_forged"})
         if step.signature == "wrong":
             headers |= signed_anew(STRANGERS_SECRET, blank)
@@ -411,7 +455,8 @@ class Stage:
             headers |= signed_anew(self.imp.webhook_secret, replace(blank, body=b"{}"))
         if step.address is not None:
             headers |= {"x-forwarded-for": step.address, "x-real-ip": step.address}
-        self._news(payment, lambda: self._post_webhook("thief", headers, body), true=False)
+        told = partial(self._post_webhook, "thief", headers, body)
+        self._news(payment, "webhook", told, true=False)
 
     def _throw(self, step: do.Throw) -> None:
         thief, body = Visitor("thief"), step.body.encode("utf-8", "surrogatepass")
@@ -430,7 +475,7 @@ class Stage:
         if answer.status is None or answer.status >= 500:
             says = answer.status or "nothing"
             self._warn(
-                f"{step.door}: 망가진 요청에 {answer.status or '대답하지 않았습니다'}.",
+                f"{step.door}: 망가진 요청에 {f'{answer.status}로 답했습니다' if answer.status else '대답하지 않았습니다'}.",
                 f"{step.door}: a hostile request was answered {says}.",
             )
 
@@ -456,13 +501,16 @@ class Stage:
 
     # News, and who knows what of it.
 
-    def _news(self, payment: Try, tell: Callable[[], Answer], true: bool = True) -> Answer:
+    def _news(
+        self, payment: Try, door: do.Door, tell: Callable[[], Answer], true: bool = True
+    ) -> Answer:
         """Something about this payment reaches the shop; keeps what the shop can know from it.
 
         Who is told a lie may look into it, and finish the order that is meant; nobody must.
         """
         paid = payment.is_paid
         answer = tell()
+        payment.answered[door] = answer.status
         self._learn(payment, answer, paid, true)
         return answer
 
@@ -487,23 +535,28 @@ class Stage:
         if "headers" in payment.reworded:
             headers = {name.upper(): text for name, text in headers.items()}
         began = time.monotonic()
-        answer = self._news(payment, lambda: self._post_webhook("gateway", headers, letter.body))
+        told = partial(self._post_webhook, "gateway", headers, letter.body)
+        answer = self._news(payment, "webhook", told)
         self._judge_manners(answer, time.monotonic() - began)
         with self._lock:
             payment.brought[number] = answer.status or 0
             if answer.accepted:  # nobody tells it again, whatever the weather was
                 payment.heard_paid |= payment.is_paid
-                payment.told_returned |= payment.is_returned and letter.status == "cancelled"
+                returned = payment.is_returned and letter.status == "cancelled"
+                payment.told_returned |= returned
+        if answer.accepted and payment.told_returned and payment.left_when_returned is None:
+            state = self.shop.read(payment.order.merchant_uid)
+            payment.left_when_returned = state.fulfilled
 
     def _judge_manners(self, answer: Answer, seconds: float) -> None:
         if answer.accepted and answer.status != 200:
             self._warn(
-                f"웹훅에 {answer.status}로 답했습니다: 결제대행사는 200만 받은 것으로 칩니다.",
+                f"웹훅에 {answer.status}로 답했습니다: 게이트웨이는 200만 받은 것으로 칩니다.",
                 f"a webhook was answered {answer.status}: only 200 means that the shop has it.",
             )
         if seconds > WEBHOOK_SECONDS:
             self._warn(
-                f"웹훅에 {WEBHOOK_SECONDS:.0f}초 안에 답하지 않았습니다: 결제대행사는 실패로 칩니다.",
+                f"웹훅에 {WEBHOOK_SECONDS:.0f}초 안에 답하지 않았습니다: 게이트웨이는 실패로 칩니다.",
                 f"a webhook was not answered within {WEBHOOK_SECONDS:.0f} s, which counts as a failure.",
             )
 
@@ -648,12 +701,6 @@ def _reworded(letter: Letter, how: tuple[str, ...]) -> Letter:
         return replace(letter, headers=headers)
     body = urlencode(fields) if is_form else json.dumps(fields, ensure_ascii=False)
     return replace(letter, body=body.encode(), headers=headers)
-
-
-def _visitor(step: do.Callback | do.Redirect, payment: Try) -> Visitor:
-    """Whoever bought, by their own cookies; called a thief when what they say is not true."""
-    party: Party = payment.by if _is_honest(step) else "thief"
-    return Visitor(party, payment.order.visitor.cookies)
 
 
 def _numbered(text: str, order: Order) -> str:

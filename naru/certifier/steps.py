@@ -17,10 +17,11 @@ Door = Literal["callback", "redirect", "webhook"]
 
 @dataclass(frozen=True)
 class Place:
-    """The buyer orders something at the shop."""
+    """Somebody orders at the shop; all that one person does is done with one cookie jar."""
 
     order: str
     amount: int
+    by: str = "buyer"
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,8 @@ class Forge:
     """A webhook from a stranger about this payment, saying `status`; otherwise as `Callback`.
 
     `signature`: `none`; `wrong`, by another secret; `stolen`, of a true webhook with another body.
-    `address` is where it says that it comes from.
+    `address` is where it says that it comes from; `form` whether it is form-encoded (None: as the
+    gateway's own webhooks are).
     """
 
     payment: str
@@ -185,6 +187,7 @@ class Forge:
     status: str = "paid"
     signature: Literal["none", "wrong", "stolen"] = "none"
     address: str | None = None
+    form: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from naru.certifier import steps as do
 from naru.certifier.result import Words
 from naru.certifier.steps import Step
@@ -15,6 +17,11 @@ _WEATHERS = {
     "silent": Words("일은 하지만 대답하지 않습니다", "does it, and never answers"),
     "garbage": Words("깨진 대답을 합니다", "answers garbage"),
 }
+_WHO = defaultdict(
+    lambda: Words("다른 사람", "somebody else"),
+    thief=Words("도둑", "the thief"),
+    victim=Words("다른 손님", "another customer"),
+)
 _SIGNED = {
     "none": Words("서명 없이", "unsigned"),
     "wrong": Words("다른 열쇠로 서명해", "signed by another key"),
@@ -30,9 +37,11 @@ _REWORDED = {
 def tell(step: Step) -> Words:
     """What is done, for people who read no code."""
     match step:
-        case do.Place(order, amount):
+        case do.Place(order, amount, by):
+            who = Words("", "") if by == "buyer" else Words(f" ({_WHO[by].ko})", f" ({by})")
             return Words(
-                f"{order}를 {amount:,}원에 주문합니다.", f"Orders {order} for {amount:,} KRW."
+                f"{order}를 {amount:,}원에 주문합니다{who.ko}.",
+                f"Orders {order} for {amount:,} KRW{who.en}.",
             )
         case do.Change(order, amount):
             return Words(
@@ -80,14 +89,14 @@ def tell(step: Step) -> Words:
         case do.Callback(payment):
             claim = _claim(step)
             return Words(
-                f"{payment}: 페이지의 콜백이 서버에 알립니다{claim.ko}.",
+                f"{payment}: 페이지의 콜백이 서버에{claim.ko} 알립니다.",
                 f"{payment}: the page's callback tells the server{claim.en}.",
             )
         case do.Redirect(payment):
             claim = _claim(step)
             failed = "" if step.success else ", imp_success=false"
             return Words(
-                f"{payment}: 브라우저가 m_redirect_url로 돌아옵니다{claim.ko}{failed}.",
+                f"{payment}: 브라우저가 m_redirect_url로{claim.ko}{failed} 돌아옵니다.",
                 f"{payment}: the browser comes to m_redirect_url{claim.en}{failed}.",
             )
         case do.Webhook(payment, status, times):
@@ -128,7 +137,7 @@ def tell(step: Step) -> Words:
         case do.Weather(kind, path):
             where = "" if path == "/" else f" ({path})"
             return Words(
-                f"결제대행사가 {_WEATHERS[kind].ko}{where}.",
+                f"게이트웨이가 {_WEATHERS[kind].ko}{where}.",
                 f"The gateway {_WEATHERS[kind].en}{where}.",
             )
         case do.Calm():
@@ -186,10 +195,10 @@ def _claim(step: do.Callback | do.Redirect | do.Forge) -> Words:
     parts = [f"{name}={text[:40]!r}" for name, text in said.items() if text is not None]
     if step.claims is not None:
         return Words(
-            f", 주문 {step.claims}라고 하면서" + "".join(f", {part}" for part in parts),
+            f" 주문 {step.claims}의 결제라고" + "".join(f" ({part})" for part in parts),
             f", for order {step.claims}" + "".join(f", {part}" for part in parts),
         )
-    told = "".join(f", {part}" for part in parts)
+    told = f" ({', '.join(parts)})" if parts else ""
     return Words(told, told)
 
 

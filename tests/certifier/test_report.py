@@ -24,7 +24,8 @@ from naru.certifier.report import badge, html, junit, machine, sarif, screen
 from naru.certifier.report.clean import RAW_LENGTH_MAX, clean_run, clean_text
 from naru.certifier.report.compare import Compared, NotAReport, compare
 from naru.certifier.report.diagram import SHOWN_MAX, draw
-from naru.certifier.result import Exchange, Run
+from naru.certifier.report.score import failures
+from naru.certifier.result import Exchange, Run, Words
 from tests.certifier.runs import bad_run, good_run, hostile_run
 from tests.checkout.browser import open_browser
 from tests.sandbox.test_pages import FINDINGS
@@ -206,6 +207,7 @@ async def test_language_filter_and_links_work_without_a_script(
 
     await expect(page.locator("svg").first).to_be_hidden()
     await swap.locator("summary").first.click()
+    await expect(swap).to_contain_text("그런 다음 주문을 읽습니다.")
     for shown in ("svg", "table", "pre.code", "pre.command"):
         await expect(swap.locator(shown).first).to_be_visible()
     await swap.locator(".raw > summary").click()
@@ -221,7 +223,8 @@ async def test_language_filter_and_links_work_without_a_script(
     await page.get_by_role("link", name="currency").click()
     await expect(mended).to_be_visible()
     await page.get_by_label("Skipped 1").check()
-    await expect(page.get_by_text("The adapter has no [change]")).to_be_visible()
+    await expect(page.locator(".skips")).to_contain_text("The adapter has no [change]")
+    await expect(page.locator(".attack .why", has_text="The adapter has no")).to_be_visible()
     await expect(swap).to_be_hidden()
     await page.close()
 
@@ -572,10 +575,14 @@ def test_what_changed_since_the_last_run() -> None:
     assert compared.mended == ("currency",)
     assert compared.still_broken == ("order-swap", "late")
     assert compared.not_tried == ("duplicates",)
+    assert compared.first_tried == ("amount-zero",)
     assert compared.shop_before == "나루 데모 상점"
     told = screen.text(now, compared)
     assert "새로 뚫림 2: amount-zero, all-lost" in told
     assert "이번엔 안 해 봄 1: duplicates" in told
+    assert "처음 해 봄 1: amount-zero" in told
+    assert "tried for the first time 1: amount-zero" in screen.text(now, compared, korean=False)
+    assert "달라진 것" not in told + html.text(now, compared)
     assert "지난 실행과 비교" in html.text(now, compared)
     assert "지난 실행과 비교" not in html.text(now)
 
@@ -587,6 +594,82 @@ def test_a_run_compared_with_itself_has_not_changed() -> None:
     compared = compare(machine.text(bad_run()), bad_run())
     assert not compared.newly_broken + compared.mended + compared.not_tried
     assert len(compared.still_broken) == 5
+    assert "달라진 것 없음" in screen.text(bad_run(), compared)
+    assert "nothing changed" in screen.text(bad_run(), compared, korean=False)
+    assert "달라진 것이 없습니다." in html.text(bad_run(), compared)
+
+
+def test_what_held_before_and_is_skipped_now_has_changed() -> None:
+    now = verdicts(good_run(), currency="skipped")
+    compared = compare(machine.text(good_run()), now)
+    assert compared.not_tried == ("currency",)
+    assert "달라진 것" not in screen.text(now, compared)
+
+
+def test_what_is_new_is_named_in_full_on_the_narrowest_screen() -> None:
+    compared = compare(machine.text(empty_run()), good_run())
+    told = screen.text(good_run(), compared, width=80)
+    assert "처음 해 봄 43: " in told
+    assert all(each.attack.name in told for each in good_run().outcomes)
+
+
+def test_skips_are_told_by_their_reasons_and_in_full() -> None:
+    section = Words("어댑터에 [change] 섹션이 없습니다.", "The adapter has no [change].")
+    browser = Words("이 컴퓨터에 브라우저가 없습니다.", "There is no browser on this machine.")
+    skipped = [
+        replace(each, verdict="skipped", why=browser if number % 2 else section)
+        for number, each in enumerate(good_run().outcomes)
+    ]
+    run = replace(good_run(), outcomes=tuple(skipped[:30]))
+    told = screen.text(run, width=80)
+    flowing = " ".join(told.split())
+    first, second = (
+        ", ".join(each.attack.name for each in skipped[start:30:2]) for start in (0, 1)
+    )
+    assert f"건너뜀 15: 어댑터에 [change] 섹션이 없습니다: {first}" in flowing
+    assert f"건너뜀 15: 이 컴퓨터에 브라우저가 없습니다: {second}" in flowing
+    assert "…" not in told.split("\n", 3)[3]
+    page = html.text(run)
+    assert "The adapter has no [change]." in page
+    assert "There is no browser on this machine." in page
+    lead = page[page.index('class="lead"') : page.index("</p>", page.index('class="lead"'))]
+    assert "어댑터" not in lead
+    assert "adapter" not in lead
+
+
+@pytest.mark.parametrize("failing", [1, 9])
+@pytest.mark.parametrize("korean", [True, False])
+def test_what_happened_is_never_cut(failing: int, korean: bool) -> None:
+    why = Words(
+        "상점이 " + "아주 길게 " * 40 + "답했습니다.", "It was " + "so very " * 60 + "long."
+    )
+    outcomes = tuple(
+        replace(each, verdict="trouble", why=why) for each in good_run().outcomes[:failing]
+    )
+    flowing = " ".join(screen.text(replace(good_run(), outcomes=outcomes), korean=korean).split())
+    assert flowing.count(why.ko if korean else why.en) == failing
+    few = tuple(
+        replace(each, breaches=tuple(replace(breach, why=why) for breach in each.breaches))
+        for each in bad_run().outcomes
+        if each.attack.name == "order-swap"
+    )
+    flowing = " ".join(screen.text(replace(bad_run(), outcomes=few), korean=korean).split())
+    assert (why.ko if korean else why.en) in flowing
+
+
+def test_a_storm_comes_after_every_named_attack_whatever_it_cost() -> None:
+    [swap] = [each for each in bad_run().outcomes if each.attack.name == "order-swap"]
+    [down] = [each for each in bad_run().outcomes if each.attack.name == "phone-redirect"]
+    storm = replace(
+        swap,
+        attack=replace(swap.attack, name="storm-3"),
+        breaches=tuple(replace(breach, cost=10**9) for breach in swap.breaches),
+        repeat="naru certify --attack storm-3",
+    )
+    run = replace(bad_run(), outcomes=(storm, down, swap))
+    names = [each.attack.name for each in failures(run)]
+    assert names == ["order-swap", "phone-redirect", "storm-3"]
+    assert "다시 하기: " + swap.repeat in screen.text(run)
     assert compare(machine.text(hostile_run()), good_run()).shop_before
 
 

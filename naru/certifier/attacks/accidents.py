@@ -28,7 +28,7 @@ ACCIDENTS = Family("소식의 순서와 겹침", "News: order, overlap, loss")
     "news-every-order",
     "세 소식이 오는 모든 순서",
     "Three kinds of news in every order",
-    "콜백, 리다이렉트, 웹훅이 여섯 가지 순서로 도착합니다. 어느 순서에서도 물건은 한 번 나갑니다.",
+    "콜백, 리디렉션, 웹훅이 여섯 가지 순서로 도착합니다. 어느 순서에서도 물건은 한 번 나갑니다.",
     needs="callback redirect webhook",
 )
 def news_every_order(chance: Random) -> Program:
@@ -47,7 +47,7 @@ def news_every_order(chance: Random) -> Program:
     "news-all-at-once",
     "세 소식이 한꺼번에",
     "All news at once",
-    "콜백, 리다이렉트, 웹훅이 같은 순간에 도착합니다. 모두 '아직 결제 전'인 주문을 읽습니다.",
+    "콜백, 리디렉션, 웹훅이 같은 순간에 도착합니다. 모두 '아직 결제 전'인 주문을 읽습니다.",
     needs="callback redirect webhook",
 )
 def news_all_at_once(chance: Random) -> Program:
@@ -274,7 +274,7 @@ def refund_reordered(chance: Random) -> Program:
     "refund-partial",
     "부분 환불을 전액 환불로 보지 않기",
     "A partial refund is no full refund",
-    "일부만 환불합니다. 결제대행사의 status는 cancelled가 될 수 있지만, 돈은 남아 있고 주문도 살아 있습니다.",
+    "일부만 환불합니다. 게이트웨이의 status는 cancelled가 될 수 있지만, 돈은 남아 있고 주문도 살아 있습니다.",
     needs="callback webhook",
 )
 def refund_partial(chance: Random) -> Program:

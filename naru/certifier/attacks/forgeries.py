@@ -178,7 +178,7 @@ def imp_uid_path(chance: Random) -> Program:
     "number-lookalike",
     "닮은 주문번호로 결제하기",
     "A number that looks like the order's",
-    "대소문자를 바꾸거나 빈칸을 붙인 주문번호로 결제합니다. 데이터베이스가 둘을 같다고 여기면 결제대행사에 없는 주문이 완료됩니다.",
+    "대소문자를 바꾸거나 빈칸을 붙인 주문번호로 결제합니다. 데이터베이스가 둘을 같다고 여기면 게이트웨이에 없는 주문이 완료됩니다.",
     needs="callback webhook",
 )
 def number_lookalike(chance: Random) -> Program:

@@ -32,7 +32,7 @@ def honest_callback(chance: Random) -> Program:
 
 @HONEST.attack(
     "honest-redirect",
-    "리다이렉트로 돌아온 결제",
+    "리디렉션으로 돌아온 결제",
     "A payment that comes back by redirect",
     "휴대폰에서 결제하면 콜백은 없고 m_redirect_url로 돌아옵니다.",
     needs="redirect",

@@ -29,7 +29,7 @@ SENDERS_ADDRESS = "52.78.100.19"
     "launch-webhook-answer",
     "웹훅에 제때 200으로 답하기",
     "A webhook is answered 200, in time",
-    "결제대행사는 HTTP 200만 받은 것으로 치고, 늦은 대답은 실패로 칩니다. 가상계좌 발급과 입금, 결제, 취소를 차례로 알립니다.",
+    "게이트웨이는 HTTP 200만 받은 것으로 치고, 늦은 대답은 실패로 칩니다. 가상계좌 발급과 입금, 결제, 취소를 차례로 알립니다.",
     needs="webhook",
 )
 def launch_webhook_answer(chance: Random) -> Program:

@@ -86,7 +86,7 @@ def page_order_cheaper(chance: Random) -> Program:
     "page-order-dearer",
     "싼 주문의 페이지에서 비싼 주문번호로 결제하기",
     "At the cheap order's page, the dear one's number",
-    "싼 주문의 페이지에서 merchant_uid만 비싼 주문의 것으로 바꿉니다. 결제대행사에는 비싼 주문번호로 싼 결제가 남습니다.",
+    "싼 주문의 페이지에서 merchant_uid만 비싼 주문의 것으로 바꿉니다. 게이트웨이에는 비싼 주문번호로 싼 결제가 남습니다.",
     needs="page",
 )
 def page_order_dearer(chance: Random) -> Program:

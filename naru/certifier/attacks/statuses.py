@@ -105,7 +105,7 @@ def ready_as_paid(chance: Random) -> Program:
 
 @STATUSES.attack(
     "ready-as-paid-redirect",
-    "가상계좌 발급을 리다이렉트로 알리기",
+    "가상계좌 발급을 리디렉션으로 알리기",
     "An account issued, by redirect",
     "휴대폰에서 발급받은 가상계좌가 imp_success=true로 돌아옵니다.",
     needs="redirect",
@@ -194,7 +194,7 @@ def deposit_too_little(chance: Random) -> Program:
     "deposit-too-late",
     "기한이 지난 뒤에 입금하기",
     "Deposited after the due date",
-    "입금 기한이 한 달 지난 계좌에 입금합니다. 결제대행사가 받지 않은 돈은 결제가 아닙니다.",
+    "입금 기한이 한 달 지난 계좌에 입금합니다. PG사가 받지 않은 돈은 결제가 아닙니다.",
     needs="callback webhook",
 )
 def deposit_too_late(chance: Random) -> Program:
@@ -299,7 +299,7 @@ def deposit_too_much(chance: Random) -> Program:
     "unknown-outcome",
     "결과를 아무도 모르는 결제",
     "Nobody knows the outcome yet",
-    "결제대행사가 카드사의 대답을 듣지 못했습니다. 그동안에는 결제도 실패도 아닙니다. 나중에 확인되어 웹훅이 옵니다.",
+    "게이트웨이가 PG사의 대답을 듣지 못했습니다. 그동안에는 결제도 실패도 아닙니다. 나중에 확인되어 웹훅이 옵니다.",
     needs="callback webhook",
 )
 def unknown_outcome(chance: Random) -> Program:
@@ -321,7 +321,7 @@ def unknown_outcome(chance: Random) -> Program:
     "unknown-outcome-undone",
     "결과를 몰랐다가 결국 없던 결제",
     "Nobody knew, and nothing was paid",
-    "결제대행사의 대답이 끊겼고, 나중에 알아보니 승인은 없었습니다. 그사이에 알려 온 콜백에 물건을 내보내면 안 됩니다.",
+    "PG사의 대답이 끊겼고, 나중에 알아보니 승인은 없었습니다. 그사이에 알려 온 콜백에 물건을 내보내면 안 됩니다.",
     needs="callback webhook",
 )
 def unknown_outcome_undone(chance: Random) -> Program:

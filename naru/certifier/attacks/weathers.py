@@ -36,7 +36,7 @@ def _through(chance: Random, weather: Weather, *news: Step) -> Program:
 
 @WEATHERS.attack(
     "gateway-down",
-    "승인 뒤에 끊긴 결제대행사",
+    "승인 뒤에 끊긴 게이트웨이",
     "Down after the approval",
     "결제는 되었는데 상점이 물어볼 때 연결이 끊깁니다. 웹훅에 200으로 답하면 다시는 알려 오지 않습니다.",
     needs="webhook",
@@ -50,7 +50,7 @@ def gateway_down(chance: Random) -> Program:
 
 @WEATHERS.attack(
     "gateway-error",
-    "500을 주는 결제대행사",
+    "500을 주는 게이트웨이",
     "The gateway answers 500",
     "조회에 500이 돌아옵니다. 모르는 것은 실패가 아닙니다.",
     needs="callback webhook",
@@ -62,7 +62,7 @@ def gateway_error(chance: Random) -> Program:
 
 @WEATHERS.attack(
     "gateway-busy",
-    "429를 주는 결제대행사",
+    "429를 주는 게이트웨이",
     "The gateway answers 429",
     "너무 많이 물었다고 거절당합니다.",
     needs="callback webhook",
@@ -74,7 +74,7 @@ def gateway_busy(chance: Random) -> Program:
 
 @WEATHERS.attack(
     "gateway-slow",
-    "느린 결제대행사",
+    "느린 게이트웨이",
     "The gateway is slow",
     "조회가 3초 걸립니다. 그사이 같은 웹훅이 또 옵니다.",
     needs="callback webhook",
@@ -87,7 +87,7 @@ def gateway_slow(chance: Random) -> Program:
 
 @WEATHERS.attack(
     "gateway-garbage",
-    "깨진 대답을 주는 결제대행사",
+    "깨진 대답을 주는 게이트웨이",
     "The gateway answers garbage",
     "200이지만 JSON이 아닌 본문이 돌아옵니다.",
     needs="callback webhook",
@@ -99,9 +99,9 @@ def gateway_garbage(chance: Random) -> Program:
 
 @WEATHERS.attack(
     "gateway-answer-lost",
-    "대답이 도중에 사라지는 결제대행사",
+    "대답이 도중에 사라지는 게이트웨이",
     "Answers get lost",
-    "결제대행사는 대답했지만 도중에 끊깁니다.",
+    "게이트웨이는 대답했지만 도중에 끊깁니다.",
     needs="webhook",
 )
 def gateway_answer_lost(chance: Random) -> Program:
@@ -150,7 +150,7 @@ def token_expired(chance: Random) -> Program:
     "refund-while-down",
     "환불 소식이 장애와 겹칠 때",
     "A refund while the gateway is down",
-    "환불 웹훅이 올 때 결제대행사에 물어볼 수 없습니다. 다시 알려 올 때 환불을 알아야 합니다.",
+    "환불 웹훅이 올 때 게이트웨이에 물어볼 수 없습니다. 다시 알려 올 때 환불을 알아야 합니다.",
     needs="callback webhook",
 )
 def refund_while_down(chance: Random) -> Program:

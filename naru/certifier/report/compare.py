@@ -22,7 +22,8 @@ class NotAReport(ValueError):
 class Compared:
     """Names of attacks, in the order in which they ran. `cost_before` in won.
 
-    `not_tried` failed before and was not tried now: nobody knows whether it was mended.
+    `not_tried` failed before and was not run now, or was tried before and is skipped now.
+    `first_tried` was skipped before, or did not exist; it may stand in `newly_broken` as well.
     """
 
     began_before: datetime
@@ -32,6 +33,13 @@ class Compared:
     mended: tuple[str, ...] = ()
     still_broken: tuple[str, ...] = ()
     not_tried: tuple[str, ...] = field(default=())
+    first_tried: tuple[str, ...] = ()
+
+    @property
+    def is_same(self) -> bool:
+        """No attack of this run ended otherwise than before."""
+        changed = (self.newly_broken, self.mended, self.not_tried, self.first_tried)
+        return not any(changed)
 
 
 def compare(before: str | bytes, run: Run) -> Compared:
@@ -42,6 +50,7 @@ def compare(before: str | bytes, run: Run) -> Compared:
     """
     report = _read(before)
     failed = {name for name, verdict in report["verdicts"] if verdict in _FAILED}
+    tried = {name for name, verdict in report["verdicts"] if verdict != "skipped"}
     now = {outcome.attack.name: outcome.verdict for outcome in run.outcomes}
     failing = [name for name, verdict in now.items() if verdict in _FAILED]
     return Compared(
@@ -55,8 +64,12 @@ def compare(before: str | bytes, run: Run) -> Compared:
             dict.fromkeys(
                 name
                 for name, verdict in report["verdicts"]
-                if verdict in _FAILED and now.get(name, "skipped") == "skipped"
+                if (verdict in _FAILED and name not in now)
+                or (verdict != "skipped" and now.get(name) == "skipped")
             )
+        ),
+        first_tried=tuple(
+            name for name, verdict in now.items() if verdict != "skipped" and name not in tried
         ),
     )
 

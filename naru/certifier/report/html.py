@@ -16,7 +16,16 @@ from markupsafe import Markup
 from naru.certifier.report.clean import clean_run
 from naru.certifier.report.compare import Compared
 from naru.certifier.report.diagram import draw
-from naru.certifier.report.score import PARTIES, VERDICTS, count, families, kst, rules_in, won
+from naru.certifier.report.score import (
+    PARTIES,
+    VERDICTS,
+    count,
+    families,
+    kst,
+    rules_in,
+    skipped,
+    won,
+)
 from naru.certifier.result import Run
 
 _HERE = Path(__file__).parent
@@ -38,6 +47,7 @@ def text(run: Run, compared: Compared | None = None, *, korean: bool = True) -> 
     return _templates.get_template("page.html").render(
         run=run,
         score=count(run),
+        skipped=skipped(run),
         families=[
             (family, [(numbers[id(outcome)], outcome) for outcome in outcomes])
             for family, outcomes in families(run).items()

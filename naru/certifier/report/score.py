@@ -24,7 +24,7 @@ PARTIES: dict[Party, Words] = {
     "shop": Words("상점", "Shop"),
     "gateway": Words("게이트웨이", "Gateway"),
     "staff": Words("상점 직원", "Staff"),
-    "certifier": Words("검증기", "Certifier"),
+    "certifier": Words("점검기", "Certifier"),
 }
 
 
@@ -60,9 +60,18 @@ def families(run: Run) -> dict[Words, list[Outcome]]:
 
 
 def failures(run: Run) -> list[Outcome]:
-    """What makes a run fail, the dearest first."""
+    """What makes a run fail, the dearest first; storms after all, as nobody would try them first."""
     failed = [each for each in run.outcomes if each.verdict in ("broken", "trouble")]
-    return sorted(failed, key=lambda each: -each.cost)
+    return sorted(failed, key=lambda each: (each.attack.name.startswith("storm-"), -each.cost))
+
+
+def skipped(run: Run) -> dict[Words, list[Outcome]]:
+    """What was skipped, by its reason, in the order in which it ran."""
+    grouped: dict[Words, list[Outcome]] = {}
+    for outcome in run.outcomes:
+        if outcome.verdict == "skipped":
+            grouped.setdefault(outcome.why or Words("", ""), []).append(outcome)
+    return grouped
 
 
 def rules_in(outcomes: Iterable[Outcome]) -> list[Rule]:

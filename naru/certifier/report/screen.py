@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from naru.certifier.report.clean import clean_run
 from naru.certifier.report.compare import Compared
-from naru.certifier.report.score import VERDICTS, count, failures, families, kst, won
+from naru.certifier.report.score import VERDICTS, count, failures, families, kst, skipped, won
 from naru.certifier.result import Outcome, Run, Words
 
 WIDTH_MIN, WIDTH_MAX = 80, 120
@@ -93,6 +93,8 @@ class _Screen:
         ]
         for outcome in shown:
             rest = self._whys(outcome)[0] if many else self._in(outcome.attack.title)
+            if many and outcome.verdict == "trouble":
+                rest = self._in(outcome.attack.title)
             verdict, lost = VERDICTS[outcome.verdict], won(outcome.cost)
             rows.append((outcome.attack.name, self._in(verdict), self._in(lost), rest))
         head, *lines = self._rows(rows)
@@ -103,7 +105,9 @@ class _Screen:
             yield self._paint(_COLOURS[outcome.verdict], line)
             if not many:
                 for why in self._whys(outcome):
-                    yield self._fit(f"  {why}", self.width)
+                    yield from self._wrap(why, indent="  ")
+            elif outcome.verdict == "trouble":  # its reason is all there is to know of it
+                yield from self._wrap(self._whys(outcome)[0], indent="  ")
         yield from self._unshown(failed[SHOWN_MAX:])
         yield ""
         # Not cut, whatever the width: it is there to be copied.
@@ -120,13 +124,18 @@ class _Screen:
         lines = self._wrap(f"{told} ({cost}): {names}")
         yield from (self._paint(_RED, line) for line in lines)
 
-    def _wrap(self, said: str) -> Iterator[str]:
+    def _wrap(self, said: str, *, indent: str = "") -> Iterator[str]:
+        """A text in as many lines as it needs; a word is broken only when it is wider than a line."""
         line = ""
-        for word in _in_one_line(said).split(" "):
-            longer = f"{line} {word}" if line else word
-            if columns(longer) > self.width:
+        for word in _in_one_line(said).split():
+            longer = f"{line} {word}" if line else indent + word
+            if line and columns(longer) > self.width:
                 yield line
-                longer = self._fit(word, self.width)
+                longer = indent + word
+            while columns(longer) > self.width:
+                kept = cut(longer, self.width).removesuffix("…")
+                yield kept
+                longer = indent + longer[len(kept) :]
             line = longer
         yield line
 
@@ -161,14 +170,17 @@ class _Screen:
         return "   ".join(self._paint(by_mark.get(part[0], _QUIET), part) for part in parts)
 
     def _skipped(self) -> Iterator[str]:
-        names = [each.attack.name for each in self.run.outcomes if each.verdict == "skipped"]
-        if names:
-            yield self._quiet(f"{self._say('건너뜀', 'skipped')}: {', '.join(names)}")
+        for why, outcomes in skipped(self.run).items():
+            names = ", ".join(each.attack.name for each in outcomes)
+            told = f"{self._say('건너뜀', 'skipped')} {len(outcomes)}"
+            reason = self._in(why).rstrip(".")
+            lines = self._wrap(f"{told}: {reason}: {names}" if reason else f"{told}: {names}")
+            yield from (self._paint(_QUIET, line) for line in lines)
         weak = [each.attack.name for each in self.run.outcomes if each.warnings]
         if weak:
             told = self._say("돈은 지켰지만 약한 곳", "weak, without loss")
-            said = self._fit(f"{told} {len(weak)}: {', '.join(weak)}", self.width)
-            yield self._paint(_AMBER, said)
+            lines = self._wrap(f"{told} {len(weak)}: {', '.join(weak)}")
+            yield from (self._paint(_AMBER, line) for line in lines)
 
     def _compared(self, compared: Compared | None) -> Iterator[str]:
         if compared is None:
@@ -184,10 +196,13 @@ class _Screen:
             (_GREEN, self._say("고쳐짐", "mended"), compared.mended),
             (_AMBER, self._say("아직 뚫림", "still broken"), compared.still_broken),
             (_QUIET, self._say("이번엔 안 해 봄", "not tried now"), compared.not_tried),
+            (_QUIET, self._say("처음 해 봄", "tried for the first time"), compared.first_tried),
         ):
             if names:
-                said = f"  {told} {len(names)}: {', '.join(names)}"
-                yield self._paint(paint, self._fit(said, self.width))
+                lines = self._wrap(f"{told} {len(names)}: {', '.join(names)}", indent="  ")
+                yield from (self._paint(paint, line) for line in lines)
+        if compared.is_same:
+            yield f"  {self._say('달라진 것 없음', 'nothing changed')}"
 
     def _rows(self, rows: list[tuple[str, str, str, str]]) -> Iterator[str]:
         """A name, a verdict, an amount to the right, and what happened in the room that is left."""

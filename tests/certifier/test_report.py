@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from playwright.async_api import Browser, Page, expect
 
+from naru.certifier.attacks import ATTACKS
 from naru.certifier.report import badge, html, junit, machine, sarif, screen
 from naru.certifier.report.clean import RAW_LENGTH_MAX, clean_run, clean_text
 from naru.certifier.report.compare import Compared, NotAReport, compare
@@ -655,6 +656,10 @@ def test_what_happened_is_never_cut(failing: int, korean: bool) -> None:
     )
     flowing = " ".join(screen.text(replace(bad_run(), outcomes=few), korean=korean).split())
     assert (why.ko if korean else why.en) in flowing
+
+
+def test_the_name_of_no_attack_is_cut() -> None:
+    assert max(screen.columns(attack.name) for attack in ATTACKS) <= screen.NAME_MAX
 
 
 def test_a_storm_comes_after_every_named_attack_whatever_it_cost() -> None:

@@ -12,7 +12,7 @@ from naru.certifier.report.score import VERDICTS, count, failures, families, kst
 from naru.certifier.result import Outcome, Run, Words
 
 WIDTH_MIN, WIDTH_MAX = 80, 120
-NAME_MAX = 24
+NAME_MAX = 32
 # More failures than these get one line each, and more than those a word, so that all is one screen.
 DETAILED_MAX, SHOWN_MAX = 6, 16
 

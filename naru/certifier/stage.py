@@ -384,13 +384,20 @@ class Stage:
         if payment.truth is not None and payment.truth.currency == "KRW":
             # A page reports what was paid; a thief may as well report what it should have been.
             amounts = list(dict.fromkeys([int(payment.truth.amount or 0), claimed.amount]))
-        for amount in amounts:
-            names: dict[str, str | int] = {"amount": amount, "success": "true"}
-            names |= self._claim(step, payment)
+        said = self._claim(step, payment)
+        for amount in amounts if self._says_amount else amounts[-1:]:
+            names: dict[str, str | int] = {"amount": amount, "success": "true", **said}
             told = partial(self.shop.callback, visitor, names)
             self._news(payment, "callback", told, _is_honest(step))
-            if not self._says_amount:
-                return
+        if _is_honest(step) or not isinstance(self.adapter.callback, HttpCall):
+            return
+        # Where the number is said in several places, each of them may lie alone.
+        for call in lying_in_one_place(self.adapter.callback):
+            lying: dict[str, str | int] = {"amount": amounts[-1], "success": "true"}
+            lying |= {**said, "merchant_uid": payment.window.merchant_uid}
+            lying["lie"] = said["merchant_uid"]
+            told = partial(self.shop.callback, visitor, lying, call)
+            self._news(payment, "callback", told, true=False)
 
     def _redirect(self, step: do.Redirect, payment: Try) -> None:
         if self.adapter.redirect_path is None:
@@ -674,6 +681,18 @@ class Stage:
 def left_of(payment: Payment) -> int:
     """What of its money is still with the merchant, in its own currency's major unit."""
     return int((payment.amount or 0) - (payment.cancel_amount or 0))
+
+
+def lying_in_one_place(call: HttpCall) -> Iterator[HttpCall]:
+    """The same call with `{lie}` for one `{merchant_uid}` after the other, if there are several."""
+    parts = {"path": call.path, "json": call.json, "form": call.form, "headers": call.headers}
+    text = json.dumps(parts)
+    many = text.count("{merchant_uid}")
+    for number in range(many if many > 1 else 0):
+        pieces = text.split("{merchant_uid}")
+        before = "{merchant_uid}".join(pieces[: number + 1])
+        after = "{merchant_uid}".join(pieces[number + 1 :])
+        yield HttpCall(call.method, **json.loads(f"{before}{{lie}}{after}"))
 
 
 def _is_honest(step: do.Callback | do.Redirect) -> bool:

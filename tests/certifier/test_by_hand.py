@@ -92,7 +92,9 @@ def test_it_is_certified_as_often_as_one_likes(running: Running, tmp_path: Path)
     # The control: with another secret than the shop's it is not the shop's gateway.
     wrong = running.adapter(tmp_path, imp_secret="another-secret-than-the-shop-was-given")
     run = certify(wrong, running.url, ATTACKS[:1], seed=0, command=["naru"])
-    assert [breach.rule.id for breach in run.outcomes[0].breaches] == ["money-gets-goods"]
+    # Nobody there can be asked about an honest payment, so nothing is proven.
+    assert run.outcomes[0].verdict == "trouble"
+    assert not run.passed
 
 
 @pytest.mark.skipif(not often(0, 1), reason="two more gateways: make nightly")

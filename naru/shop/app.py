@@ -206,11 +206,16 @@ class Shop:
         )
 
     async def order_state(self, request: Request) -> Response:
+        """How it stands: what was paid for it and not given back, and the parcels that left."""
         order = await self._order_of(request)
         parcels = await run_in_threadpool(self.orders.parcels, order.merchant_uid)
-        return JSONResponse(
-            {"status": order.status, "parcels": parcels}, headers={"Cache-Control": "no-store"}
-        )
+        kept = order.amount_minor - order.cancelled_minor if order.status == "paid" else 0
+        state = {
+            "status": order.status,
+            "parcels": parcels,
+            "paid_amount": _wire_number(kept, order.currency),
+        }
+        return JSONResponse(state, headers={"Cache-Control": "no-store"})
 
     async def check(self, request: Request) -> Response:
         """The buyer asks us to look: for a browser that never came back."""
@@ -362,12 +367,11 @@ class Shop:
     def _window(self, order: StoredOrder, language: Language, mine: bool) -> dict[str, Any]:
         """What the page's script needs to open the payment window. Only the buyer's own browser is
         told who the buyer is."""
-        amount = goods.to_wire(order.amount_minor, order.currency)
         due = datetime.now(KST) + timedelta(days=ACCOUNT_LIFE_DAYS)
         param = {
             "merchant_uid": order.merchant_uid,
             "name": _order_name(order, language),
-            "amount": int(amount) if order.currency == "KRW" else float(amount),
+            "amount": _wire_number(order.amount_minor, order.currency),
             "currency": order.currency,
             "language": language,
         }
@@ -511,6 +515,12 @@ async def _form(request: Request) -> dict[str, str]:
     except ValueError:
         raise HTTPException(400, "읽을 수 없는 양식입니다.") from None
     return dict(pairs)
+
+
+def _wire_number(minor: int, currency: str) -> int | float:
+    """Money as a page's script has it: KRW 1004 is 1004, USD 1250 is 12.5."""
+    amount = goods.to_wire(minor, currency)
+    return int(amount) if currency == "KRW" else float(amount)
 
 
 def _wanted(fields: Mapping[str, str]) -> tuple[goods.Product, int]:

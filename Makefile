@@ -63,9 +63,9 @@ nightly: setup  ## the same promises a thousand times: simulation, kills, races,
 planted: setup  ## plant every defect of the catalogue in a copy of the code, and see each one found
 	@exec $(BIN)/python -m tests.planted --processes 2 --write
 
-certify: setup  ## try every attack of the certifier on every small shop, broken and correct, and write what was found
+certify: setup  ## try every attack of the certifier on every small shop, broken and correct (half an hour)
 	@chromium=$$($(BIN)/python tools/chromium.py) || exit 1; \
-	NARU_CHROMIUM=$$chromium $(BIN)/python -m tests.certifier --write
+	NARU_CHROMIUM=$$chromium $(BIN)/python -m tests.certifier
 
 failover: setup  ## three PostgreSQL machines on loopback, the first one killed under load (needs Debian packages)
 	@exec $(BIN)/python -m tests.failover

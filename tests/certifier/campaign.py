@@ -1,7 +1,6 @@
 """The certifier certified: every small shop beside what must be said of it.
 
-`python -m tests.certifier` tries every attack on every shop, prints what was found, and with `--write`
-puts it into docs/reference/certified.md. A broken shop must break the rules of its row in shops.tsv, and
+`make certify` tries every attack on every shop and prints what was found. A broken shop must break the rules of its row in shops.tsv, and
 no others; a correct one none; and every attack that a shop can fail must be failed by one of them.
 """
 
@@ -54,7 +53,8 @@ def complaints(shop: SmallShop, run: Run) -> list[str]:
         if outcome.verdict == "trouble"
     ]
     for name, broken in said.items():
-        if not broken & shop.breaks:
+        # In a storm one mistake has many consequences.
+        if not broken & shop.breaks and not (shop.breaks and name.startswith("storm-")):
             told.append(f"{name} broke {', '.join(sorted(broken))}, which is not its mistake")
     if missing := shop.breaks - rules:
         told.append(f"{', '.join(sorted(missing))} was not found to be broken")

@@ -163,6 +163,33 @@ def two_windows(chance: Random) -> Program:
 
 
 @ACCIDENTS.attack(
+    "card-then-deposit",
+    "카드로 낸 주문에 또 입금하기",
+    "A card pays, and then the account as well",
+    "가상계좌를 발급받고 카드로 결제해 주문이 끝난 뒤, 그 계좌에도 입금합니다. 직원이 두 번째 돈을 환불해도 카드로 낸 주문은 그대로여야 합니다.",
+    needs="callback webhook",
+)
+def card_then_deposit(chance: Random) -> Program:
+    """An account is issued, the order is paid by card and finished, and then the account is paid
+    into. Staff give the second money back: the order that the card paid stays paid.
+    """
+    return (
+        Place("A", dear(chance)),
+        Open("v", "A", method="vbank"),
+        Approve("v"),
+        Webhook("v"),
+        Open("a", "A"),
+        Approve("a"),
+        Callback("a"),
+        Webhook("a"),
+        Deposit("v"),
+        Webhook("v"),
+        Refund("v"),
+        Webhook("v"),
+    )
+
+
+@ACCIDENTS.attack(
     "callback-lost",
     "오지 않는 콜백",
     "The callback never comes",
@@ -199,6 +226,29 @@ def everything_lost(chance: Random) -> Program:
         Open("a", "A"),
         Approve("a"),
         Lose("a"),
+        Sweep(),
+        Together((Sweep(), Sweep())),
+    )
+
+
+@ACCIDENTS.attack(
+    "deposit-lost",
+    "아무 소식도 오지 않는 입금",
+    "A deposit without news",
+    "가상계좌를 발급받고 나중에 입금했는데 웹훅이 오지 않습니다. 입금할 때는 브라우저도 없습니다. 정리 작업(cron)이 찾아내야 합니다.",
+    needs="sweep",
+)
+def deposit_lost(chance: Random) -> Program:
+    """An account is issued and paid into later, and no webhook comes; there is no browser then,
+    either. The sweep finds it.
+    """
+    return (
+        Place("A", dear(chance)),
+        Open("a", "A", method="vbank"),
+        Approve("a"),
+        Callback("a"),
+        Lose("a"),
+        Deposit("a"),
         Sweep(),
         Together((Sweep(), Sweep())),
     )

@@ -6,13 +6,17 @@ from naru.certifier.attacks.attack import Family, cheap, dear
 from naru.certifier.steps import (
     Approve,
     Callback,
+    Calm,
     Change,
     Lose,
     Open,
     Place,
     Program,
     Redirect,
+    Step,
     Sweep,
+    Together,
+    Weather,
     Webhook,
 )
 
@@ -104,6 +108,18 @@ def amount_one_less(chance: Random) -> Program:
 
 
 @AMOUNTS.attack(
+    "amount-digit-less",
+    "숫자 하나를 빼고 내기",
+    "A digit less",
+    "64,900원에서 끝자리 하나를 뺀 6,490원을 냅니다. 금액을 글자로 견주어 앞부분만 맞으면 받아 주는 상점은 속습니다.",
+)
+def amount_digit_less(chance: Random) -> Program:
+    """6,490 won for 64,900: who compares the amount as text, by its beginning, is fooled."""
+    price = dear(chance)
+    return (Place("A", price), Open("a", "A", amount=price // 10), Approve("a"), Callback("a"))
+
+
+@AMOUNTS.attack(
     "amount-in-parts",
     "반씩 두 번 내기",
     "Half and half",
@@ -135,6 +151,23 @@ def currency_dong(chance: Random) -> Program:
 
 
 @AMOUNTS.attack(
+    "currency-dong-redirect",
+    "통화를 바꾼 결제가 리디렉션으로 돌아오기",
+    "Another currency, by redirect",
+    "휴대폰에서 통화를 바꿔 결제하고 m_redirect_url로 돌아옵니다. 콜백에서만 통화를 비교하는 상점은 속습니다.",
+    needs="redirect",
+)
+def currency_dong_redirect(chance: Random) -> Program:
+    """The payment in another currency comes back by redirect, where a shop may not compare it."""
+    return (
+        Place("A", dear(chance)),
+        Open("a", "A", currency="VND", surface="mobile"),
+        Approve("a"),
+        Redirect("a"),
+    )
+
+
+@AMOUNTS.attack(
     "currency-dong-webhook",
     "통화를 바꾼 결제를 웹훅만이 알리기",
     "Another currency, by webhook",
@@ -144,6 +177,26 @@ def currency_dong(chance: Random) -> Program:
 def currency_dong_webhook(chance: Random) -> Program:
     """The payment in another currency is reported by a true webhook."""
     return (Place("A", dear(chance)), Open("a", "A", currency="VND"), Approve("a"), Webhook("a"))
+
+
+@AMOUNTS.attack(
+    "currency-dong-sweep",
+    "통화를 바꾼 결제를 정리 작업이 찾기",
+    "Another currency that the sweep finds",
+    "통화를 바꿔 결제하고 모든 소식을 막습니다. 정리 작업도 금액뿐 아니라 통화까지 비교해야 합니다.",
+    needs="sweep",
+)
+def currency_dong_sweep(chance: Random) -> Program:
+    """The payment in another currency is reported by nobody; the sweep finds it, and must compare
+    the currency as well.
+    """
+    return (
+        Place("A", dear(chance)),
+        Open("a", "A", currency="VND"),
+        Approve("a"),
+        Lose("a"),
+        Sweep(),
+    )
 
 
 @AMOUNTS.attack(
@@ -182,4 +235,53 @@ def price_raised_before_news(chance: Random) -> Program:
         Change("A", dear(chance)),
         Callback("a"),
         Webhook("a"),
+    )
+
+
+@AMOUNTS.attack(
+    "price-raised-while-asking",
+    "상점이 조회하는 사이에 주문을 늘리기",
+    "The order grows while the shop asks",
+    "1,000원을 내고 알린 순간, 상점이 게이트웨이의 대답을 기다리는 동안 주문을 늘립니다. "
+    "조회하기 전에 읽어 둔 금액과 비교하는 상점은 비싼 주문을 내보냅니다.",
+    needs="callback change",
+)
+def price_raised_while_asking(chance: Random) -> Program:
+    """1,000 won are paid and reported, and the orders grow while the shop waits for the gateway's
+    answer: who compares with the price as it was read before sends the dear goods.
+    """
+    # Which of the two a shop hears first is chance: of five orders, one will do.
+    numbers = range(1, 6)
+    placed: list[Step] = []
+    for number in numbers:
+        name = f"a{number}"
+        placed += [Place(f"A{number}", cheap(chance)), Open(name, f"A{number}"), Approve(name)]
+    told = tuple(Callback(f"a{number}") for number in numbers)
+    raised = tuple(Change(f"A{number}", dear(chance)) for number in numbers)
+    return (
+        *placed,
+        Weather("slow", path="/payments/", seconds=2),
+        Together((*told, *raised)),
+        Calm(),
+    )
+
+
+@AMOUNTS.attack(
+    "announcement-failed",
+    "금액을 사전 등록하지 못한 주문",
+    "The announcement of the amount failed",
+    "주문할 때 게이트웨이의 사전 등록(/payments/prepare)이 500으로 답합니다. 도둑은 금액을 고쳐 결제합니다. "
+    "사전 등록이 막아 줄 것으로 믿고 금액을 비교하지 않는 상점은 속습니다.",
+)
+def announcement_failed(chance: Random) -> Program:
+    """The gateway answers 500 when the order's amount is announced, and the amount is changed in
+    the page. Who goes on, and counts on the announcement to compare, is fooled.
+    """
+    return (
+        Weather("error", path="/payments/prepare"),
+        Place("A", dear(chance)),
+        Calm(),
+        Open("a", "A", amount=cheap(chance)),
+        Approve("a"),
+        Callback("a"),
     )

@@ -85,6 +85,27 @@ def failed_as_paid_webhook(chance: Random) -> Program:
 
 
 @STATUSES.attack(
+    "failed-as-paid-form",
+    "거절된 결제에 다른 형식의 paid 웹훅 보내기",
+    "A forged webhook, in either format",
+    "웹훅에는 JSON과 폼 두 형식이 있습니다. 거절된 결제에 status가 paid인 웹훅을 두 형식으로 다 보냅니다. "
+    "콘솔에서 고른 형식만 서명을 확인하는 상점은 속습니다.",
+    needs="webhook",
+)
+def failed_as_paid_form(chance: Random) -> Program:
+    """Webhooks are JSON or a form. One that says paid is posted in both for a declined payment: who
+    checks signatures in one format alone is fooled.
+    """
+    return (
+        Place("A", dear(chance)),
+        Open("a", "A"),
+        Decline("a"),
+        Forge("a", form=True),
+        Forge("a", form=False),
+    )
+
+
+@STATUSES.attack(
     "ready-as-paid",
     "가상계좌 발급을 결제로 알리기",
     "An account issued, reported as paid",
@@ -148,6 +169,24 @@ def ready_as_paid_webhook(chance: Random) -> Program:
 def cancelled_as_paid(chance: Random) -> Program:
     """Paid and given back at once; only then the shop hears of it for the first time."""
     return (Place("A", dear(chance)), Open("a", "A"), Approve("a"), Refund("a"), Callback("a"))
+
+
+@STATUSES.attack(
+    "cancelled-as-paid-redirect",
+    "취소된 결제가 리디렉션으로 돌아오기",
+    "Given back, then the redirect",
+    "휴대폰에서 결제하고, 돌아가기 전에 전액이 취소됩니다. 그 뒤에 m_redirect_url로 들어옵니다.",
+    needs="redirect",
+)
+def cancelled_as_paid_redirect(chance: Random) -> Program:
+    """Paid on a phone and given back; only then the browser comes to m_redirect_url."""
+    return (
+        Place("A", dear(chance)),
+        Open("a", "A", surface="mobile"),
+        Approve("a"),
+        Refund("a"),
+        Redirect("a"),
+    )
 
 
 @STATUSES.attack(

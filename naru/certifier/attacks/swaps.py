@@ -97,6 +97,28 @@ def replay_same_price(chance: Random) -> Program:
 
 
 @SWAPS.attack(
+    "replay-same-price-redirect",
+    "같은 값의 다른 주문에 리디렉션으로 다시 쓰기",
+    "Replay in the redirect's query",
+    "한 번 결제해 돌아온 뒤, 주소창의 merchant_uid를 같은 금액의 다른 주문번호로 고쳐 다시 들어옵니다.",
+    needs="redirect",
+)
+def replay_same_price_redirect(chance: Random) -> Program:
+    """One payment comes back by redirect; then once more, with another order of that price in the
+    query.
+    """
+    price = dear(chance)
+    return (
+        Place("A", price),
+        Place("B", price),
+        Open("a", "A", surface="mobile"),
+        Approve("a"),
+        Redirect("a"),
+        Redirect("a", claims="B"),
+    )
+
+
+@SWAPS.attack(
     "replay-same-order",
     "같은 주문에 몇 번이고 알리기",
     "Replay for the same order",
@@ -168,12 +190,12 @@ def stranger_pays(chance: Random) -> Program:
     """
     price = dear(chance)
     return (
-        Place("victim", price),
-        Place("mine", price),
-        Open("theirs", "victim"),
-        Approve("theirs"),
-        Callback("theirs", claims="mine"),
-        Webhook("theirs"),
+        Place("A", price, by="victim"),
+        Place("B", price, by="thief"),
+        Open("a", "A"),
+        Approve("a"),
+        Callback("a", claims="B"),
+        Webhook("a"),
     )
 
 

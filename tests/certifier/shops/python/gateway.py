@@ -45,6 +45,12 @@ class Gateway:
                 yield from found["list"] if found else ()
                 page = found["next"] if found else 0
 
+    def announce(self, merchant_uid: str, amount: int) -> None:
+        """The order of this number is paid with this amount, or not at all. Raises Trouble."""
+        headers = {"Authorization": self._get_token()}
+        order = {"merchant_uid": merchant_uid, "amount": amount}
+        _read(self._send("POST", "/payments/prepare", headers, json=order))
+
     def _get(self, path: str) -> Any:
         answer = self._send("GET", path, {"Authorization": self._get_token()})
         if answer.status == 401:

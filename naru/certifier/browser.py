@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
-    "--proxy-server=http://127.0.0.1:9",
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
 )
 PHONE = (
     "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -151,6 +152,9 @@ class Browser:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
+        # Ours, so that nobody else listens there; nobody listens, so that everybody is refused.
+        self._nobody = socket.socket()
+        self._nobody.bind(("127.0.0.1", 0))
         self._closing = contextlib.AsyncExitStack()
         self._contexts: dict[Surface, _Visitor] = {}
         try:
@@ -188,6 +192,7 @@ class Browser:
         with contextlib.suppress(Exception):
             self._wait(self._closing.aclose(), PAGE_SECONDS)
         self._buyer.close()
+        self._nobody.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PAGE_SECONDS)
 
@@ -205,7 +210,7 @@ class Browser:
         )
         try:
             browser = await playwright.chromium.launch(
-                executable_path=found, args=[*FLAGS, self._bypass()]
+                executable_path=found, args=[*FLAGS, *self._proxy()]
             )
         except Error as error:
             last = str(error).strip().splitlines()[0]
@@ -218,13 +223,17 @@ class Browser:
         self._closing.push_async_callback(browser.close)
         return browser
 
-    def _bypass(self) -> str:
-        """Who is reached without the proxy that is none."""
+    def _proxy(self) -> tuple[str, str]:
+        """A proxy that is none, and who is reached without it."""
         places = []
         for host, port in sorted(self._allowed, key=str):
             names = ("127.0.0.1", "localhost", "[::1]") if host == "127.0.0.1" else (host,)
             places += [f"{name}:{port}" for name in names if name]
-        return f"--proxy-bypass-list=<-loopback>;{';'.join(places)}"
+        nobody = f"127.0.0.1:{self._nobody.getsockname()[1]}"
+        return (
+            f"--proxy-server=http://{nobody}",
+            f"--proxy-bypass-list=<-loopback>;{';'.join(places)}",
+        )
 
     async def _visitor(self, surface: Surface) -> _Visitor:
         if not self._browser.is_connected():
@@ -256,7 +265,13 @@ class Browser:
             if place not in self._allowed:
                 visitor.blocked.append(urlsplit(request.url).netloc)
                 await route.abort("blockedbyclient")
-            elif place == self._shop and visitor.is_gone:
+            elif visitor.is_gone:
+                if (request.method, request.url) == visitor.approval:
+                    # The PG's answer reaches the gateway. What the gateway says to it reaches nobody:
+                    # a page that learnt of it could tell its server faster than it is closed.
+                    await route.fetch(max_redirects=0)
+                    visitor.answered.add(visitor.approval)
+                    visitor.news.set()
                 await route.abort("internetdisconnected")
             elif place == self._gateway and _opens_window(request):
                 # Read here: a page that is redirected leaves before its answer could be read.
@@ -312,6 +327,8 @@ class Browser:
         visit.cookies = {
             each["name"]: each["value"] for each in await visitor.context.cookies(asked.url)
         }
+        if visitor.is_gone:
+            await self._pull_the_plug()
         return visit
 
     async def _page_with_button(self, visitor: _Visitor, asked: Asked) -> Page:
@@ -347,23 +364,37 @@ class Browser:
             return
         while True:
             form = await asyncio.to_thread(self._authenticate, frame.url.partition("?")[0])
-            visitor.is_gone = asked.ending == "leaves"
             if not frame.is_detached():
+                visitor.approval = ("POST", form["action"])
+                visitor.is_gone = asked.ending == "leaves"
                 await frame.evaluate(SUBMIT, form)
                 break
             # Another window took its place meanwhile: who pressed twice goes on in that one.
             frame, window = await self._pg_window(visitor)
         visit.windows.append(visit.windows.pop(visit.windows.index(window)))
         if visitor.is_gone:
-            await visitor.until(lambda: ("POST", form["action"]) in visitor.answered, PAGE_SECONDS)
-            for each in visitor.context.pages:
-                await each.close()
+            await visitor.until(lambda: visitor.approval in visitor.answered, PAGE_SECONDS)
             return
         with contextlib.suppress(TimeoutError):
             await visitor.until(
                 lambda: any(said.names(window.imp_uid) for said in visitor.said), REPORT_SECONDS
             )
             visit.reported = True
+
+    async def _pull_the_plug(self) -> None:
+        """The whole browser is gone, without a last word.
+
+        A page that is closed has one: its scripts hear of it, and Chromium lets go what was held
+        back here. The next press starts another browser.
+        """
+        from playwright.async_api import Error
+
+        gone = asyncio.Event()
+        self._browser.once("disconnected", lambda _: gone.set())
+        devtools = await self._browser.new_browser_cdp_session()
+        with contextlib.suppress(Error):  # It does not live to answer.
+            await devtools.send("Browser.crash")
+        await asyncio.wait_for(gone.wait(), PAGE_SECONDS)
 
     async def _pg_window(self, visitor: _Visitor) -> tuple[Frame, Window]:
         """The PG's window in sight: in a layer, a popup, or in the page's own place."""
@@ -421,6 +452,7 @@ class _Visitor:
     blocked: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    approval: tuple[str, str] = ("", "")
     is_gone: bool = False
 
     def begin(self) -> None:

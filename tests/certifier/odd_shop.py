@@ -11,6 +11,7 @@ wrong with it:
     no-button  has another button than the adapter says
     outside    needs a library from elsewhere
     away       redirects to the address in `to`
+    loud       tells its server whatever happens, all the time, even while it is being closed
     own        speaks to the gateway by itself, past window.IMP
 
 `?mistake=MISTAKE` at the doors for the callback and for webhooks is what stands before the shop's own code:
@@ -63,6 +64,19 @@ PAGE = """<!doctype html><html lang="ko"><meta charset="utf-8"><title>주문 {me
     return post("/payments/complete", {{ imp_uid: rsp.imp_uid, merchant_uid: order.merchant_uid,
       amount: order.amount, success: rsp.success }});
   }};
+  if (kind === "loud") {{
+    const shout = () => {{
+      const body = String(Date.now());
+      navigator.sendBeacon("/odd/heard", body);
+      fetch("/odd/heard", {{ method: "POST", body, keepalive: true }}).catch(() => 0);
+      fetch("/odd/heard", {{ method: "POST", body }}).catch(() => 0);
+    }};
+    addEventListener("message", shout);
+    setInterval(shout, 20);
+    for (const end of ["beforeunload", "pagehide", "visibilitychange", "unload"]) {{
+      addEventListener(end, shout);
+    }}
+  }}
   document.querySelector("button").onclick = async () => {{
     if (kind === "own") return fetch("{gateway}/checkout/payments", {{ method: "POST",
       body: JSON.stringify({{ user_code: {user_code}, tier_code: null, param, page_url: location.href,
@@ -104,6 +118,18 @@ def add_page(app: Flask, books: Any) -> None:
             button="other" if kind == "no-button" else "pay",
             outside=library if kind == "outside" else "",
         )
+
+    heard: list[int] = []
+
+    @app.post("/odd/heard")
+    def hear() -> str:
+        heard.append(int(request.get_data()))
+        return "heard"
+
+    @app.get("/odd/heard")
+    def last_heard() -> dict[str, int]:
+        """When the last word that came was sent, in ms of the UNIX time."""
+        return {"at": max(heard, default=0)}
 
     @app.get("/orders/<merchant_uid>/seen")
     def seen(merchant_uid: str) -> str:

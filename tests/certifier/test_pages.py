@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -80,6 +81,41 @@ def test_a_shop_that_waits_for_its_page(private_gateway: PrivateGateway) -> None
     with certifying(private_gateway, "callback_only") as certifier:
         gone = certifier.attack(ATTACKS["page-gone"], shorten=False)
         assert broken_in(gone) == {("A", "money-gets-goods")}
+
+
+def test_nothing_of_a_browser_that_is_gone_reaches_the_shop(correct: Certifier) -> None:
+    def heard_for(name: str) -> float:
+        """How long after the approval the page sent the last word that the shop has heard, in s."""
+        approved: list[float] = []
+        ended = threading.Event()
+
+        def answered() -> set[tuple[str, str]]:
+            had = correct.stage._browser
+            visitors = list(had._contexts.values()) if had is not None else []
+            return {each.approval for each in visitors if each.approval in each.answered}
+
+        before = answered()
+
+        def watch() -> None:
+            while not approved and not ended.wait(0.001):
+                if answered() - before:
+                    approved.append(time.time())
+
+        watching = threading.Thread(target=watch)
+        watching.start()
+        try:
+            with odd(correct, kind="loud") as certifier:
+                certifier.attack(ATTACKS[name], shorten=False)
+        finally:
+            ended.set()
+            watching.join()
+        last = urllib3.request("GET", f"{correct.stage.shop.url}/odd/heard", timeout=5).json()
+        return float(last["at"]) / 1000 - approved[0]
+
+    # The control: a page that lives on is heard.
+    assert heard_for("page-honest") > 0
+    for _ in range(often(1, 10)):
+        assert heard_for("page-gone") <= 0
 
 
 @pytest.mark.parametrize(

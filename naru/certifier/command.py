@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import random
 import shutil
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from urllib.parse import urlsplit
 
 from naru.certifier.adapter import Adapter, BadAdapter, read_adapter
@@ -28,6 +32,7 @@ from naru.testing.private_gateway import GatewayTrouble
 HELD, BROKEN, NOT_TRIED = 0, 1, 2
 FORMATS = ("html", "junit", "sarif", "json", "badge")
 SEEDS = 1_000_000
+LOGGED_EVERY = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """0: every attack held. 1: one broke a rule, or could not be tried. 2: nothing was begun."""
+    """0: every attack held. 1: one broke a rule or could not be tried, or a report not written.
+
+    2: nothing was begun.
+    """
     korean = speaks_korean()
     if arguments.list:
         for attack in ATTACKS:
@@ -64,6 +72,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         url = _url(arguments.url, adapter, real=arguments.real)
         compared = _compared(arguments.compare)
         _look_at_files(arguments)
+        _look_for_browser(adapter, attacks)
     except (BadAdapter, NotAllowed, NotAReport) as error:
         print(f"naru: {error}", file=sys.stderr)
         return NOT_TRIED
@@ -72,7 +81,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     command += ["--adapter", str(arguments.adapter), *(["--real"] if arguments.real else [])]
     progress = Progress(len(attacks), korean)
     try:
-        done = certify(adapter, url, attacks, seed=seed, command=command, show=progress.show)
+        with _ending_in_order():
+            done = certify(adapter, url, attacks, seed=seed, command=command, show=progress.show)
     except (ShopTrouble, GatewayTrouble) as trouble:
         print(f"naru: {trouble}", file=sys.stderr)
         return NOT_TRIED
@@ -88,10 +98,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
             korean=korean,
         )
     )
-    written = _write(arguments, done, changes, korean)
-    for path in written:
-        print(path)
-    return HELD if done.passed else BROKEN
+    all_written = _write(arguments, done, changes, korean)
+    return HELD if done.passed and all_written else BROKEN
 
 
 def speaks_korean() -> bool:
@@ -102,8 +110,29 @@ def speaks_korean() -> bool:
     return True
 
 
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block as Ctrl-C does, and everything that it has started."""
+
+    def end(kind: int, frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)  # Nobody who repeats it stops the clearing up.
+        raise SystemExit(128 + kind)
+
+    kinds = (signal.SIGTERM, signal.SIGHUP)
+    # Under nohup a terminal that goes away is no reason to end.
+    before = {kind: was for kind in kinds if (was := signal.getsignal(kind)) != signal.SIG_IGN}
+    for kind in before:
+        signal.signal(kind, end)
+    try:
+        yield
+    finally:
+        for kind, was in before.items():
+            signal.signal(kind, was)
+
+
 class Progress:
-    """One line that changes while people wait; nothing where standard error is no terminal."""
+    """One line that changes while people wait; in a log, a line every so many attacks."""
 
     def __init__(self, total: int, korean: bool) -> None:
         self._total, self._korean = total, korean
@@ -130,6 +159,8 @@ class Progress:
             lost = f" · {_in(won(self._lost), self._korean)}" if self._lost else ""
             line = f"\r\x1b[K{bar} {number}/{self._total}{lost} {what}"
             print(line, end="", file=sys.stderr, flush=True)
+        elif number and number % LOGGED_EVERY == 0:
+            print(f"{number}/{self._total}", file=sys.stderr, flush=True)
 
 
 def _chosen(names: Sequence[str] | None) -> tuple[Attack, ...]:
@@ -171,9 +202,20 @@ def _look_at_files(arguments: argparse.Namespace) -> None:
             raise BadAdapter(f"--{name} {path}: no file can be written there.")
 
 
+def _look_for_browser(adapter: Adapter, attacks: Sequence[Attack]) -> None:
+    """A page that nobody can press would pass for one that was. Raises BadAdapter."""
+    needed = adapter.page is not None and any("page" in attack.needs for attack in attacks)
+    if needed and importlib.util.find_spec("playwright") is None:
+        raise BadAdapter(
+            "[page] needs a browser: pip install playwright && playwright install chromium, or "
+            "leave [page] out."
+        )
+
+
 def _write(
     arguments: argparse.Namespace, done: Run, changes: Compared | None, korean: bool
-) -> list[Path]:
+) -> bool:
+    """Each report by itself, and its path printed; False when one of them could not be written."""
     texts: dict[str, Callable[[], str]] = {
         "html": lambda: html.text(done, changes, korean=korean),
         "junit": lambda: junit.text(done),
@@ -181,13 +223,20 @@ def _write(
         "json": lambda: machine.text(done),
         "badge": lambda: badge.text(done),
     }
-    written = []
+    all_written = True
     for name in FORMATS:
         path: Path | None = getattr(arguments, name)
-        if path is not None:
+        if path is None:
+            continue
+        try:
             path.write_text(texts[name](), "utf-8")
-            written.append(path)
-    return written
+        except OSError as error:
+            why = f"--{name} {path}: {error.strerror or error}; this report is not written."
+            print(f"naru: {why}", file=sys.stderr)
+            all_written = False
+        else:
+            print(path)
+    return all_written
 
 
 def _in(words: Words, korean: bool) -> str:

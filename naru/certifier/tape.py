@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import itertools
+import json
+import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from urllib.parse import quote, quote_plus
 
 from naru.certifier.result import Exchange, Party
 
@@ -17,7 +21,10 @@ class Tape:
     """Threads may write to it. `secrets` never come onto it."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = [secret for secret in secrets if secret]
+        spelled = {form for secret in secrets if secret for form in _spellings(secret)}
+        # The longest first, in one go: a short one must not take the middle out of a long one.
+        longest = sorted(spelled, key=lambda form: (-len(form), form))
+        self._secret = re.compile("|".join(map(re.escape, longest)) or r"(?!)")
         self._exchanges: list[Exchange] = []
         self._lock = threading.Lock()
         self._groups = itertools.count(1)
@@ -41,10 +48,10 @@ class Tape:
                     len(self._exchanges) + 1,
                     sender,
                     receiver,
-                    self._clean(title, 120),
-                    self._clean(request, CUT_AT),
+                    self.clean(title, 120),
+                    self.clean(request, CUT_AT),
                     status,
-                    self._clean(response, CUT_AT),
+                    self.clean(response, CUT_AT),
                     seconds,
                     getattr(self._group, "number", 0),
                 )
@@ -64,9 +71,19 @@ class Tape:
             taken, self._exchanges = self._exchanges, []
         return tuple(replace(each, number=number) for number, each in enumerate(taken, 1))
 
-    def _clean(self, text: str, length: int) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, CUT_OUT)
+    def clean(self, text: str, length: int = CUT_AT) -> str:
+        """The text without secrets, and then cut: half a secret would not be known again."""
+        text = self._secret.sub(CUT_OUT, text)
         if len(text) > length:
             text = f"{text[:length]}… ({len(text):,} characters)"
         return text
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """As addresses, forms, JSON and pages write it; of a webhook's secret also the key alone."""
+    for plain in {secret, secret.removeprefix("whsec_")} - {""}:
+        in_json = json.dumps(plain, ensure_ascii=False)[1:-1]
+        yield from (plain, in_json, in_json.replace("/", "\\/"), html.escape(plain))
+        for quoted in (quote(plain), quote(plain, safe=""), quote_plus(plain)):
+            yield quoted
+            yield re.sub("%..", lambda found: found[0].lower(), quoted)

@@ -38,7 +38,7 @@ def certifying(
     stage = Stage(gateway, imp, shop, tape)
     try:
         shop.start()
-        yield Certifier(stage, SEED, "naru certify")
+        yield Certifier(stage, SEED, "naru certify", {})
     finally:
         shop.stop()
         stage.close()

@@ -138,7 +138,7 @@ class Progress:
         self._total, self._korean = total, korean
         self._shown = sys.stderr.isatty()
         self._lost = 0
-        self._say(0, "결제대행사와 상점을 띄우는 중" if korean else "starting gateway and shop")
+        self._say(0, "게이트웨이와 상점을 띄우는 중" if korean else "starting gateway and shop")
 
     def show(self, number: int, outcome: Outcome) -> None:
         """After each attack; what broke keeps a line of its own."""

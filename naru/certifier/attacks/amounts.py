@@ -27,10 +27,10 @@ AMOUNTS = Family("금액과 통화", "Amount and currency")
     "amount-changed",
     "페이지에서 금액을 고치기",
     "The amount is changed in the page",
-    "개발자 도구로 IMP.request_pay의 amount를 1,000원으로 고쳐 비싼 주문을 결제합니다. 주문번호는 맞고 결제는 진짜입니다.",
+    "개발자 도구로 IMP.request_pay의 amount를 싼 값으로 고쳐 비싼 주문을 결제합니다. 주문번호는 맞고 결제는 진짜입니다.",
 )
 def amount_changed(chance: Random) -> Program:
-    """The amount in IMP.request_pay is changed to 1,000 won. The order number is right, the payment
+    """The amount in IMP.request_pay is made a small one. The order number is right, the payment
     true.
     """
     price = dear(chance)
@@ -111,10 +111,10 @@ def amount_one_less(chance: Random) -> Program:
     "amount-digit-less",
     "숫자 하나를 빼고 내기",
     "A digit less",
-    "64,900원에서 끝자리 하나를 뺀 6,490원을 냅니다. 금액을 글자로 견주어 앞부분만 맞으면 받아 주는 상점은 속습니다.",
+    "금액에서 끝자리 하나를 뺀 값을 냅니다. 금액을 글자로 견주어 앞부분만 맞으면 받아 주는 상점은 속습니다.",
 )
 def amount_digit_less(chance: Random) -> Program:
-    """6,490 won for 64,900: who compares the amount as text, by its beginning, is fooled."""
+    """The price without its last digit: who compares the amount as text, by its beginning, is fooled."""
     price = dear(chance)
     return (Place("A", price), Open("a", "A", amount=price // 10), Approve("a"), Callback("a"))
 
@@ -143,10 +143,10 @@ def amount_in_parts(chance: Random) -> Program:
     "currency-dong",
     "같은 숫자를 동으로 내기",
     "The same number, in dong",
-    "64,900원 대신 64,900동(약 3,500원)을 냅니다. 숫자는 같고 통화만 다릅니다.",
+    "원 대신 같은 숫자의 동을 냅니다. 숫자는 같고 통화만 다릅니다.",
 )
 def currency_dong(chance: Random) -> Program:
-    """64,900 dong (some 3,500 won) for 64,900 won: the number is right, the currency is not."""
+    """As many dong as the order costs won: the number is right, the currency is not."""
     return (Place("A", dear(chance)), Open("a", "A", currency="VND"), Approve("a"), Callback("a"))
 
 
@@ -203,11 +203,11 @@ def currency_dong_sweep(chance: Random) -> Program:
     "price-raised-before-pay",
     "창을 연 뒤에 주문을 늘리기",
     "The order grows while the window is open",
-    "1,000원짜리 주문으로 결제창을 열어 두고 장바구니에 물건을 더 담은 뒤, 열려 있던 창에서 1,000원을 냅니다.",
+    "싼 주문으로 결제창을 열어 두고 장바구니에 물건을 더 담은 뒤, 열려 있던 창에서 처음 값을 냅니다.",
     needs="callback change",
 )
 def price_raised_before_pay(chance: Random) -> Program:
-    """A window is opened for 1,000 won; then the order grows; then 1,000 won are paid in that
+    """A window is opened for a cheap order; then the order grows; then the old price is paid in that
     window.
     """
     return (
@@ -223,11 +223,11 @@ def price_raised_before_pay(chance: Random) -> Program:
     "price-raised-before-news",
     "돈을 낸 뒤 알리기 전에 주문을 늘리기",
     "The order grows between payment and news",
-    "1,000원을 낸 다음, 상점이 소식을 듣기 전에 주문을 늘리고 나서 알립니다.",
+    "싼 값을 낸 다음, 상점이 소식을 듣기 전에 주문을 늘리고 나서 알립니다.",
     needs="callback change",
 )
 def price_raised_before_news(chance: Random) -> Program:
-    """1,000 won are paid; before the shop hears of it, the order grows."""
+    """A small price is paid; before the shop hears of it, the order grows."""
     return (
         Place("A", cheap(chance)),
         Open("a", "A"),
@@ -242,12 +242,12 @@ def price_raised_before_news(chance: Random) -> Program:
     "price-raised-while-asking",
     "상점이 조회하는 사이에 주문을 늘리기",
     "The order grows while the shop asks",
-    "1,000원을 내고 알린 순간, 상점이 게이트웨이의 대답을 기다리는 동안 주문을 늘립니다. "
+    "싼 값을 내고 알린 순간, 상점이 게이트웨이의 대답을 기다리는 동안 주문을 늘립니다. "
     "조회하기 전에 읽어 둔 금액과 비교하는 상점은 비싼 주문을 내보냅니다.",
     needs="callback change",
 )
 def price_raised_while_asking(chance: Random) -> Program:
-    """1,000 won are paid and reported, and the orders grow while the shop waits for the gateway's
+    """A small price is paid and reported, and the orders grow while the shop waits for the gateway's
     answer: who compares with the price as it was read before sends the dear goods.
     """
     # Which of the two a shop hears first is chance: of five orders, one will do.

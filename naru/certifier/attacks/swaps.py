@@ -23,12 +23,12 @@ SWAPS = Family("주문 바꿔치기와 재사용", "Order swap and replay")
     "order-swap",
     "싼 주문을 내고 비싼 주문을 알리기",
     "Pay the cheap order, report the dear one",
-    "1,000원짜리 주문을 결제한 뒤, 콜백에는 그 imp_uid와 64,900원짜리 주문의 merchant_uid를 보냅니다. "
+    "싼 주문을 결제한 뒤, 콜백에는 그 imp_uid와 비싼 주문의 merchant_uid를 보냅니다. "
     "공식 예제의 코드는 조회한 결제의 주문으로 금액을 비교하고 브라우저가 말한 주문을 결제됨으로 바꿉니다.",
 )
 def order_swap(chance: Random) -> Program:
-    """The thief pays a 1,000-won order and reports its imp_uid with the merchant_uid of a
-    64,900-won order. The printed sample compares one order and then updates the other.
+    """The thief pays a cheap order and reports its imp_uid with the merchant_uid of a dear
+    one. The printed sample compares one order and then updates the other.
     """
     return (
         Place("A", cheap(chance)),

@@ -47,7 +47,8 @@ async function finish(said) {
     return "unknown";
   }
   if (!payment || payment.merchant_uid !== order.merchant_uid) return "forgery";
-  if (payment.amount !== order.amount || payment.currency !== order.currency) return "forgery";
+  const { amount, currency } = books.order(order.merchant_uid);
+  if (payment.amount !== amount || payment.currency !== currency) return "forgery";
   if (order.imp_uid && order.imp_uid !== payment.imp_uid) return "paid by another payment";
   return step(order, payment);
 }

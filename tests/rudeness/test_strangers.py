@@ -226,7 +226,7 @@ async def test_the_shop_believes_no_webhook_that_the_gateway_did_not_sign(
         forged | {"webhook-timestamp": "0"},
         forged | {"webhook-timestamp": "nan"},
     ):
-        assert await tell(headers) == 400
+        assert await tell(headers) == 401
     async with parties.store.direct() as session:
         case = await session.payments.case(window.imp_uid)
     assert case is not None

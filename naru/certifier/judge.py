@@ -151,7 +151,9 @@ def _breaches(stage: Stage, scene: Scene, order: Order, seen: OrderSeen) -> Iter
     left = sum(left_of(payment) for payment in paying)
     # An order follows one payment. Where several were for it, the one that went back may have been
     # that one, and has ended the order: then it is for a person to say what the others are for.
-    ended = any(each.truth.cancel_amount and not _keeps(each) for each in tries if each.truth)
+    # The first that the shop heard of while it was the only one is the one that it follows.
+    followed = tries if order.follows is None else [order.follows]
+    ended = any(each.truth.cancel_amount and not _keeps(each) for each in followed if each.truth)
     if left > 0 and any(each.heard_paid for each in tries) and not ended:
         if not seen.fulfilled or called != "paid":
             state = "물건이 나가지 않았고" if not seen.fulfilled else "물건은 나갔지만"

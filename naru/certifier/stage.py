@@ -41,12 +41,15 @@ STRANGERS_SECRET = "whsec_c3RyYW5nZXJzLXN0cmFuZ2Vycy1zdHJhbmdlcnMtMDE="  # noqa:
 
 @dataclass
 class Order:
-    """An order that the program placed."""
+    """An order that the program placed. `follows` is the payment that the shop heard of while no
+    other payment of it had had money: what paid it, for sure.
+    """
 
     name: str
     merchant_uid: str
     amount: int
     visitor: Visitor
+    follows: Try | None = None
 
 
 @dataclass
@@ -528,6 +531,8 @@ class Stage:
         with self._lock:
             payment.told_paid |= paid
             payment.heard_paid |= paid and taken
+            if payment.heard_paid and payment.order.follows is None and self._is_alone(payment):
+                payment.order.follows = payment
         if fine and answer.status is not None and answer.status >= 500:
             self._warn(
                 f"{answer.status}로 답했습니다: 알림을 받는 곳이 무너집니다.",
@@ -607,6 +612,14 @@ class Stage:
                         )
         if self.adapter.sweep is not None and any(each.lost for each in scene.tries.values()):
             self._sweep()
+
+    def _is_alone(self, payment: Try) -> bool:
+        """Has no other payment of its order had money so far?"""
+        return not any(
+            other.truth is not None and other.truth.paid_at is not None
+            for other in self._scene.tries.values()
+            if other.order is payment.order and other is not payment
+        )
 
     def _learn_truth(self) -> None:
         for payment in self._scene.tries.values():

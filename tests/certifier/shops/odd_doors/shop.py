@@ -103,7 +103,7 @@ def settle(payment, door, said, price=None):
         price = order["amount"] if price is None else price
         if not (same_amount(payment, price, door, said) and same_currency(payment, door)):
             return "forgery"
-        if order["imp_uid"] not in (None, imp_uid):
+        if BUG != "disown" and order["imp_uid"] not in (None, imp_uid):
             return "paid by another payment"
         if left < payment["amount"]:
             books.give_back(database, order, left)

@@ -233,9 +233,19 @@ def certify(
     began, clock = datetime.now(UTC), time.monotonic()
     outcomes = []
     with standing(adapter, url, seed=seed, command=shlex.join(command)) as certifier:
+        gone: Words | None = None
         # Time never goes back: whatever moves it is tried when everything else has been.
         for number, attack in enumerate(sorted(attacks, key=_moves_time), 1):
-            outcome = certifier.attack(attack, shorten=shorten)
+            outcome = Outcome(attack.named, "trouble", why=gone)
+            if gone is None:
+                try:
+                    outcome = certifier.attack(attack, shorten=shorten)
+                except ShopTrouble as trouble:
+                    # It died and does not come back; what was found until then is still told.
+                    gone = Words(
+                        f"상점이 다시 뜨지 않습니다. {trouble}", f"The shop is gone. {trouble}"
+                    )
+                    outcome = replace(outcome, why=gone)
             outcomes.append(outcome)
             show(number, outcome)
     seconds = time.monotonic() - clock

@@ -103,7 +103,6 @@ class Scene:
     orders: dict[str, Order] = field(default_factory=dict)
     tries: dict[str, Try] = field(default_factory=dict)
     warnings: list[Words] = field(default_factory=list)
-    performed: int = 0
 
 
 class Stage:
@@ -188,7 +187,6 @@ class Stage:
                 if (payment := scene.tries.get(step.payment)) is None:
                     return
                 self._do_with(step, payment)
-        scene.performed += 1
 
     def _do_with(self, step: Step, payment: Try) -> None:
         """Steps that speak of a payment whose window did open."""
